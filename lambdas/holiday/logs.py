@@ -1,0 +1,59 @@
+"""One JSON object per line, silent on replay, the same on Lambda, in the emulator and in a terminal.
+
+A line says which trip, invocation, service and handler it is about. It holds no other word that the traveller wrote.
+"""
+
+import json
+import logging
+import sys
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from contextvars import ContextVar
+from datetime import UTC, datetime
+
+import restate
+from restate import TerminalError
+from restate.server_context import ServerInvocationContext, current_context
+
+log = restate.getLogger("holiday")  # pyright: ignore[reportUnknownMemberType]
+about: ContextVar[str] = ContextVar("about", default="")
+"""The trip that a handler of `trips` is about; an object's key says it for the others."""
+
+
+@asynccontextmanager
+async def outcome() -> AsyncGenerator[None]:
+    """Around every handler: logs how its run ended. A suspension is not an end, and not an Exception."""
+    try:
+        yield
+    except TerminalError as error:
+        log.info("refused", extra={"reason": (error.metadata or {}).get("reason", error.message)})
+        raise
+    except Exception as error:
+        log.warning("failed", extra={"reason": repr(error)})
+        raise
+    log.info("done")
+
+
+class JsonLines(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        line = {
+            "timestamp": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname,
+            "message": record.getMessage(),
+        }
+        context = current_context()
+        if isinstance(context, ServerInvocationContext):
+            line["service"] = context.handler.service_tag.name
+            line["handler"] = context.handler.name
+            line["trip_id"] = context.key() or about.get()
+            line["invocation_id"] = context.request().id
+        if reason := getattr(record, "reason", None):
+            line["reason"] = reason
+        return json.dumps(line)
+
+
+_lines = logging.StreamHandler(sys.stdout)
+_lines.setFormatter(JsonLines())
+log.addHandler(_lines)
+log.setLevel(logging.INFO)
+log.propagate = False

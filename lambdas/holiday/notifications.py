@@ -1,0 +1,20 @@
+"""The one module that talks to SNS. The subject is constant: nothing that a caller wrote ends up in a header."""
+
+import asyncio
+import os
+
+import msgspec
+
+from holiday import aws
+from holiday.models import Notice
+
+SUBJECT = "Holiday booking"
+
+
+async def publish(notice: Notice) -> None:
+    """Publish the notice, as JSON, to the topic that SNS_TOPIC names. Any error is Restate's to retry."""
+    await asyncio.to_thread(_publish, msgspec.json.encode(notice).decode())
+
+
+def _publish(message: str) -> None:
+    aws.sns().publish(TopicArn=os.environ["SNS_TOPIC"], Subject=SUBJECT, Message=message)

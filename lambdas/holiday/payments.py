@@ -1,0 +1,33 @@
+"""Payments: process, refund. One object per trip, so the steps of a trip never overlap here."""
+
+import restate
+from restate import ObjectContext
+
+from holiday.bookings import Bookings
+from holiday.logs import outcome
+from holiday.models import Booking, Payment, simulate
+from holiday.retries import GIVE_UP_AFTER_8_ATTEMPTS, NEVER_GIVE_UP
+
+payments = restate.VirtualObject(
+    "payments",
+    description="Takes and refunds payments. One object per trip.",
+    ingress_private=True,
+    invocation_context_managers=[outcome],
+)
+bookings = Bookings("PAYMENTS_TABLE_NAME")
+
+
+@payments.handler(invocation_retry_policy=GIVE_UP_AFTER_8_ATTEMPTS)
+async def process(ctx: ObjectContext, payment: Payment) -> None:
+    """Take the payment. There is nothing to confirm later."""
+    simulate(payment.run_type, "failPayment")
+    await bookings.take(ctx.key(), payment.id, "confirmed", amount=payment.amount, currency=payment.currency)
+
+
+@payments.handler(invocation_retry_policy=NEVER_GIVE_UP)
+async def refund(ctx: ObjectContext, payment: Booking) -> None:
+    """Refund the payment, taken or not: it cannot be taken after this."""
+    await bookings.undo(ctx.key(), payment.id, "refunded")
+
+
+handler = restate.app([payments])

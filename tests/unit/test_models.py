@@ -1,0 +1,160 @@
+"""What a caller may send, and what each refusal says. The same refusals over HTTP are in tests/saga."""
+
+from uuid import UUID
+
+import msgspec
+import pytest
+from msgspec import UNSET
+from restate import TerminalError
+
+from holiday.models import (
+    RUN_TYPES,
+    Refused,
+    ReserveRequest,
+    ReserveRequestSerde,
+    TripBooked,
+    TripRequest,
+    accepted,
+    simulate,
+)
+
+serde = ReserveRequestSerde()
+BOOKING_ID = UUID("00000000-0000-0000-0000-000000000001")
+
+
+def read(body: str | bytes) -> TripRequest:
+    return accepted(serde.deserialize(body.encode() if isinstance(body, str) else body))
+
+
+def refusal_of(body: str | bytes) -> str:
+    with pytest.raises(TerminalError) as refused:
+        read(body)
+    assert refused.value.status_code == 400
+    assert refused.value.metadata == {"reason": "invalid"}
+    return refused.value.message
+
+
+@pytest.mark.parametrize("body", ["{}", '{"request": {}}'])
+def test_an_empty_request_is_the_sample_trip(body: str) -> None:
+    trip = read(body)
+    assert trip == TripRequest(
+        trip_id=UNSET,
+        run_type=UNSET,
+        depart_city="Detroit",
+        depart_time="2021-07-07T06:00:00.000Z",
+        arrive_city="Frankfurt",
+        arrive_time="2021-07-09T08:00:00.000Z",
+        rental="BMW",
+        rental_from="2021-07-09T00:00:00.000Z",
+        rental_to="2021-07-17T00:00:00.000Z",
+    )
+
+
+def test_the_price_is_ours() -> None:
+    payment = read("{}").payment(BOOKING_ID)
+    assert (payment.id, payment.amount, payment.currency) == (str(BOOKING_ID), "750.00", "USD")
+
+
+def test_the_flight_gets_the_flights_fields_and_the_car_the_cars() -> None:
+    trip = read('{"request": {"depart_city": "Oslo", "rental": "Volvo", "run_type": "failPayment"}}')
+    assert msgspec.to_builtins(trip.flight(BOOKING_ID)) == {
+        "id": str(BOOKING_ID),
+        "run_type": "failPayment",
+        "depart_city": "Oslo",
+        "depart_time": "2021-07-07T06:00:00.000Z",
+        "arrive_city": "Frankfurt",
+        "arrive_time": "2021-07-09T08:00:00.000Z",
+    }
+    assert msgspec.to_builtins(trip.car(BOOKING_ID)) == {
+        "id": str(BOOKING_ID),
+        "run_type": "failPayment",
+        "rental": "Volvo",
+        "rental_from": "2021-07-09T00:00:00.000Z",
+        "rental_to": "2021-07-17T00:00:00.000Z",
+    }
+
+
+@pytest.mark.parametrize("run_type", RUN_TYPES)
+def test_a_simulated_failure_strikes_its_own_step_only(run_type: str) -> None:
+    trip = read(msgspec.json.encode({"request": {"run_type": run_type}}))
+    for step in RUN_TYPES:
+        if step == run_type:
+            with pytest.raises(TerminalError) as failure:
+                simulate(trip.run_type, step)  # pyright: ignore[reportArgumentType]
+            assert failure.value.metadata == {"reason": "simulated"}
+        else:
+            simulate(trip.run_type, step)  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        pytest.param("", ["empty", "{}"], id="empty body"),
+        pytest.param("{", ["JSON"], id="malformed JSON"),
+        pytest.param("{} {}", ["JSON"], id="two documents"),
+        pytest.param(b"\xff", ["JSON"], id="not UTF-8"),
+        pytest.param('{"request": {"trip_id": "\\ud800"}}', ["JSON"], id="lone surrogate"),
+        pytest.param('{"request": {"foo": ' + "[" * 100_000, ["foo", "depart_city"], id="deeply nested"),
+        pytest.param("[]", ["object", "array"], id="an array"),
+        pytest.param("null", ["object", "null"], id="null"),
+        pytest.param('"x"', ["object", "str"], id="a string"),
+        pytest.param('{"request": null}', ["$.request", "object"], id="request is null"),
+        pytest.param('{"trip_id": "foo"}', ["trip_id", "Allowed fields: request"], id="field at the wrong level"),
+        pytest.param(
+            '{"request": {"tripid": "foo"}}', ["tripid", "trip_id, run_type, depart_city"], id="misspelt field"
+        ),
+        pytest.param('{"request": {"amount": "1.00"}}', ["amount", "Allowed fields"], id="the price"),
+        pytest.param('{"request": {"run_type": "failEverything"}}', ["failEverything", *RUN_TYPES], id="run type"),
+        pytest.param('{"request": {"run_type": 1}}', ["run_type", "int", *RUN_TYPES], id="run type of a wrong type"),
+        pytest.param('{"request": {"trip_id": ""}}', ["trip_id", ">= 1"], id="empty trip id"),
+        pytest.param(f'{{"request": {{"trip_id": "{"x" * 129}"}}}}', ["trip_id", "128"], id="trip id too long"),
+        pytest.param('{"request": {"trip_id": null}}', ["trip_id", "null"], id="trip id is null"),
+        pytest.param('{"request": {"trip_id": "a\\nb"}}', ["trip_id", "control"], id="control character"),
+        pytest.param('{"request": {"depart_city": 7}}', ["depart_city", "int"], id="wrong type"),
+        pytest.param(f'{{"request": {{"rental": "{"x" * 201}"}}}}', ["rental", "200"], id="text too long"),
+        pytest.param('{"request": {"depart_time": "yesterday"}}', ["depart_time", "ISO 8601"], id="not a date"),
+        pytest.param('{"request": {"rental_to": "2021-02-30"}}', ["rental_to", "ISO 8601"], id="no such day"),
+        pytest.param('{"request": {"arrive_time": "2021-07-09 08:00"}}', ["arrive_time", "ISO 8601"], id="no T"),
+        pytest.param('{"request": {"arrive_time": 1625724000}}', ["arrive_time", "int"], id="epoch seconds"),
+        pytest.param(
+            '{"request": {"arrive_time": "2021-07-07T07:00:00+02:00"}}',
+            ["arrive_time", "depart_time"],
+            id="arrives early",
+        ),
+        pytest.param('{"request": {"rental_from": "2022-01-01"}}', ["rental_to", "rental_from"], id="returned early"),
+    ],
+)
+def test_a_bad_request_is_refused_in_words_that_help(body: str | bytes, words: list[str]) -> None:
+    message = refusal_of(body)
+    assert [word for word in words if word not in message] == []
+    assert "Traceback" not in message
+
+
+def test_a_refusal_does_not_echo_a_huge_body() -> None:
+    assert len(refusal_of('{"request": {"' + "x" * 1_000_000 + '": 1}}')) < 1000
+
+
+@pytest.mark.parametrize(
+    "time",
+    ["2021-07-08", "20210708", "2021-07-08T06:00", "2021-07-08T06:00:00.123456789Z", "2021-07-08T06:00:00-05:00"],
+)
+def test_iso_8601_in_its_usual_forms_is_accepted_and_kept_as_it_was_sent(time: str) -> None:
+    assert read(msgspec.json.encode({"request": {"depart_time": time}})).depart_time == time
+
+
+def test_a_trip_id_of_128_characters_in_any_script_is_accepted() -> None:
+    trip_id = "✈" * 128
+    assert read(msgspec.json.encode({"request": {"trip_id": trip_id}})).trip_id == trip_id
+
+
+def test_a_request_that_another_service_sends_reads_the_same() -> None:
+    request = ReserveRequest(TripRequest(trip_id="foo"))
+    assert serde.deserialize(serde.serialize(request)) == request
+
+
+def test_the_answer_is_what_the_contract_says() -> None:
+    assert msgspec.json.encode(TripBooked(trip_id="foo")) == b'{"status":"success","trip_id":"foo"}'
+
+
+def test_a_refusal_is_a_value_until_the_handler_raises_it() -> None:
+    assert isinstance(serde.deserialize(b""), Refused)
