@@ -1,0 +1,24 @@
+"""The CDK app: settings in, one stack out. A wrong setting is one sentence on stderr, not a traceback."""
+
+import sys
+
+from aws_cdk import App
+from holiday_stack.stack import HolidayStack
+
+from holiday_stack.bundling import BundlingError
+from holiday_stack.settings import Settings, SettingsError
+
+
+def main() -> None:
+    # No CDK metadata resource: the same sources make the same template, and a deployment reports to nobody.
+    app = App(analytics_reporting=False)
+    try:
+        settings = Settings.from_context(app.node.get_all_context())
+        HolidayStack(app, settings)
+    except (SettingsError, BundlingError) as error:
+        sys.exit(str(error))
+    app.synth()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,62 @@
+"""A Python function with what every function here has: a role that can do nothing but log, a log group that ends with
+the stack, JSON logs, and the runtime and CPU that bundling.LAMBDA fetches wheels for."""
+
+from collections.abc import Mapping
+
+from aws_cdk import Acknowledgment, Duration, RemovalPolicy, Validations
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_logs as logs
+from constructs import Construct
+
+
+class PythonFunction(lambda_.Function):
+    """code, handler: the package, and `module.attribute` in it. The rest is as in CDK's Function."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        description: str,
+        code: lambda_.Code,
+        handler: str,
+        timeout: Duration,
+        memory_size: int,
+        environment: Mapping[str, str] | None = None,
+        retry_attempts: int | None = None,
+        current_version_options: lambda_.VersionOptions | None = None,
+    ) -> None:
+        log_group = logs.LogGroup(
+            scope, f"{construct_id}Logs", retention=logs.RetentionDays.ONE_MONTH, removal_policy=RemovalPolicy.DESTROY
+        )
+        # jsii's classes and protocols disagree on parameter names, here and wherever this error is ignored.
+        role = iam.Role(
+            scope,
+            f"{construct_id}Role",
+            assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"),  # pyright: ignore[reportArgumentType]
+        )
+        log_group.grant_write(role)
+        super().__init__(
+            scope,
+            construct_id,
+            description=description,
+            code=code,
+            handler=handler,
+            timeout=timeout,
+            memory_size=memory_size,
+            environment=environment,
+            retry_attempts=retry_attempts,
+            current_version_options=current_version_options,
+            role=role,  # pyright: ignore[reportArgumentType]
+            log_group=log_group,
+            logging_format=lambda_.LoggingFormat.JSON,
+            runtime=lambda_.Runtime.PYTHON_3_13,
+            architecture=lambda_.Architecture.ARM_64,
+        )
+        Validations.of(self).acknowledge(
+            Acknowledgment(
+                id="AwsSolutions-L1",
+                reason="The newest runtime that is in AWS CDK, has wheels of restate-sdk and runs our tests.",
+            )
+        )

@@ -1,0 +1,57 @@
+"""The introduction of one service to Restate: the custom resource whose handler is in lambdas/registration.
+
+Its properties say what should be true; the handler makes it so at every deployment, CloudFormation's rollbacks
+included. Nothing happens when nothing changed, because then CloudFormation does not ask.
+"""
+
+from aws_cdk import CustomResource, Duration
+from constructs import Construct
+
+from holiday_stack.restate_environment import RestateEnvironment
+from holiday_stack.restate_service import RestateService
+
+
+class ServiceRegistration(Construct):
+    """Makes the service's published version the one that `environment` sends new invocations to.
+
+    Do not rename or move it in the construct tree without its service: CloudFormation would make the new resource and
+    then delete the old one, and with it the function's registration.
+
+    after: registrations that have to stand first; name the services that this one calls. Default none.
+    allow_breaking_changes: accept that a handler is gone or that the service has become another type. Default no: the
+        deployment fails, because callers and invocations in flight may need what is gone.
+    drain: how long removing the service waits for invocations in flight before it kills them. Default 30 seconds.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        environment: RestateEnvironment,
+        service: RestateService,
+        after: "tuple[ServiceRegistration, ...]" = (),
+        allow_breaking_changes: bool = False,
+        drain: Duration | None = None,
+    ) -> None:
+        super().__init__(scope, construct_id)
+        role = environment.invoker_role
+        properties = {
+            "AdminUrl": environment.admin_url,
+            "AuthTokenSecretArn": environment.auth_token_secret_arn,
+            "ServiceName": service.name,
+            "FunctionVersionArn": service.version.function_arn,
+            "InvokerRoleArn": role.role_arn if role else None,
+            "AllowBreakingChanges": str(allow_breaking_changes).lower(),
+            "DrainSeconds": str((drain or Duration.seconds(30)).to_seconds()),
+        }
+        introduction = CustomResource(
+            self,
+            "Resource",
+            resource_type="Custom::RestateService",
+            service_token=environment.registrar.function_arn,
+            service_timeout=environment.patience.plus(Duration.minutes(1)),
+            properties={name: value for name, value in properties.items() if value is not None},
+        )
+        # The role's permissions, the key's and the service's own have to be in place before the first call arrives.
+        introduction.node.add_dependency(environment, service, *after)

@@ -1,0 +1,126 @@
+"""The deployment's settings: CDK context in (`cdk deploy -c name=value`), one validated object out.
+
+A setting that is missing, wrong or misspelt is a SettingsError, whose one sentence says what to write instead: a typo
+must never deploy something else than was meant. CDK keeps its own keys in context too; those hold a `:`, `/` or `@`.
+"""
+
+import difflib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+REGIONS = ("us", "eu")
+TARGETS = ("lambda", "host")
+SECRET_ARN = re.compile(r"arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:[A-Za-z0-9/_+=.@-]+")
+EMAIL = re.compile(r"[^@\s]+@[^@\s.]+(\.[^@\s.]+)+")
+
+
+class SettingsError(ValueError):
+    """A setting is missing or wrong. The message says which, why, and what to write."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What can be chosen. Exactly one of `environmentId` (Restate Cloud) and `adminUrl` (any other server) is named.
+
+    environmentId: the Restate Cloud environment, `env_…`. Default none. It decides the two URLs, and is the external
+        id without which nobody, another Restate Cloud customer included, can assume the invoker role.
+    authTokenSecretArn: the Secrets Manager secret whose text is an API key with Restate's Admin role; the key is read
+        at each registration and is never in the template. Required with `environmentId`; otherwise default none, and
+        the admin API is called without a key. An ARN with the six random characters at its end is granted exactly,
+        one without them is granted with any.
+    restateRegion: `us` or `eu`, where the Restate Cloud environment is. Default `us`. No effect with `adminUrl`.
+    adminUrl: the admin API of a server of your own, as Lambda reaches it. Default none.
+    ingressUrl: where callers reach Restate: shown as an output, and nothing else. Default: port 8080 of the admin
+        API's host.
+    prefix: several stacks in one account: the stack is named `<prefix>-HolidayStack`. Default none, `HolidayStack`.
+        Another prefix is another stack with tables of its own, but the same service names in Restate.
+    notificationEmail: subscribed to the trips' notices, once its owner agrees to the mail from AWS. Default nobody.
+    bundleFor: `lambda` or `host`. Default `lambda`. With `host` the functions only run in an emulator on a machine
+        with this one's Python, operating system and CPU.
+    """
+
+    environment_id: str | None = None
+    auth_token_secret_arn: str | None = None
+    restate_region: str = "us"
+    admin_url: str | None = None
+    ingress_url: str | None = None
+    prefix: str | None = None
+    notification_email: str | None = None
+    bundle_for: str = "lambda"
+
+    @classmethod
+    def from_context(cls, context: Mapping[str, object]) -> "Settings":
+        """Read and validate. Raises SettingsError."""
+        values: dict[str, str] = {}
+        for name, value in context.items():
+            if name in NAMES:
+                if not isinstance(value, str) or not value.strip():
+                    raise SettingsError(f"{name} is empty or not a text: write -c {name}=value, or leave it out.")
+                values[NAMES[name]] = value.strip()
+            elif name.isidentifier():
+                raise SettingsError(f"{name} is not a setting. {_meant(name)}")
+        settings = cls(**values)
+        settings._check_environment()
+        settings._check_values()
+        return settings
+
+    def _check_environment(self) -> None:
+        if self.environment_id and self.admin_url:
+            raise SettingsError(
+                "environmentId and adminUrl are both named, but Restate is in one place: keep environmentId for "
+                "Restate Cloud, or adminUrl for a server of your own."
+            )
+        if not self.environment_id and not self.admin_url:
+            raise SettingsError(
+                "Where is Restate? Name -c environmentId=env_… and -c authTokenSecretArn=arn:… for Restate Cloud, or "
+                "-c adminUrl=http://… for a server of your own."
+            )
+        if self.environment_id and not self.auth_token_secret_arn:
+            raise SettingsError(
+                "environmentId needs -c authTokenSecretArn=arn:…, the secret that holds an API key of that environment."
+            )
+
+    def _check_values(self) -> None:
+        if self.environment_id and not re.fullmatch(r"env_[a-z0-9]+", self.environment_id):
+            raise SettingsError(
+                f"environmentId {self.environment_id!r} is not of the form env_ and then lower-case letters and digits."
+            )
+        if self.auth_token_secret_arn and not SECRET_ARN.fullmatch(self.auth_token_secret_arn):
+            raise SettingsError(
+                f"authTokenSecretArn {self.auth_token_secret_arn!r} is not the ARN of a Secrets Manager secret "
+                "(arn:aws:secretsmanager:<region>:<account>:secret:<name>)."
+            )
+        if self.restate_region not in REGIONS:
+            raise SettingsError(f"restateRegion {self.restate_region!r} is unknown: choose {' or '.join(REGIONS)}.")
+        if self.bundle_for not in TARGETS:
+            raise SettingsError(f"bundleFor {self.bundle_for!r} is unknown: choose {' or '.join(TARGETS)}.")
+        for name, url in (("adminUrl", self.admin_url), ("ingressUrl", self.ingress_url)):
+            if url and not _is_url(url):
+                raise SettingsError(f"{name} {url!r} is not a URL such as https://restate.example.com:9070.")
+        if self.prefix and not re.fullmatch(r"[A-Za-z](-?[A-Za-z0-9]){0,49}", self.prefix):
+            raise SettingsError(
+                f"prefix {self.prefix!r} cannot begin a stack's name: use up to 50 letters, digits and single hyphens, "
+                "beginning with a letter."
+            )
+        if self.notification_email and not EMAIL.fullmatch(self.notification_email):
+            raise SettingsError(f"notificationEmail {self.notification_email!r} is not an e-mail address.")
+
+
+NAMES = {re.sub(r"_(.)", lambda hump: hump[1].upper(), name): name for name in Settings.__dataclass_fields__}
+
+
+def _is_url(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        extra = parts.username or parts.password or parts.query or parts.fragment
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0 and not extra
+    except ValueError:
+        return False
+
+
+def _meant(name: str) -> str:
+    lower = {known.lower(): known for known in NAMES}
+    close = difflib.get_close_matches(name.replace("_", "").lower(), lower, n=1)
+    return f"Did you mean {lower[close[0]]}?" if close else f"There are: {', '.join(NAMES)}."

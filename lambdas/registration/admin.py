@@ -1,0 +1,187 @@
+"""Restate's admin API, as much of it as registration needs.
+
+Every failure is one of two: Refused is final, Unavailable may pass. Messages are one readable sentence, and never hold
+the API key. Redirects are not followed, because they would carry the key to another host.
+"""
+
+import http.client
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+REQUEST_SECONDS = 20
+LONGEST_MESSAGE = 400
+
+
+class AdminError(Exception):
+    """Restate did not do what it was asked to. The message is for people."""
+
+
+class Refused(AdminError):  # noqa: N818
+    """A final answer: asking again would not help."""
+
+
+class Unavailable(AdminError):  # noqa: N818
+    """No answer, or one that may be different soon."""
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """A function version that Restate knows. `arn` is None for a service that is reached by HTTP."""
+
+    id: str
+    arn: str | None
+    role: str | None
+    services: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Service:
+    """The latest revision of a service: who serves it, and what it can be asked."""
+
+    name: str
+    deployment_id: str
+    handlers: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Registration:
+    """Restate's answer to being shown a function version. `new` if it did not know that version before."""
+
+    id: str
+    new: bool
+    services: dict[str, Service]
+
+
+@dataclass(frozen=True)
+class Admin:
+    """The admin API at `url`. Every method raises Refused or Unavailable."""
+
+    url: str
+    api_key: str | None = field(default=None, repr=False)
+
+    def check_health(self) -> None:
+        self._ask("GET", "/health")
+
+    def register(
+        self, arn: str, role: str | None, *, force: bool = False, breaking: bool = False, dry_run: bool = False
+    ) -> Registration:
+        """Show Restate the function version `arn`, which it may invoke through `role`.
+
+        A new version becomes the latest of its services. A known one is left alone, unless `force`: then it is
+        discovered again and becomes the latest. With `dry_run` it is discovered, and nothing changes.
+        """
+        request = {"arn": arn, "force": force, "breaking": breaking, "dry_run": dry_run}
+        status, answer = self._ask("POST", "/deployments", request | ({"assume_role_arn": role} if role else {}))
+        services = [_service(service) for service in answer["services"]]
+        return Registration(
+            answer["id"], status == http.client.CREATED, {service.name: service for service in services}
+        )
+
+    def services(self) -> dict[str, Service]:
+        """The services by name, each in its latest revision."""
+        _, answer = self._ask("GET", "/services")
+        return {service["name"]: _service(service) for service in answer["services"]}
+
+    def deployments(self) -> list[Deployment]:
+        _, answer = self._ask("GET", "/deployments")
+        return [
+            Deployment(
+                deployment["id"],
+                deployment.get("arn"),
+                deployment.get("assume_role_arn"),
+                frozenset(service["name"] for service in deployment["services"]),
+            )
+            for deployment in answer["deployments"]
+        ]
+
+    def change_role(self, deployment_id: str, role: str) -> None:
+        self._ask("PATCH", f"/deployments/{quote(deployment_id, safe='')}", {"assume_role_arn": role})
+
+    def close(self, service: str) -> None:
+        """Let callers from outside start no more of it. Another registration opens it again."""
+        self._ask("PATCH", f"/services/{quote(service, safe='')}", {"public": False}, gone_is_fine=True)
+
+    def remove(self, deployment_id: str) -> None:
+        """Forget a deployment, whether or not anything is pinned to it. It may be gone already."""
+        self._ask("DELETE", f"/deployments/{quote(deployment_id, safe='')}?force=true", gone_is_fine=True)
+
+    def unfinished(self, deployment_ids: Iterable[str], unpinned_of: Iterable[str] = ()) -> list[str]:
+        """Ids of invocations that are pinned to these deployments, or not yet pinned and meant for these services."""
+        pinned = f"pinned_deployment_id IN ({_quoted(deployment_ids)})"
+        waiting = f"pinned_deployment_id IS NULL AND target_service_name IN ({_quoted(unpinned_of)})"
+        query = f"SELECT id FROM sys_invocation_status WHERE status != 'completed' AND ({pinned} OR ({waiting}))"
+        _, answer = self._ask("POST", "/query", {"query": query})
+        return [row["id"] for row in answer["rows"]]
+
+    def kill(self, invocation_id: str) -> None:
+        """End an invocation without running anything more of it. It may have ended already."""
+        self._ask("PATCH", f"/invocations/{quote(invocation_id, safe='')}/kill", gone_is_fine=True)
+
+    def _ask(self, method: str, path: str, body: object = None, *, gone_is_fine: bool = False) -> tuple[int, Any]:
+        status, text = self._exchange(method, path, None if body is None else json.dumps(body))
+        if gone_is_fine and status in (http.client.NOT_FOUND, http.client.CONFLICT):
+            return status, None
+        if not 200 <= status < 300:
+            raise self._error(status, text)
+        try:
+            return status, json.loads(text) if text else None
+        except ValueError:
+            raise Refused(f"{self.url} answered something else than JSON: is it Restate's admin API?") from None
+
+    def _exchange(self, method: str, path: str, body: str | None) -> tuple[int, str]:
+        parts = urlsplit(self.url)
+        connect = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+        headers = {"Accept": "application/json", "Content-Type": "application/json", "User-Agent": "registration"}
+        if self.api_key:
+            headers["Authorization"] = f"Bearer {self.api_key}"
+        connection = connect(parts.hostname or "", parts.port, timeout=REQUEST_SECONDS)
+        try:
+            connection.request(method, parts.path.rstrip("/") + path, body, headers)
+            response = connection.getresponse()
+            return response.status, response.read().decode(errors="replace")
+        except (OSError, http.client.HTTPException) as error:
+            raise Unavailable(
+                f"Restate's admin API at {self.url} cannot be reached ({error or repr(error)})"
+            ) from error
+        finally:
+            connection.close()
+
+    def _error(self, status: int, text: str) -> AdminError:
+        """What a status and a body, which is JSON only sometimes, mean to people."""
+        try:
+            answer = json.loads(text)
+            said, code = str(answer["message"]), answer.get("restate_code")
+        except (ValueError, KeyError, TypeError):
+            said, code = text, None
+        said = _readable(said.replace(self.api_key, "***") if self.api_key else said) or "no reason given"
+        if status in (http.client.UNAUTHORIZED, http.client.FORBIDDEN):
+            todo = "check that the secret holds a valid one with the Admin role" if self.api_key else "name its secret"
+            return Refused(f"Restate's admin API at {self.url} wants another API key ({status}: {said}): {todo}.")
+        if status == http.client.NOT_FOUND or 300 <= status < 400:
+            return Refused(f"{self.url} answered {status} ({said}): is it Restate's admin API, usually at port 9070?")
+        if code == "META0003" and "returned an error during execution" in said:
+            return Refused(f"The function fails when Restate asks what it offers: see its log. {said}")
+        if code == "META0003":
+            return Unavailable(f"Restate cannot invoke the function: check what its role may invoke. {said}")
+        passing = status >= 500 or status in (http.client.REQUEST_TIMEOUT, http.client.TOO_MANY_REQUESTS)
+        return (Unavailable if passing else Refused)(f"Restate answered {status}: {said}")
+
+
+def _service(answer: dict[str, Any]) -> Service:
+    return Service(
+        answer["name"], answer["deployment_id"], frozenset(handler["name"] for handler in answer["handlers"])
+    )
+
+
+def _quoted(values: Iterable[str]) -> str:
+    return ", ".join("'" + value.replace("'", "''") + "'" for value in values) or "NULL"
+
+
+def _readable(said: str) -> str:
+    """Without the debug dump of the AWS SDK that Restate may add, in one line, and not endless."""
+    one_line = " ".join(re.sub(r"\(\w*Error\(\w+ \{.*", "", said, flags=re.DOTALL).split())
+    return one_line if len(one_line) <= LONGEST_MESSAGE else one_line[:LONGEST_MESSAGE] + "…"

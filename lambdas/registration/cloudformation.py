@@ -1,0 +1,136 @@
+"""The custom resource's handler: CloudFormation's events in, one answer each out.
+
+A Create or Update that fails says why in one sentence, which is what `cdk deploy` shows. A Delete never fails: a stack
+that cannot be deleted helps nobody, so what stays behind is logged instead. The physical id never changes, or
+CloudFormation would take an update for a replacement and delete the "old" registration, which is the new one.
+"""
+
+import json
+import logging
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from registration.admin import Admin, AdminError
+from registration.api_key import read_api_key
+from registration.introduction import Version, introduce, persist, prune, remove
+from registration.patience import Patience
+
+log = logging.getLogger()
+log.setLevel(logging.INFO)
+
+KEPT_BACK_SECONDS = 45  # of the function's time-out: one last request may hang, and the answer has to go out
+CLEANING_SECONDS = 30
+
+
+class Context(Protocol):
+    """What is used of Lambda's context."""
+
+    def get_remaining_time_in_millis(self) -> int: ...
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """The properties of the custom resource, as service_registration.py writes them."""
+
+    admin_url: str
+    secret_arn: str | None
+    version: Version
+    drain_seconds: float
+
+    @classmethod
+    def of(cls, properties: Mapping[str, str]) -> "Wanted":
+        return cls(
+            properties["AdminUrl"].rstrip("/"),
+            properties.get("AuthTokenSecretArn"),
+            Version(
+                properties["FunctionVersionArn"],
+                properties["ServiceName"],
+                properties.get("InvokerRoleArn"),
+                properties.get("AllowBreakingChanges") == "true",
+            ),
+            float(properties.get("DrainSeconds", "0")),
+        )
+
+    def admin(self, patience: Patience) -> Admin:
+        """With the key as it is now: it may have been rotated since the last event."""
+        return Admin(self.admin_url, read_api_key(self.secret_arn, patience) if self.secret_arn else None)
+
+
+def handler(event: Mapping[str, Any], context: Context) -> None:
+    """Lambda's way in."""
+    patience = Patience(context.get_remaining_time_in_millis() / 1000 - KEPT_BACK_SECONDS)
+    answer(event, failure_of(event, patience))
+
+
+def failure_of(event: Mapping[str, Any], patience: Patience) -> str | None:
+    """Do what the event asks for, and say why it failed, if it did."""
+    failure = None
+    try:
+        wanted = Wanted.of(event["ResourceProperties"])
+        if event["RequestType"] == "Delete":
+            withdraw(wanted, patience)
+        else:
+            put(wanted, event, patience)
+    except AdminError as error:
+        log.error("%s", error)
+        failure = str(error)
+    except Exception as error:
+        log.exception("this is a bug")
+        failure = f"The registration function failed with {type(error).__name__}: its log says where."
+    return None if event["RequestType"] == "Delete" else failure
+
+
+def put(wanted: Wanted, event: Mapping[str, Any], patience: Patience) -> None:
+    """Create or Update."""
+    admin = wanted.admin(patience)
+    try:
+        deployment_id = introduce(admin, wanted.version, patience)
+    except AdminError:
+        if event["RequestType"] == "Create":  # a first deployment that failed leaves nothing behind
+            withdraw(wanted, patience)
+        raise
+    if event["RequestType"] == "Update":
+        tidy_up(admin, deployment_id, wanted, Wanted.of(event["OldResourceProperties"]), patience)
+
+
+def tidy_up(admin: Admin, deployment_id: str, wanted: Wanted, old: Wanted, patience: Patience) -> None:
+    """After an update, leave nothing stale behind, neither here nor where Restate was before. Does not fail.
+
+    The version that was the latest until now stays until the next update: an invocation may be on its way to it, and a
+    rollback may want it back. Two URLs can lead to one server, and nothing must be removed there because it "moved".
+    """
+    patience = patience.at_most(old.drain_seconds + CLEANING_SECONDS)
+    try:
+        there = admin if old.admin_url == wanted.admin_url else old.admin(patience)
+        same_server = any(known.id == deployment_id for known in persist(patience, there.deployments))
+        if not same_server or old.version.function != wanted.version.function:
+            remove(there, old.version, patience, drain_seconds=old.drain_seconds)
+        prune(admin, wanted.version, keep={wanted.version.arn, old.version.arn})
+    except AdminError as error:
+        log.warning("something stale may be left at %s: %s", old.admin_url, error)
+
+
+def withdraw(wanted: Wanted, patience: Patience) -> None:
+    """Delete. Logs what cannot be done."""
+    patience = patience.at_most(wanted.drain_seconds + CLEANING_SECONDS)
+    try:
+        remove(wanted.admin(patience), wanted.version, patience, drain_seconds=wanted.drain_seconds)
+    except AdminError as error:
+        log.warning("left in Restate, to be removed by hand: versions of %s (%s)", wanted.version.arn, error)
+
+
+def answer(event: Mapping[str, Any], failure: str | None) -> None:
+    """Tell CloudFormation, which waits for nothing else."""
+    service = event.get("ResourceProperties", {}).get("ServiceName", "unnamed")
+    body = {
+        "Status": "FAILED" if failure else "SUCCESS",
+        "Reason": failure or "",
+        "PhysicalResourceId": event.get("PhysicalResourceId") or f"restate-service-{service}",
+        **{name: event[name] for name in ("StackId", "RequestId", "LogicalResourceId")},
+    }
+    request = urllib.request.Request(event["ResponseURL"], json.dumps(body).encode(), method="PUT")
+    request.add_header("Content-Type", "")  # as the URL was signed
+    with urllib.request.urlopen(request, timeout=KEPT_BACK_SECONDS / 2):
+        log.info("%s %s: %s", event["RequestType"], event["LogicalResourceId"], body["Status"])

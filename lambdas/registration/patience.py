@@ -1,0 +1,40 @@
+"""How long to go on asking: a deadline, and pauses before it that grow up to a cap.
+
+The clock and the sleep are arguments, so that a test of a five-minute wait takes no time.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0
+
+
+class Patience:
+    """`seconds` from now. `clock` and `sleep` default to the real ones."""
+
+    def __init__(
+        self,
+        seconds: float,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.seconds = max(seconds, 0.0)
+        self._clock, self._sleep = clock, sleep
+        self._until = clock() + self.seconds
+
+    def left(self) -> float:
+        return max(self._until - self._clock(), 0.0)
+
+    def at_most(self, seconds: float) -> "Patience":
+        """The same or less, from now."""
+        return Patience(min(seconds, self.left()), self._clock, self._sleep)
+
+    def tries(self) -> Iterator[None]:
+        """One try at once, and more of them, with a pause before each, until the time is over."""
+        pause = FIRST_PAUSE
+        while True:
+            yield
+            if self.left() <= pause:
+                return
+            self._sleep(pause)
+            pause = min(pause * 2, LONGEST_PAUSE)

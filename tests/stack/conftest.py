@@ -1,0 +1,97 @@
+"""The stack, synthesized once for each place where Restate can be, and ways to ask its template."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from aws_cdk import App
+from aws_cdk.assertions import Template
+
+from holiday_stack.settings import Settings
+from holiday_stack.stack import HolidayStack
+
+ROOT = Path(__file__).parents[2]
+ENVIRONMENT_ID = "env_201hy10cd3h6426jy80tb32n6en"
+SECRET_ARN = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:restate/api-key-AbCdEf"
+CLOUD = {
+    "environmentId": ENVIRONMENT_ID,
+    "authTokenSecretArn": SECRET_ARN,
+    "restateRegion": "eu",
+    "notificationEmail": "ann@example.com",
+}
+SELF_HOSTED = {"adminUrl": "http://restate.example.com:9070", "prefix": "ann"}
+
+
+@dataclass
+class Synthesized:
+    """A template, as JSON."""
+
+    template: dict[str, Any]
+
+    def of_type(self, kind: str) -> dict[str, dict[str, Any]]:
+        """Logical ids and resources of one type."""
+        return {name: found for name, found in self.template["Resources"].items() if found["Type"] == kind}
+
+    def one(self, kind: str, containing: str) -> tuple[str, dict[str, Any]]:
+        """The only resource of a type whose logical id contains this."""
+        ((name, found),) = ((name, found) for name, found in self.of_type(kind).items() if containing in name)
+        return name, found
+
+    def statements(self, containing: str) -> list[dict[str, Any]]:
+        """All that the role whose logical id contains this may do, whatever policy says so."""
+        role, resource = self.one("AWS::IAM::Role", containing)
+        assert "ManagedPolicyArns" not in resource["Properties"] and "Policies" not in resource["Properties"]
+        policies = self.of_type("AWS::IAM::Policy").values()
+        return [
+            statement
+            for policy in policies
+            if {"Ref": role} in policy["Properties"]["Roles"]
+            for statement in policy["Properties"]["PolicyDocument"]["Statement"]
+        ]
+
+    def needed_by(self, name: str) -> set[str]:
+        """All that exists before the resource does, at one remove or more."""
+        found: set[str] = set()
+        to_do = [name]
+        while to_do:
+            resource = self.template["Resources"].get(to_do.pop())
+            direct = {*resource.get("DependsOn", []), *_references(resource)} if resource else set[str]()
+            to_do += direct - found
+            found |= direct
+        return found
+
+
+def _references(value: object) -> set[str]:
+    if isinstance(value, dict):
+        mapping = cast(dict[str, Any], value)
+        own: set[str] = {mapping["Ref"]} if "Ref" in mapping else set()
+        own |= {mapping["Fn::GetAtt"][0]} if "Fn::GetAtt" in mapping else set()
+        return own.union(*(_references(each) for each in mapping.values()))
+    if isinstance(value, list):
+        return set[str]().union(*(_references(each) for each in cast(list[object], value)))
+    return set()
+
+
+def app_with_cdk_json(outdir: Path | None = None) -> App:
+    """An app with the feature flags that the CLI would give it."""
+    flags = json.loads((ROOT / "cdk.json").read_text())["context"]
+    return App(context=flags, analytics_reporting=False, outdir=str(outdir) if outdir else None)
+
+
+def synthesized(context: dict[str, str]) -> Synthesized:
+    stack = HolidayStack(app_with_cdk_json(), Settings.from_context(context))
+    return Synthesized(dict(Template.from_stack(stack).to_json()))
+
+
+@pytest.fixture(scope="session")
+def cloud() -> Synthesized:
+    """With Restate Cloud."""
+    return synthesized(CLOUD)
+
+
+@pytest.fixture(scope="session")
+def self_hosted() -> Synthesized:
+    """With a server of one's own."""
+    return synthesized(SELF_HOSTED)

@@ -1,0 +1,34 @@
+"""The whole template of each shape, so that no change to what is deployed goes unseen.
+
+What changes with every change of a Lambda's sources is masked: asset hashes, and the logical ids of versions.
+"""
+
+import json
+import re
+
+import pytest
+from syrupy.assertion import SnapshotAssertion
+from syrupy.extensions.json import JSONSnapshotExtension
+
+from tests.stack.conftest import Synthesized
+
+
+@pytest.fixture
+def json_snapshot(snapshot: SnapshotAssertion) -> SnapshotAssertion:
+    return snapshot.use_extension(JSONSnapshotExtension)
+
+
+def masked(synthesized: Synthesized) -> object:
+    text = json.dumps(synthesized.template)
+    text = re.sub(r"\b[0-9a-f]{64}\b", "<asset hash>", text)
+    return json.loads(re.sub(r"(CurrentVersion[0-9A-F]{8})[0-9a-f]{32}", r"\1<version>", text))
+
+
+def test_the_template_for_restate_cloud_is_as_reviewed(cloud: Synthesized, json_snapshot: SnapshotAssertion) -> None:
+    assert masked(cloud) == json_snapshot
+
+
+def test_the_template_for_a_server_of_ones_own_is_as_reviewed(
+    self_hosted: Synthesized, json_snapshot: SnapshotAssertion
+) -> None:
+    assert masked(self_hosted) == json_snapshot

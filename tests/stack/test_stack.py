@@ -1,0 +1,303 @@
+"""What matters in the template, by name: who may do what, what is kept, and in which order things happen."""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from aws_cdk import Stack, Validations
+from aws_cdk import aws_sqs as sqs
+from aws_cdk.assertions import Template
+from cdk_nag import AwsSolutionsChecks
+
+from holiday_stack.settings import Settings
+from holiday_stack.stack import HolidayStack
+from tests.stack.conftest import (
+    CLOUD,
+    ENVIRONMENT_ID,
+    SECRET_ARN,
+    SELF_HOSTED,
+    Synthesized,
+    app_with_cdk_json,
+    synthesized,
+)
+
+SERVICES = ["Flights", "Cars", "Payments", "Trips"]
+LOGS = {"logs:CreateLogStream", "logs:PutLogEvents"}
+
+
+def allowed(statements: Iterable[dict[str, Any]]) -> list[tuple[set[str], Any]]:
+    """What is allowed on what, but for logging."""
+    found = [({*_listed(each["Action"])}, each["Resource"]) for each in statements if each["Effect"] == "Allow"]
+    return [(actions, resource) for actions, resource in found if actions != LOGS]
+
+
+def _listed(value: Any) -> list[Any]:
+    """IAM lets a list of one be written without the list."""
+    return cast(list[Any], value) if isinstance(value, list) else [value]
+
+
+def test_only_restate_cloud_can_assume_the_invoker_role_and_only_for_this_environment(cloud: Synthesized) -> None:
+    _, role = cloud.one("AWS::IAM::Role", "InvokerRole")
+
+    account = {"AWS": {"Fn::Join": ["", ["arn:", {"Ref": "AWS::Partition"}, ":iam::654654156625:root"]]}}
+    assert role["Properties"]["AssumeRolePolicyDocument"]["Statement"] == [
+        {
+            "Effect": "Allow",
+            "Action": "sts:AssumeRole",
+            "Principal": account,
+            "Condition": {
+                "StringEquals": {
+                    "aws:PrincipalArn": "arn:aws:iam::654654156625:role/RestateCloud",
+                    "sts:ExternalId": ENVIRONMENT_ID,
+                }
+            },
+        },
+        {"Effect": "Allow", "Action": "sts:TagSession", "Principal": account},
+    ]
+
+
+def test_the_invoker_role_invokes_published_versions_of_the_four_services_and_nothing_else(cloud: Synthesized) -> None:
+    functions = [cloud.one("AWS::Lambda::Function", f"{service}Service")[0] for service in SERVICES]
+    statements = cloud.statements("InvokerRole")
+
+    def qualified(qualifier: str) -> list[dict[str, Any]]:
+        return [{"Fn::Join": ["", [{"Fn::GetAtt": [function, "Arn"]}, qualifier]]} for function in functions]
+
+    def resources(effect: str) -> list[str]:
+        found = [each["Resource"] for each in statements if each["Effect"] == effect]
+        return sorted(str(one) for each in found for one in _listed(each))
+
+    assert {each["Action"] for each in statements} == {"lambda:InvokeFunction"}
+    assert resources("Allow") == sorted(map(str, qualified(":*")))
+    assert resources("Deny") == sorted(map(str, qualified(":$LATEST")))
+
+
+def test_a_server_of_ones_own_gets_no_role(self_hosted: Synthesized) -> None:
+    assert not [name for name in self_hosted.of_type("AWS::IAM::Role") if "Invoker" in name]
+    assert "InvokerRoleArn" not in self_hosted.template["Outputs"]
+
+
+@pytest.mark.parametrize(
+    ("service", "actions", "kind", "containing"),
+    [
+        ("Flights", {"Query", "PutItem", "UpdateItem"}, "AWS::DynamoDB::Table", "Flights"),
+        ("Cars", {"PutItem", "UpdateItem"}, "AWS::DynamoDB::Table", "Cars"),
+        ("Payments", {"PutItem", "UpdateItem"}, "AWS::DynamoDB::Table", "Payments"),
+    ],
+)
+def test_a_leaf_does_its_own_actions_on_its_own_table_and_nothing_else(
+    cloud: Synthesized, service: str, actions: set[str], kind: str, containing: str
+) -> None:
+    table, _ = cloud.one(kind, containing)
+
+    found = allowed(cloud.statements(f"{service}Service"))
+
+    assert found == [({f"dynamodb:{action}" for action in actions}, {"Fn::GetAtt": [table, "Arn"]})]
+
+
+def test_trips_publishes_on_the_topic_and_nothing_else(cloud: Synthesized) -> None:
+    topic, _ = cloud.one("AWS::SNS::Topic", "Notices")
+
+    assert allowed(cloud.statements("TripsService")) == [({"sns:Publish"}, {"Ref": topic})]
+
+
+@pytest.mark.parametrize("service", [*SERVICES, "Registrar"])
+def test_a_function_logs_to_its_own_log_group_only(cloud: Synthesized, service: str) -> None:
+    log_group, _ = cloud.one("AWS::Logs::LogGroup", service)
+    (logging,) = (each for each in cloud.statements(service) if {*_listed(each["Action"])} == LOGS)
+
+    assert logging["Resource"] == {"Fn::GetAtt": [log_group, "Arn"]}
+
+
+def test_the_registration_function_reads_its_secret_and_nothing_else(
+    cloud: Synthesized, self_hosted: Synthesized
+) -> None:
+    assert allowed(cloud.statements("Registrar")) == [({"secretsmanager:GetSecretValue"}, SECRET_ARN)]
+    assert allowed(self_hosted.statements("Registrar")) == []
+
+
+def test_a_secret_named_without_its_random_characters_is_granted_with_any() -> None:
+    partial = SECRET_ARN.removesuffix("-AbCdEf")
+
+    found = synthesized(CLOUD | {"authTokenSecretArn": partial})
+
+    assert allowed(found.statements("Registrar")) == [({"secretsmanager:GetSecretValue"}, f"{partial}-??????")]
+
+
+def test_no_secret_value_is_anywhere_in_the_template(cloud: Synthesized) -> None:
+    text = json.dumps(cloud.template)
+
+    assert "{{resolve:" not in text
+    assert "AWS::SecretsManager" not in text
+    for service in SERVICES:
+        assert "SECRET" not in str(variables(cloud, service)).upper()
+
+
+@pytest.mark.parametrize(
+    ("service", "names"),
+    [
+        ("Flights", {"FLIGHTS_TABLE_NAME"}),
+        ("Cars", {"CARS_TABLE_NAME"}),
+        ("Payments", {"PAYMENTS_TABLE_NAME"}),
+        ("Trips", {"SNS_TOPIC"}),
+    ],
+)
+def test_a_function_knows_what_it_owns_and_no_more(cloud: Synthesized, service: str, names: set[str]) -> None:
+    assert variables(cloud, service).keys() == names
+
+
+def variables(stack: Synthesized, service: str) -> dict[str, Any]:
+    _, function = stack.one("AWS::Lambda::Function", f"{service}Service")
+    return function["Properties"]["Environment"]["Variables"]
+
+
+def test_functions_are_arm_on_python_3_13_log_json_and_are_cut_off_after_ten_seconds(cloud: Synthesized) -> None:
+    for service in SERVICES:
+        _, function = cloud.one("AWS::Lambda::Function", f"{service}Service")
+        properties = function["Properties"]
+
+        assert properties["Architectures"] == ["arm64"]
+        assert properties["Runtime"] == "python3.13"
+        assert properties["LoggingConfig"]["LogFormat"] == "JSON"
+        assert properties["Timeout"] == 10
+        assert properties["Handler"] == f"holiday.{service.lower()}.handler"
+
+
+def test_tables_are_on_demand_with_point_in_time_recovery_and_generated_names(cloud: Synthesized) -> None:
+    tables = cloud.of_type("AWS::DynamoDB::Table")
+
+    assert len(tables) == 3
+    for table in tables.values():
+        properties = table["Properties"]
+        assert properties["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
+        assert properties["BillingMode"] == "PAY_PER_REQUEST"
+        assert "TableName" not in properties
+        assert [(key["AttributeName"], key["KeyType"]) for key in properties["KeySchema"]] == [
+            ("pk", "HASH"),
+            ("sk", "RANGE"),
+        ]
+
+
+def test_tables_outlive_the_stack(cloud: Synthesized) -> None:
+    assert {table["DeletionPolicy"] for table in cloud.of_type("AWS::DynamoDB::Table").values()} == {
+        "RetainExceptOnCreate"
+    }
+
+
+def test_notices_go_to_the_email_address_that_is_named(cloud: Synthesized, self_hosted: Synthesized) -> None:
+    ((_, subscription),) = cloud.of_type("AWS::SNS::Subscription").items()
+
+    assert (subscription["Properties"]["Protocol"], subscription["Properties"]["Endpoint"]) == (
+        "email",
+        "ann@example.com",
+    )
+    assert not self_hosted.of_type("AWS::SNS::Subscription")
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_what_is_registered_is_a_published_version_that_is_kept(cloud: Synthesized, service: str) -> None:
+    name, version = cloud.one("AWS::Lambda::Version", f"{service}Service")
+    _, registration = cloud.one("Custom::RestateService", service)
+
+    assert version["DeletionPolicy"] == "Retain"
+    assert version["UpdateReplacePolicy"] == "Retain"
+    assert registration["Properties"]["FunctionVersionArn"] == {"Ref": name}
+    assert registration["Properties"]["ServiceName"] == service.lower()
+
+
+def test_nothing_that_restate_sees_is_latest(cloud: Synthesized) -> None:
+    seen = [cloud.of_type("Custom::RestateService"), cloud.of_type("AWS::Lambda::Version"), cloud.template["Outputs"]]
+
+    assert "$LATEST" not in json.dumps([*seen, allowed(cloud.statements("InvokerRole"))], default=list)
+
+
+def test_callees_are_registered_before_trips(cloud: Synthesized) -> None:
+    trips, _ = cloud.one("Custom::RestateService", "Trips")
+    callees = {cloud.one("Custom::RestateService", service)[0] for service in ("Flights", "Cars", "Payments")}
+
+    assert callees <= cloud.needed_by(trips)
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_registration_waits_for_every_permission_that_it_needs(cloud: Synthesized, service: str) -> None:
+    registration, _ = cloud.one("Custom::RestateService", service)
+
+    needed = " ".join(cloud.needed_by(registration))
+
+    for policy in ("InvokerRoleDefaultPolicy", "ApiKey", "RegistrarRoleDefaultPolicy", f"{service}ServiceFunctionRole"):
+        assert policy in needed
+
+
+def test_the_registration_answers_before_cloudformation_stops_waiting(cloud: Synthesized) -> None:
+    _, function = cloud.one("AWS::Lambda::Function", "Registrar")
+
+    for registration in cloud.of_type("Custom::RestateService").values():
+        assert function["Properties"]["Timeout"] < int(registration["Properties"]["ServiceTimeout"])
+
+
+def test_a_registration_is_never_attempted_twice_for_one_event(cloud: Synthesized) -> None:
+    ((_, config),) = cloud.of_type("AWS::Lambda::EventInvokeConfig").items()
+
+    assert config["Properties"]["MaximumRetryAttempts"] == 0
+
+
+def test_the_urls_of_restate_cloud_follow_from_the_environment(cloud: Synthesized) -> None:
+    outputs = cloud.template["Outputs"]
+
+    assert outputs["AdminUrl"]["Value"] == "https://201hy10cd3h6426jy80tb32n6en.env.eu.restate.cloud:9070"
+    assert outputs["IngressUrl"]["Value"] == "https://201hy10cd3h6426jy80tb32n6en.env.eu.restate.cloud:8080"
+
+
+def test_the_ingress_of_a_server_of_ones_own_is_taken_to_be_beside_its_admin_api(self_hosted: Synthesized) -> None:
+    assert self_hosted.template["Outputs"]["IngressUrl"]["Value"] == "http://restate.example.com:8080"
+
+
+def test_the_outputs_are_what_a_manual_registration_needs(cloud: Synthesized) -> None:
+    versions = {f"{service}VersionArn" for service in SERVICES}
+    tables = {"FlightsTableName", "CarsTableName", "PaymentsTableName"}
+
+    assert cloud.template["Outputs"].keys() == versions | tables | {
+        "TopicArn",
+        "IngressUrl",
+        "AdminUrl",
+        "InvokerRoleArn",
+    }
+
+
+def test_the_cloud_shape_can_be_pointed_at_another_admin_api() -> None:
+    """Not by context, where it would be a mistake, but by code: tests run this shape against a local server."""
+    settings = Settings(
+        environment_id=ENVIRONMENT_ID, auth_token_secret_arn=SECRET_ARN, admin_url="http://127.0.0.1:9070"
+    )
+
+    stack = HolidayStack(app_with_cdk_json(), settings)
+
+    found = Synthesized(dict(Template.from_stack(stack).to_json()))
+    assert found.template["Outputs"]["AdminUrl"]["Value"] == "http://127.0.0.1:9070"
+    assert found.of_type("AWS::IAM::Role").keys() == synthesized(CLOUD).of_type("AWS::IAM::Role").keys()
+
+
+def test_a_prefix_names_another_stack() -> None:
+    stack = HolidayStack(app_with_cdk_json(), Settings.from_context(SELF_HOSTED))
+
+    assert stack.stack_name == "ann-HolidayStack"
+
+
+@pytest.mark.parametrize("context", [CLOUD, SELF_HOSTED], ids=["cloud", "self-hosted"])
+def test_the_aws_solutions_rules_are_kept_or_an_exception_is_argued(context: dict[str, str], tmp_path: Path) -> None:
+    app = app_with_cdk_json(tmp_path)
+    HolidayStack(app, Settings.from_context(context))
+    Validations.of(app).add_plugins(AwsSolutionsChecks(app))  # pyright: ignore[reportArgumentType]
+
+    app.synth()  # raises for any finding that nobody has acknowledged
+
+
+def test_the_aws_solutions_rules_are_really_asked(tmp_path: Path) -> None:
+    app = app_with_cdk_json(tmp_path)
+    sqs.Queue(Stack(app, "Careless"), "Queue")
+    Validations.of(app).add_plugins(AwsSolutionsChecks(app))  # pyright: ignore[reportArgumentType]
+
+    with pytest.raises(RuntimeError, match="AwsSolutions-SQS4"):
+        app.synth()

@@ -1,0 +1,166 @@
+"""A stand-in for Restate's admin API, with the rules that registration depends on and that the real server has.
+
+Known versions are left alone unless forced, the highest revision is the latest, a forced removal leaves work behind.
+Faults are scheduled: `answers_before` holds what is said instead, once each, before the stand-in does as it is told.
+"""
+
+import itertools
+import json
+import re
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+Answer = tuple[int, dict[str, Any] | str | None]
+IDS = itertools.count(1)  # of all stand-ins: no two servers give the same id
+
+
+@dataclass
+class Known:
+    """A registered deployment: its services by name, each with its revision."""
+
+    id: str
+    arn: str
+    role: str | None
+    services: dict[str, int]
+
+
+@dataclass
+class AdminStandIn:
+    """What Restate knows, and what was asked of it.
+
+    `offers` says which handlers of which services a version has. `unfinished` has the deployment that an invocation is
+    pinned to; one that is not pinned yet is named `<service>.<anything>`. `late` are invocations that are pinned to a
+    deployment at the very moment when it is removed.
+    """
+
+    url: str = ""
+    api_key: str | None = None
+    offers: dict[str, dict[str, list[str]]] = field(default_factory=dict[str, dict[str, list[str]]])
+    known: dict[str, Known] = field(default_factory=dict[str, Known])
+    unfinished: dict[str, str | None] = field(default_factory=dict[str, str | None])
+    late: list[str] = field(default_factory=list[str])
+    closed: set[str] = field(default_factory=set[str])
+    answers_before: list[Answer] = field(default_factory=list[Answer])
+    asked: list[str] = field(default_factory=list[str])
+    keys: list[str | None] = field(default_factory=list[str | None])
+    killed: list[str] = field(default_factory=list[str])
+    _revision: int = 0
+
+    def latest(self, service: str) -> str | None:
+        """The ARN that new work for the service goes to."""
+        found = max(self._revisions(service), default=None)
+        return self.known[found[1]].arn if found else None
+
+    def arns(self) -> set[str]:
+        return {known.arn for known in self.known.values()}
+
+    def answer(self, method: str, path: str, body: dict[str, Any], key: str | None) -> Answer:
+        dry = " dry" if body.get("dry_run") else ""
+        forced = " forced" if body.get("force") and not dry else ""
+        self.asked.append(f"{method} {path}{dry}{forced}")
+        self.keys.append(key)
+        if self.answers_before:
+            return self.answers_before.pop(0)
+        if self.api_key and key != f"Bearer {self.api_key}":
+            return 401, f"bad key {key}"
+        name = path.split("/")[-1].split("?")[0]
+        match method, path.split("/")[1]:
+            case "GET", "health":
+                return 200, None
+            case "GET", "services":
+                return 200, {"services": [self._service(*found) for found in self._latest()]}
+            case "GET", "deployments":
+                return 200, {"deployments": [self._deployment(known) for known in self.known.values()]}
+            case "POST", "deployments":
+                return self._register(body)
+            case "PATCH", "deployments":
+                self.known[name].role = body["assume_role_arn"]
+                return 200, self._deployment(self.known[name])
+            case "PATCH", "services":
+                self.closed.add(name)
+                return 200, {}
+            case "DELETE", "deployments":
+                self.unfinished |= dict.fromkeys(self.late, name)
+                return (202, None) if self.known.pop(name, None) else (404, {"message": "not found"})
+            case "POST", "query":
+                return 200, {"rows": [{"id": invocation} for invocation in self._matching(body["query"])]}
+            case "PATCH", "invocations":
+                self.killed.append(path.split("/")[2])
+                return (
+                    (200, None) if self.unfinished.pop(path.split("/")[2], "no") != "no" else (409, {"message": "over"})
+                )
+            case _:
+                return 404, None
+
+    def _register(self, body: dict[str, Any]) -> Answer:
+        arn, role = body["arn"], body.get("assume_role_arn")
+        found = next((known for known in self.known.values() if known.arn == arn), None)
+        deployment = found or Known(f"dp_{next(IDS)}", arn, role, {})
+        if not body["dry_run"] and (not found or body["force"]):
+            self._revision += 1
+            deployment.role, deployment.services = role, dict.fromkeys(self.offers[arn], self._revision)
+            self.known[deployment.id] = deployment
+        services = [self._service(name, deployment.id, arn) for name in self.offers[arn]]
+        return (200 if found else 201), {"id": deployment.id, "services": services}
+
+    def _revisions(self, service: str) -> list[tuple[int, str]]:
+        return [(known.services[service], known.id) for known in self.known.values() if service in known.services]
+
+    def _latest(self) -> list[tuple[str, str, str]]:
+        names = {service for known in self.known.values() for service in known.services}
+        latest = [(name, max(self._revisions(name))[1]) for name in sorted(names)]
+        return [(name, deployment_id, self.known[deployment_id].arn) for name, deployment_id in latest]
+
+    def _service(self, name: str, deployment_id: str, arn: str) -> dict[str, Any]:
+        handlers = [{"name": handler} for handler in self.offers[arn][name]]
+        return {"name": name, "deployment_id": deployment_id, "handlers": handlers}
+
+    def _deployment(self, known: Known) -> dict[str, Any]:
+        role = {"assume_role_arn": known.role} if known.role else {}
+        services = [{"name": name, "revision": revision} for name, revision in known.services.items()]
+        return {"id": known.id, "arn": known.arn, "services": services} | role
+
+    def _matching(self, query: str) -> list[str]:
+        pinned, waiting = (set(re.findall(r"'([^']*)'", part)) for part in query.split("pinned_deployment_id IS NULL"))
+        pinned.discard("completed")
+        return [
+            invocation
+            for invocation, deployment in self.unfinished.items()
+            if deployment in pinned or (deployment is None and invocation.split(".")[0] in waiting)
+        ]
+
+
+@contextmanager
+def served(stand_in: AdminStandIn) -> Generator[AdminStandIn]:
+    """Serve it on a free port of the loopback interface."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def answer(self) -> None:
+            length = int(self.headers.get("Content-Length") or 0)
+            body = json.loads(self.rfile.read(length) or "{}")
+            status, said = stand_in.answer(self.command, self.path, body, self.headers.get("Authorization"))
+            content = said.encode() if isinstance(said, str) else b"" if said is None else json.dumps(said).encode()
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        do_GET = do_POST = do_PATCH = do_DELETE = answer  # noqa: N815
+
+        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+            """The tests' output is not a server's log."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    stand_in.url = f"http://127.0.0.1:{server.server_port}"
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield stand_in
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()

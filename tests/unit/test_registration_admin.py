@@ -1,0 +1,121 @@
+"""The admin client: what it says of each kind of answer, and what it never says."""
+
+import socket
+
+import pytest
+
+from registration.admin import Admin, Refused, Unavailable
+from tests.unit.admin_stand_in import AdminStandIn
+from tests.unit.conftest import V1
+
+KEY = "key_1234567890"
+
+
+def test_the_key_is_sent_as_a_bearer_token_with_every_request(restate: AdminStandIn) -> None:
+    restate.api_key = KEY
+    admin = Admin(restate.url, KEY)
+
+    admin.check_health()
+    admin.remove(admin.register(V1, None).id)
+    admin.unfinished(["dp_1"])
+
+    assert restate.keys == [f"Bearer {KEY}"] * 4
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_rejected_key_is_final_and_says_what_to_do_without_showing_the_key(
+    restate: AdminStandIn, status: int
+) -> None:
+    restate.answers_before = [(status, f"no such key: {KEY}")]
+
+    with pytest.raises(Refused, match="check that the secret holds a valid one") as refused:
+        Admin(restate.url, KEY).check_health()
+
+    assert str(status) in str(refused.value)
+    assert KEY not in str(refused.value) and KEY not in repr(Admin(restate.url, KEY))
+
+
+def test_a_missing_key_is_final_and_asks_for_the_secret(restate: AdminStandIn) -> None:
+    restate.api_key = KEY
+
+    with pytest.raises(Refused, match="name its secret"):
+        Admin(restate.url).check_health()
+
+
+@pytest.mark.parametrize("status", [500, 502, 503, 429])
+def test_a_server_in_trouble_may_recover(restate: AdminStandIn, status: int) -> None:
+    restate.answers_before = [(status, {"message": "one moment"})]
+
+    with pytest.raises(Unavailable, match=f"Restate answered {status}: one moment"):
+        Admin(restate.url).check_health()
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "said"),
+    [
+        (409, {"message": "service type changed", "restate_code": "META0006"}, "409: service type changed"),
+        (415, "Expected request with `Content-Type: application/json`", "415: Expected request with"),
+        (400, "", "400: no reason given"),
+        (422, '["a list"]', "422: ..a list"),
+    ],
+)
+def test_any_other_refusal_is_final_and_quotes_the_server(
+    restate: AdminStandIn, status: int, body: dict[str, str] | str, said: str
+) -> None:
+    restate.answers_before = [(status, body)]
+
+    with pytest.raises(Refused, match=said):
+        Admin(restate.url).check_health()
+
+
+def test_a_wrong_url_is_final_and_says_so(restate: AdminStandIn) -> None:
+    with pytest.raises(Refused, match="is it Restate's admin API, usually at port 9070"):
+        Admin(f"{restate.url}/elsewhere").check_health()
+
+
+def test_a_redirect_is_not_followed_because_it_would_take_the_key_elsewhere(restate: AdminStandIn) -> None:
+    restate.answers_before = [(302, "")]
+
+    with pytest.raises(Refused, match=r"answered 302 .* is it Restate"):
+        Admin(restate.url, KEY).check_health()
+
+    assert len(restate.asked) == 1
+
+
+def test_a_server_that_is_not_there_may_come_up() -> None:
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))  # bound, but nobody listens
+        with pytest.raises(Unavailable, match="cannot be reached"):
+            Admin(f"http://127.0.0.1:{held.getsockname()[1]}").check_health()
+
+
+def test_something_that_is_not_json_is_not_taken_for_an_answer(restate: AdminStandIn) -> None:
+    restate.answers_before = [(200, "<html>welcome</html>")]
+
+    with pytest.raises(Refused, match="is it Restate's admin API"):
+        Admin(restate.url).deployments()
+
+
+def test_a_function_that_cannot_be_invoked_yet_is_waited_for_and_its_dump_is_cut_off(restate: AdminStandIn) -> None:
+    said = "lambda returned: AccessDeniedException (ServiceError(ServiceError { source: Unhandled, raw: Response }))"
+    restate.answers_before = [(500, {"message": said, "restate_code": "META0003"})]
+
+    with pytest.raises(Unavailable, match=r"check what its role may invoke.*AccessDeniedException$"):
+        Admin(restate.url).register(V1, None)
+
+
+def test_a_function_that_was_invoked_and_failed_is_not_waited_for(restate: AdminStandIn) -> None:
+    said = "function returned an error during execution: No module named restate"
+    restate.answers_before = [(500, {"message": said, "restate_code": "META0003"})]
+
+    with pytest.raises(Refused, match="No module named restate"):
+        Admin(restate.url).register(V1, None)
+
+
+def test_what_is_gone_need_not_be_removed_or_killed_again(restate: AdminStandIn) -> None:
+    admin = Admin(restate.url)
+
+    admin.remove("dp_gone")
+    admin.kill("inv_over")
+
+    assert restate.asked == ["DELETE /deployments/dp_gone?force=true", "PATCH /invocations/inv_over/kill"]

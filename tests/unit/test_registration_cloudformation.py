@@ -1,0 +1,288 @@
+"""The custom resource: what each of CloudFormation's events does to Restate, and what CloudFormation is told."""
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
+
+import pytest
+
+from registration import cloudformation
+from registration.cloudformation import failure_of, handler
+from registration.patience import Patience
+from tests.unit.admin_stand_in import AdminStandIn, served
+from tests.unit.conftest import ROLE, V1, V2, V3, Clock
+
+Event = dict[str, Any]
+
+
+def event(kind: str, restate: AdminStandIn, arn: str, *, old: Event | None = None, **properties: str) -> Event:
+    """An event as CloudFormation sends it. `old` is the event whose properties were in force before."""
+    wanted = {"AdminUrl": restate.url, "ServiceName": "trips", "FunctionVersionArn": arn, "DrainSeconds": "30"}
+    identity = {"StackId": "arn:stack", "RequestId": "request-1", "LogicalResourceId": "TripsRegistration"}
+    before = {"OldResourceProperties": old["ResourceProperties"]} if old else {}
+    physical = {} if kind == "Create" else {"PhysicalResourceId": "restate-service-trips"}
+    return {"RequestType": kind, "ResourceProperties": wanted | properties} | identity | before | physical
+
+
+class LambdaContext:
+    """Five minutes are left."""
+
+    def get_remaining_time_in_millis(self) -> int:
+        return 300_000
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[dict[str, str]]]:
+    """What CloudFormation was told, in order; `url` of the fixture's server is in every event that `handler` gets."""
+    answers: list[dict[str, str]] = []
+
+    class Receiver(BaseHTTPRequestHandler):
+        def do_PUT(self) -> None:
+            answers.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            answers[-1]["content_type"] = self.headers["Content-Type"]
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+            """The tests' output is not a server's log."""
+
+    server = HTTPServer(("127.0.0.1", 0), Receiver)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    monkeypatch.setattr(f"{__name__}.RESPONSE_URL", f"http://127.0.0.1:{server.server_port}/answer?signed=yes")
+    yield answers
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+RESPONSE_URL = ""
+
+
+def test_a_create_registers_and_answers_with_a_physical_id(restate: AdminStandIn, told: list[dict[str, str]]) -> None:
+    handler(event("Create", restate, V1) | {"ResponseURL": RESPONSE_URL}, LambdaContext())
+
+    assert restate.latest("trips") == V1
+    assert told == [
+        {
+            "Status": "SUCCESS",
+            "Reason": "",
+            "PhysicalResourceId": "restate-service-trips",
+            "StackId": "arn:stack",
+            "RequestId": "request-1",
+            "LogicalResourceId": "TripsRegistration",
+            "content_type": "",
+        }
+    ]
+
+
+def test_the_physical_id_stays_whatever_changes(restate: AdminStandIn, told: list[dict[str, str]]) -> None:
+    old = event("Create", restate, V1)
+    update = event("Update", restate, V2, old=old) | {"PhysicalResourceId": "as it was"}
+
+    handler(update | {"ResponseURL": RESPONSE_URL}, LambdaContext())
+
+    assert told[0]["PhysicalResourceId"] == "as it was"
+
+
+def test_a_failure_is_told_in_one_sentence(restate: AdminStandIn, told: list[dict[str, str]]) -> None:
+    restate.offers[V1] = {}
+
+    handler(event("Create", restate, V1) | {"ResponseURL": RESPONSE_URL}, LambdaContext())
+
+    assert told[0]["Status"] == "FAILED"
+    assert told[0]["Reason"] == f"{V1} was expected to offer the service trips, but offers nothing."
+
+
+def test_a_bug_is_told_rather_than_leaving_cloudformation_waiting(
+    restate: AdminStandIn, told: list[dict[str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> str:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(cloudformation, "introduce", broken)
+
+    handler(event("Create", restate, V1) | {"ResponseURL": RESPONSE_URL}, LambdaContext())
+
+    assert told[0]["Status"] == "FAILED"
+    assert "ZeroDivisionError" in told[0]["Reason"]
+
+
+def test_an_update_moves_new_work_to_the_new_version_and_keeps_the_one_before(
+    restate: AdminStandIn, patience: Patience
+) -> None:
+    first = event("Create", restate, V1)
+    second = event("Update", restate, V2, old=first)
+    third = event("Update", restate, V3, old=second)
+
+    assert [failure_of(each, patience) for each in (first, second, third)] == [None] * 3
+
+    assert restate.latest("trips") == V3
+    assert restate.arns() == {V2, V3}, "V1 is drained; V2 may be needed by a rollback"
+
+
+def test_a_rollback_brings_the_old_version_back(restate: AdminStandIn, patience: Patience) -> None:
+    first, second = event("Create", restate, V1), event("Create", restate, V2)
+    failure_of(first, patience)
+    failure_of(event("Update", restate, V2, old=first), patience)
+
+    assert failure_of(event("Update", restate, V1, old=second), patience) is None
+
+    assert restate.latest("trips") == V1
+
+
+def test_work_that_is_pinned_to_an_old_version_keeps_it_registered(restate: AdminStandIn, patience: Patience) -> None:
+    first = event("Create", restate, V1)
+    failure_of(first, patience)
+    (pinned,) = restate.known
+    restate.unfinished["inv_1"] = pinned
+    second = event("Update", restate, V2, old=first)
+    failure_of(second, patience)
+
+    failure_of(event("Update", restate, V3, old=second), patience)
+
+    assert restate.arns() == {V1, V2, V3}
+    assert not restate.killed
+
+
+def test_a_first_registration_that_fails_leaves_nothing_behind(
+    restate: AdminStandIn, patience: Patience, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never_latest(*_: object) -> None:
+        raise cloudformation.AdminError("not the latest")
+
+    monkeypatch.setattr("registration.introduction.check_latest", never_latest)
+
+    assert failure_of(event("Create", restate, V1), patience) == "not the latest"
+
+    assert not restate.known
+
+
+def test_an_update_that_fails_kills_nothing(
+    restate: AdminStandIn, patience: Patience, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Trips may be under way on the new version already. The rollback that follows sends new ones to the old one."""
+    first = event("Create", restate, V1)
+    failure_of(first, patience)
+    second = event("Update", restate, V2, old=first)
+
+    def never_latest(*_: object) -> None:
+        raise cloudformation.AdminError("not the latest")
+
+    monkeypatch.setattr("registration.introduction.check_latest", never_latest)
+
+    assert failure_of(second, patience) == "not the latest"
+
+    assert restate.arns() == {V1, V2}
+
+
+def test_a_delete_removes_the_function(restate: AdminStandIn, patience: Patience) -> None:
+    failure_of(event("Create", restate, V1), patience)
+
+    assert failure_of(event("Delete", restate, V1), patience) is None
+
+    assert not restate.known
+
+
+@pytest.mark.parametrize("answer", [(401, "who are you"), (503, "down"), (200, "<html>not Restate</html>")])
+def test_a_delete_never_fails_and_says_what_is_left(
+    restate: AdminStandIn, patience: Patience, answer: tuple[int, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    failure_of(event("Create", restate, V1), patience)
+    restate.answers_before = [answer] * 1000
+
+    assert failure_of(event("Delete", restate, V1), patience) is None
+
+    assert f"left in Restate, to be removed by hand: versions of {V1}" in caplog.text
+
+
+def test_a_delete_does_not_fail_even_if_the_event_makes_no_sense(patience: Patience) -> None:
+    assert failure_of({"RequestType": "Delete", "ResourceProperties": {}}, patience) is None
+
+
+def test_another_admin_url_takes_the_registration_along(restate: AdminStandIn, patience: Patience) -> None:
+    with served(AdminStandIn(offers=restate.offers)) as new_home:
+        first = event("Create", restate, V1)
+        failure_of(first, patience)
+
+        assert failure_of(event("Update", new_home, V1, old=first), patience) is None
+
+        assert new_home.latest("trips") == V1
+        assert not restate.known
+
+
+def test_another_url_of_the_same_server_removes_nothing(restate: AdminStandIn, patience: Patience) -> None:
+    first = event("Create", restate, V1, AdminUrl=restate.url.replace("127.0.0.1", "localhost"))
+    failure_of(first, patience)
+
+    failure_of(event("Update", restate, V1, old=first), patience)
+
+    assert restate.latest("trips") == V1
+
+
+def test_an_old_server_that_is_gone_does_not_fail_the_move(
+    restate: AdminStandIn, patience: Patience, caplog: pytest.LogCaptureFixture
+) -> None:
+    with served(AdminStandIn(offers=restate.offers)) as old_home:
+        first = event("Create", old_home, V1)
+        failure_of(first, patience)
+
+    assert failure_of(event("Update", restate, V1, old=first), patience) is None
+
+    assert restate.latest("trips") == V1
+    assert "something stale may be left" in caplog.text
+
+
+def test_another_function_for_the_service_replaces_the_first(restate: AdminStandIn, patience: Patience) -> None:
+    other = V1.replace(":trips:", ":trips-renamed:")
+    restate.offers[other] = {"trips": ["reserve"]}
+    first = event("Create", restate, V1)
+    failure_of(first, patience)
+
+    failure_of(event("Update", restate, other, old=first), patience)
+
+    assert restate.arns() == {other}
+
+
+def test_the_key_is_read_anew_for_every_event(
+    restate: AdminStandIn, patience: Patience, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = {"arn:secret": "before"}
+
+    def read(arn: str, _: Patience) -> str:
+        return keys[arn]
+
+    monkeypatch.setattr(cloudformation, "read_api_key", read)
+    first = event("Create", restate, V1, AuthTokenSecretArn="arn:secret")
+    restate.api_key = "before"
+    assert failure_of(first, patience) is None
+
+    restate.api_key = keys["arn:secret"] = "rotated"
+
+    assert failure_of(event("Update", restate, V2, old=first, AuthTokenSecretArn="arn:secret"), patience) is None
+    assert set(restate.keys) == {"Bearer before", "Bearer rotated"}
+
+
+def test_the_role_and_the_leave_to_break_come_from_the_properties(restate: AdminStandIn, patience: Patience) -> None:
+    restate.offers[V1] = {"trips": ["reserve", "cancel"]}
+    first = event("Create", restate, V1)
+    failure_of(first, patience)
+
+    failure = failure_of(
+        event("Update", restate, V2, old=first, InvokerRoleArn=ROLE, AllowBreakingChanges="true"), patience
+    )
+
+    assert failure is None
+    assert {known.arn: known.role for known in restate.known.values()} == {V1: None, V2: ROLE}
+
+
+def test_time_is_kept_back_for_the_answer(restate: AdminStandIn, clock: Clock) -> None:
+    restate.answers_before = [(503, "down")] * 1000
+    all_but_the_answer = Patience(300 - cloudformation.KEPT_BACK_SECONDS, lambda: clock.now, clock.sleep)
+
+    failure = failure_of(event("Create", restate, V1), all_but_the_answer)
+
+    assert failure == "Gave up after 255 seconds: Restate answered 503: down"
+    assert clock.now <= 255

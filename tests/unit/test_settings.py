@@ -1,0 +1,88 @@
+"""Settings from CDK context: what is accepted, and what each mistake is answered with."""
+
+import pytest
+
+from holiday_stack.settings import Settings, SettingsError
+
+SECRET = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:restate/key-AbCdEf"
+CLOUD = {"environmentId": "env_201hy10cd3h6426jy80tb32n6en", "authTokenSecretArn": SECRET}
+OWN = {"adminUrl": "http://127.0.0.1:9070"}
+
+
+def test_restate_cloud_is_named_by_its_environment_and_a_secret() -> None:
+    settings = Settings.from_context(CLOUD)
+
+    assert (settings.environment_id, settings.auth_token_secret_arn) == (CLOUD["environmentId"], SECRET)
+    assert (settings.restate_region, settings.admin_url, settings.bundle_for) == ("us", None, "lambda")
+
+
+def test_a_server_of_ones_own_is_named_by_its_admin_url() -> None:
+    settings = Settings.from_context(OWN)
+
+    assert settings == Settings(admin_url="http://127.0.0.1:9070")
+
+
+def test_everything_can_be_chosen() -> None:
+    rest = {"ingressUrl": "https://in.example.com", "prefix": "ann-2", "notificationEmail": "ann@example.com"}
+
+    settings = Settings.from_context(OWN | rest | {"bundleFor": "host", "authTokenSecretArn": SECRET})
+
+    assert settings == Settings(
+        admin_url="http://127.0.0.1:9070",
+        ingress_url="https://in.example.com",
+        prefix="ann-2",
+        notification_email="ann@example.com",
+        bundle_for="host",
+        auth_token_secret_arn=SECRET,
+    )
+
+
+def test_a_secret_may_be_named_without_its_random_characters() -> None:
+    partial = SECRET.removesuffix("-AbCdEf")
+
+    assert Settings.from_context(CLOUD | {"authTokenSecretArn": partial}).auth_token_secret_arn == partial
+
+
+def test_cdks_own_context_is_none_of_our_business() -> None:
+    cdks = {"aws:cdk:bundling-stacks": ["**"], "@aws-cdk/core:flag": True, "availability-zones:account=1": ["a"]}
+
+    assert Settings.from_context(OWN | cdks) == Settings.from_context(OWN)
+
+
+@pytest.mark.parametrize(
+    ("context", "said"),
+    [
+        ({}, "Where is Restate"),
+        (CLOUD | OWN, "environmentId and adminUrl are both named"),
+        ({"environmentId": "env_1"}, "environmentId needs -c authTokenSecretArn"),
+        (CLOUD | {"environmentId": "201hy10cd3"}, "environmentId '201hy10cd3' is not of the form env_"),
+        (CLOUD | {"environmentId": "env_"}, "environmentId 'env_' is not of the form"),
+        (CLOUD | {"environmentId": "env_ABC"}, "environmentId 'env_ABC' is not of the form"),
+        (CLOUD | {"environmentId": "env_a.evil.example"}, "is not of the form"),
+        (CLOUD | {"restateRegion": "ap"}, "restateRegion 'ap' is unknown: choose us or eu"),
+        (CLOUD | {"authTokenSecretArn": "my-key"}, "authTokenSecretArn 'my-key' is not the ARN of a Secrets Manager"),
+        (CLOUD | {"authTokenSecretArn": SECRET + "*"}, "is not the ARN of a Secrets Manager secret"),
+        ({"adminUrl": "127.0.0.1:9070"}, "adminUrl '127.0.0.1:9070' is not a URL such as"),
+        ({"adminUrl": "http://"}, "adminUrl 'http://' is not a URL"),
+        ({"adminUrl": "http://host:port"}, "adminUrl 'http://host:port' is not a URL"),
+        ({"adminUrl": "http://host/?query"}, "is not a URL such as"),
+        ({"adminUrl": "http://user:password@host"}, "is not a URL such as"),
+        (OWN | {"ingressUrl": "ftp://host"}, "ingressUrl 'ftp://host' is not a URL"),
+        (OWN | {"prefix": "-x"}, "prefix '-x' cannot begin a stack's name"),
+        (OWN | {"prefix": "a_b"}, "prefix 'a_b' cannot begin a stack's name"),
+        (OWN | {"prefix": "a" * 51}, "cannot begin a stack's name"),
+        (OWN | {"notificationEmail": "ann"}, "notificationEmail 'ann' is not an e-mail address"),
+        (OWN | {"bundleFor": "arm"}, "bundleFor 'arm' is unknown: choose lambda or host"),
+        (OWN | {"prefix": ""}, "prefix is empty"),
+        (OWN | {"prefix": 7}, "prefix is empty or not a text"),
+        (OWN | {"adminURL": "http://x"}, "adminURL is not a setting. Did you mean adminUrl?"),
+        (OWN | {"environment_id": "env_1"}, "Did you mean environmentId?"),
+        (OWN | {"colour": "blue"}, "colour is not a setting. There are: environmentId, authTokenSecretArn,"),
+    ],
+)
+def test_a_mistake_is_named_in_one_sentence(context: dict[str, object], said: str) -> None:
+    with pytest.raises(SettingsError) as error:
+        Settings.from_context(context)
+
+    assert said in str(error.value)
+    assert "\n" not in str(error.value)
