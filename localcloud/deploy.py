@@ -1,0 +1,91 @@
+"""The CDK CLI as a local command: its output in a file, its end always awaited.
+
+It runs in a process group of its own, so that Ctrl-C ends it with all that is below it: the CDK app, jsii, pip.
+"""
+
+import subprocess
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from localcloud.environment import ROOT, LocalCloudError
+from localcloud.processes import end_group, uninterrupted
+
+Note = Callable[[str], None]
+
+
+def cdk(arguments: Iterable[str], environment: Mapping[str, str], log: Path, note: Note) -> None:
+    """Run `cdk` with these arguments in the checkout, and tell `note` its latest line while it works.
+
+    Raises LocalCloudError with the end of what it said, and the log's path, when it fails.
+    """
+    command = ["cdk", "--no-color", "--no-notices", "--no-version-reporting", *arguments]
+    with log.open("a") as output:
+        begin = output.tell()
+        output.write(f"$ {' '.join(command)}\n")
+        output.flush()
+        process: subprocess.Popen[bytes] | None = None
+        try:
+            with uninterrupted():
+                process = subprocess.Popen(
+                    command,
+                    cwd=ROOT,
+                    env=dict(environment),
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                )
+            while process.poll() is None:
+                note(latest(log))
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(0.2)
+            failed = process.returncode != 0
+        finally:
+            if process:
+                end_group(process)
+    if failed:
+        said = log.read_bytes()[begin:].decode(errors="replace")
+        raise LocalCloudError(f"cdk {command[4]} failed; its whole output is in {log}\n\n{why(said)}")
+
+
+def latest(log: Path) -> str:
+    """What cdk says that it is doing: the last line of its log, of an event the status and the resource only."""
+    with log.open("rb") as file:
+        file.seek(max(0, log.stat().st_size - 2000))
+        lines = [line for line in file.read().decode(errors="replace").splitlines() if line.strip()]
+    last = lines[-1].strip() if lines else ""
+    if last.startswith("$ "):
+        return "synthesizing" if " deploy " in last else ""
+    return " ".join(part.strip() for part in last.split("|")[-3::2]) if last.count("|") > 3 else last
+
+
+def why(said: str) -> str:
+    """The part of cdk's output that says what went wrong: its summary if it came to that, or else its last lines."""
+    lines = [line.rstrip() for line in said.splitlines() if line.strip()]
+    summary = next((index for index in reversed(range(len(lines))) if "❌" in lines[index]), None)
+    if summary is None:
+        return "\n".join(lines[-12:])
+    asides = ("Source Location:", "(no user code", "CloudTrail delivery")
+    return "\n".join(line for line in lines[summary:][:20] if not line.strip().startswith(asides))
+
+
+def synthesize(environment: Mapping[str, str], directory: Path, note: Note) -> dict[str, Path]:
+    """Synthesize both shapes of the stack, with made-up values for what only its owner knows; returns the templates."""
+    shapes = {
+        "Restate Cloud": {
+            "environmentId": "env_201j7wcvzjqgwrbgt7wt4xfw6gj",
+            "authTokenSecretArn": "arn:aws:secretsmanager:us-east-1:000000000000:secret:restate-api-key-AbCdEf",
+            "restateRegion": "us",
+        },
+        "self-hosted": {"adminUrl": "http://restate.example:9070", "ingressUrl": "http://restate.example:8080"},
+    }
+    templates: dict[str, Path] = {}
+    for shape, settings in shapes.items():
+        note(shape)
+        output = directory / shape.lower().replace(" ", "-")
+        output.mkdir(parents=True, exist_ok=True)
+        context = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+        cdk(["synth", "--quiet", "--output", str(output), *context], environment, directory / "cdk.log", note)
+        templates[shape] = output / "HolidayStack.template.json"
+    return templates

@@ -1,0 +1,41 @@
+"""What tests share: one started cloud for the whole run, and the stack in it, each made when first asked for.
+
+Both are on free ports and in a directory of pytest's, so the tests run beside a `make up`. A test that stops servers or
+destroys the stack takes a cloud of its own from `localcloud.cloud`.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from localcloud.cloud import LocalCloud, Ports
+from tests.trap import Trap, hostile_variables
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "slow: takes minutes; `make test-all` runs it, `make test` does not")
+
+
+@pytest.fixture(scope="session")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
+    """A running local cloud, empty at first."""
+    with LocalCloud(tmp_path_factory.mktemp("cloud"), Ports.free()) as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def stack(cloud: LocalCloud) -> dict[str, str]:
+    """The outputs of the stack, deployed into `cloud`."""
+    return cloud.deploy()
+
+
+@pytest.fixture
+def trap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Trap]:
+    """This process's own environment made hostile, and the trap that all of it leads to."""
+    trap = Trap()
+    for name, value in hostile_variables(trap, tmp_path).items():
+        monkeypatch.setenv(name, value)
+    yield trap
+    trap.server.shutdown()
+    trap.server.server_close()

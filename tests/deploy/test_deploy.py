@@ -1,0 +1,94 @@
+"""The stack by real `cdk deploy`s: what CloudFormation reports and what Restate and the tables hold afterwards."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from localcloud import demo
+from localcloud.cloud import LocalCloud, LocalCloudError, Ports
+from tests.deploy.state import book, deployments, published_versions, services
+from tests.trap import Trap
+
+SERVICES = {"flights", "cars", "payments", "trips"}
+
+
+@pytest.fixture(scope="module")
+def own_cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
+    """A cloud for the tests that destroy the stack or kill servers."""
+    with LocalCloud(tmp_path_factory.mktemp("deploy"), Ports.free()) as started:
+        yield started
+
+
+def test_a_deploy_makes_the_published_versions_what_restate_calls(cloud: LocalCloud, stack: dict[str, str]) -> None:
+    # given the deployed stack, when Restate is asked
+    registered = deployments(cloud)
+    latest = {name: registered[deployment] for name, (deployment, _) in services(cloud).items()}
+
+    # then its four services are there, each at the version that the stack published, never at $LATEST
+    assert latest == {name: stack[f"{name.capitalize()}VersionArn"] for name in SERVICES}
+    assert set(latest.values()) <= published_versions(cloud)
+
+
+@pytest.mark.usefixtures("stack")
+def test_a_trip_through_the_deployed_lambdas_writes_its_rows_and_sends_its_notice(cloud: LocalCloud) -> None:
+    trip = book(cloud)
+
+    assert demo.complaint(trip) is None
+    assert trip.rows["payment"]["amount"] == "750.00"
+
+
+def test_a_deploy_without_changes_makes_no_version_and_no_revision(
+    cloud: LocalCloud, stack: dict[str, str], trap: Trap
+) -> None:
+    # given the deployed stack, and a shell that leads every AWS client elsewhere
+    before = published_versions(cloud), services(cloud), deployments(cloud)
+
+    # when it is deployed again as it is
+    again = cloud.deploy()
+
+    # then nothing is new, and nobody else was asked
+    assert trap.hits == []
+    assert again == stack
+    assert (published_versions(cloud), services(cloud), deployments(cloud)) == before
+
+
+@pytest.mark.usefixtures("stack")
+def test_the_stack_survives_the_death_of_its_restate_server(cloud: LocalCloud) -> None:
+    # given the deployed stack, when Restate is killed and the cloud started again
+    before = services(cloud), deployments(cloud)
+    cloud.kill_restate()
+    assert not cloud.start()
+
+    # then the server has its data, and the next trip works without another deploy
+    assert (services(cloud), deployments(cloud)) == before
+    assert demo.complaint(book(cloud)) is None
+
+
+def test_destroy_leaves_nothing_of_the_stack_in_restate_and_the_next_deploy_works(own_cloud: LocalCloud) -> None:
+    # given the stack in a cloud of its own, with a booked trip
+    own_cloud.deploy()
+    book(own_cloud)
+
+    # when it is destroyed
+    own_cloud.destroy()
+
+    # then Restate and CloudFormation know nothing of it
+    assert deployments(own_cloud) == {}
+    assert services(own_cloud) == {}
+    stacks = own_cloud.client("cloudformation").describe_stacks()["Stacks"]
+    assert "HolidayStack" not in {stack["StackName"] for stack in stacks if stack["StackStatus"] != "DELETE_COMPLETE"}
+
+    # and it can be deployed again
+    own_cloud.deploy()
+    assert demo.complaint(book(own_cloud)) is None
+
+
+def test_a_failed_deploy_says_what_cdk_said_and_where_the_log_is(own_cloud: LocalCloud) -> None:
+    # when the stack is deployed with a setting that it refuses
+    with pytest.raises(LocalCloudError) as failure:
+        own_cloud.deploy({"adminUrl": "not a URL"})
+
+    # then the error names the setting and the log, without a traceback
+    assert "adminUrl" in str(failure.value)
+    assert str(own_cloud.log("cdk")) in str(failure.value)
+    assert "Traceback" not in str(failure.value)

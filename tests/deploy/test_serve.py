@@ -1,0 +1,153 @@
+"""`make serve`: Restate's latest deployment while it runs, and nothing afterwards."""
+
+import signal
+import subprocess
+import sys
+import threading
+import uuid
+from collections.abc import Iterator
+from dataclasses import asdict
+
+import httpx
+import psutil
+import pytest
+
+from localcloud import demo, serve
+from localcloud.cloud import LocalCloud, Ports
+from localcloud.environment import ROOT
+from localcloud.processes import end, is_free
+from tests.deploy.state import book, deployments, emulator_of, routes
+from tests.driver import eventually
+
+COMMAND = """
+import sys
+from pathlib import Path
+from localcloud import serve
+from localcloud.cloud import LocalCloud, Ports
+directory, ports, port = sys.argv[1:]
+cloud = LocalCloud(Path(directory), Ports(*map(int, ports.split(","))))
+serve.run(cloud, lambda line: print(line, flush=True), int(port))
+"""
+pytestmark = pytest.mark.usefixtures("stack")
+
+
+class Serving:
+    """`make serve` on a port of its own, as another process."""
+
+    def __init__(self, cloud: LocalCloud) -> None:
+        self.port = Ports.free().ingress
+        self.url = f"http://127.0.0.1:{self.port}"
+        ports = ",".join(str(port) for port in asdict(cloud.ports).values())
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", COMMAND, str(cloud.directory), ports, str(self.port)],
+            cwd=ROOT,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        assert self.process.stdout
+        assert "Serving" in self.process.stdout.readline()
+
+    def children(self) -> list[psutil.Process]:
+        return psutil.Process(self.process.pid).children(recursive=True)
+
+    def stop(self) -> str:
+        """Ctrl-C; returns what it said at the end."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+        said, _ = self.process.communicate(timeout=60)
+        return said
+
+    def kill(self) -> None:
+        """What a power cut does to it and to the services below it."""
+        everyone = [*self.children(), psutil.Process(self.process.pid)]
+        end(everyone, hard=True)
+        self.process.communicate()
+
+
+@pytest.fixture
+def serving(cloud: LocalCloud) -> Iterator[Serving]:
+    serving = Serving(cloud)
+    yield serving
+    serving.stop()
+
+
+def versions(stack: dict[str, str]) -> set[str]:
+    return {stack[version] for version in serve.VERSIONS}
+
+
+def test_trips_run_in_the_local_process_while_it_serves_and_on_lambda_afterwards(
+    cloud: LocalCloud, stack: dict[str, str], serving: Serving
+) -> None:
+    # given `make serve`, when a trip is booked, then it ran in that process
+    assert routes(cloud) == {f"{serving.url}/"}
+    assert demo.complaint(book(cloud)) is None
+
+    # and when it ends, then nothing of it is left and the stack's deployments are the latest again
+    said = serving.stop()
+    assert serving.process.returncode == 0, said
+    assert "Trips run on Lambda again." in said
+    assert routes(cloud) == versions(stack)
+    assert set(deployments(cloud).values()) == versions(stack)
+    assert is_free(serving.port)
+    assert demo.complaint(book(cloud)) is None
+
+
+def test_a_registration_that_a_killed_serve_left_is_cleared_by_the_next_up(
+    cloud: LocalCloud, stack: dict[str, str], serving: Serving
+) -> None:
+    # given a `make serve` that was killed, so that trips go nowhere
+    serving.kill()
+    assert routes(cloud) == {f"{serving.url}/"}
+
+    # when the next `make up` looks
+    serve.clear_stale(cloud, print, serving.port)
+
+    # then trips run on Lambda
+    assert set(deployments(cloud).values()) == versions(stack)
+    assert demo.complaint(book(cloud)) is None
+
+
+def test_a_serve_that_runs_stays_the_latest_when_the_stack_is_deployed(cloud: LocalCloud, serving: Serving) -> None:
+    serve.clear_stale(cloud, print, serving.port)
+
+    assert routes(cloud) == {f"{serving.url}/"}
+
+
+def test_an_invocation_that_began_there_waits_for_the_next_serve_and_finishes(
+    cloud: LocalCloud, stack: dict[str, str], serving: Serving, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # given a trip that hangs in the local process, because the emulator does not answer, and then the process is killed
+    emulator = emulator_of(cloud)
+    answers: list[httpx.Response] = []
+    body = {"request": {"trip_id": f"serve-{uuid.uuid4()}"}}
+    url = f"{cloud.ingress_url}/trips/reserve"
+    caller = threading.Thread(target=lambda: answers.append(httpx.post(url, json=body, trust_env=False, timeout=300)))
+    admin = serve.Admin(cloud.admin_url)
+    deployment = admin.find(serving.url)
+    assert deployment
+    emulator.suspend()
+    try:
+        caller.start()
+        assert eventually(lambda: admin.unfinished(deployment), bool)
+        serving.kill()
+    finally:
+        emulator.resume()
+
+    # when the next `make up` looks, then it says so, keeps the registration, and sends new trips to Lambda
+    serve.clear_stale(cloud, print, serving.port)
+    assert "wait for the next `make serve`" in capsys.readouterr().out
+    assert routes(cloud) == versions(stack)
+    assert deployment in deployments(cloud)
+
+    # and the next `make serve` at that address finishes the trip and leaves nothing behind
+    again = serve.Services(cloud, serving.port)
+    try:
+        assert again.start()
+        caller.join(timeout=120)
+        assert [answer.status_code for answer in answers] == [200]
+        assert eventually(lambda: admin.unfinished(deployment) == 0, bool)
+    finally:
+        again.stop()
+    serve.clear_stale(cloud, print, serving.port)
+    assert set(deployments(cloud).values()) == versions(stack)

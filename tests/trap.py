@@ -1,0 +1,55 @@
+"""A hostile shell: a profile, files, endpoints, a container's credentials and proxies that all lead to a trap.
+
+The trap is a server that must never be called: no local command may reach what the caller's environment names.
+"""
+
+import socketserver
+import threading
+from pathlib import Path
+
+
+class Trap:
+    """An address that notes what is said to it, and hangs up."""
+
+    def __init__(self) -> None:
+        self.hits: list[bytes] = []
+        hits = self.hits
+
+        class Handler(socketserver.BaseRequestHandler):
+            def handle(self) -> None:
+                hits.append(self.request.recv(200))
+
+        self.server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+
+def hostile_variables(trap: Trap, folder: Path) -> dict[str, str]:
+    """The variables of such a shell, whose files are put into `folder`."""
+    aws = folder / ".aws"
+    aws.mkdir()
+    files = {
+        "config": f"[profile production]\nregion = eu-west-1\nendpoint_url = {trap.url}\n",
+        "credentials": "[production]\naws_access_key_id = AKIAREAL\naws_secret_access_key = real\n",
+    }
+    for name, text in files.items():
+        (aws / name).write_text(text)
+        (folder / name).write_text(text)
+    return {
+        "HOME": str(folder),
+        "AWS_PROFILE": "production",
+        "AWS_CONFIG_FILE": str(folder / "config"),
+        "AWS_SHARED_CREDENTIALS_FILE": str(folder / "credentials"),
+        "AWS_ACCESS_KEY_ID": "AKIAREAL",
+        "AWS_SECRET_ACCESS_KEY": "real",
+        "AWS_SESSION_TOKEN": "real",
+        "AWS_MAX_ATTEMPTS": "1",
+        "AWS_REGION": "eu-west-1",
+        "AWS_ENDPOINT_URL": trap.url,
+        **{f"AWS_ENDPOINT_URL_{name}": trap.url for name in ("S3", "STS", "CLOUDFORMATION", "DYNAMODB", "SSM")},
+        "AWS_CONTAINER_CREDENTIALS_FULL_URI": f"{trap.url}/credentials",
+        "AWS_EC2_METADATA_SERVICE_ENDPOINT": trap.url,
+        **dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy", "ALL_PROXY"), trap.url),
+        "NO_PROXY": "",
+        "no_proxy": "",
+    }
