@@ -1,0 +1,223 @@
+"""The contract of `POST /trips/reserve`: what comes back, which rows are left, which notice goes out."""
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from holiday.models import RUN_TYPES
+from tests.driver import TABLES, Holiday, eventually
+
+NOTHING_STANDS = {
+    "failFlightsReservation": {"Flights": ["cancelled (never taken)"], "Cars": [], "Payments": []},
+    "failCarRentalReservation": {"Flights": ["cancelled"], "Cars": ["cancelled (never taken)"], "Payments": []},
+    "failPayment": {"Flights": ["cancelled"], "Cars": ["cancelled"], "Payments": ["refunded (never taken)"]},
+    "failFlightsConfirmation": {"Flights": ["cancelled"], "Cars": ["cancelled"], "Payments": ["refunded"]},
+    "failCarRentalConfirmation": {"Flights": ["cancelled"], "Cars": ["cancelled"], "Payments": ["refunded"]},
+    "failNotification": {"Flights": ["cancelled"], "Cars": ["cancelled"], "Payments": ["refunded"]},
+}
+STEPS = {
+    "failFlightsReservation": "flights.reserve",
+    "failCarRentalReservation": "cars.reserve",
+    "failPayment": "payments.process",
+    "failFlightsConfirmation": "flights.confirm",
+    "failCarRentalConfirmation": "cars.confirm",
+    "failNotification": "trips.notify",
+}
+ALL_STANDS = {"Flights": ["confirmed"], "Cars": ["confirmed"], "Payments": ["confirmed"]}
+
+
+def test_the_sample_trip_is_booked_under_a_generated_id(holiday: Holiday) -> None:
+    response = holiday.reserve()
+
+    answer = response.json()
+    assert (response.status_code, answer["status"], list(answer)) == (200, "success", ["status", "trip_id"])
+    trip_id = answer["trip_id"]
+    rows = {table: row for table, [row] in holiday.rows(trip_id).items()}
+    flight, car, payment = rows["Flights"], rows["Cars"], rows["Payments"]
+    assert flight == {
+        **{"pk": trip_id, "sk": flight["id"], "trip_id": trip_id, "id": flight["id"]},
+        "transaction_status": "confirmed",
+        "depart_city": "Detroit",
+        "depart_time": "2021-07-07T06:00:00.000Z",
+        "arrive_city": "Frankfurt",
+        "arrive_time": "2021-07-09T08:00:00.000Z",
+    }
+    assert car == {
+        **{"pk": trip_id, "sk": car["id"], "trip_id": trip_id, "id": car["id"]},
+        "transaction_status": "confirmed",
+        "rental": "BMW",
+        "rental_from": "2021-07-09T00:00:00.000Z",
+        "rental_to": "2021-07-17T00:00:00.000Z",
+    }
+    assert payment == {
+        **{"pk": trip_id, "sk": payment["id"], "trip_id": trip_id, "id": payment["id"]},
+        "transaction_status": "confirmed",
+        "amount": "750.00",
+        "currency": "USD",
+    }
+
+
+def test_one_success_notice_goes_out_and_names_the_bookings(holiday: Holiday, trip_id: str) -> None:
+    response = holiday.reserve({"trip_id": trip_id})
+
+    assert response.json() == {"status": "success", "trip_id": trip_id}
+    holiday.settle()
+    [notice] = eventually(lambda: holiday.notices(trip_id), bool)
+    rows = {table: row for table, [row] in holiday.rows(trip_id).items()}
+    assert notice == {
+        "trip_id": trip_id,
+        "flight_id": rows["Flights"]["id"],
+        "car_id": rows["Cars"]["id"],
+        "payment_id": rows["Payments"]["id"],
+        "invocation_id": response.headers["x-restate-id"],
+        "status": "success",
+        "message": f"Trip {trip_id} is booked.",
+        "subject": "Holiday booking",
+    }
+
+
+@pytest.mark.parametrize("run_type", RUN_TYPES)
+def test_a_simulated_failure_undoes_everything_before_it(holiday: Holiday, trip_id: str, run_type: str) -> None:
+    response = holiday.reserve({"trip_id": trip_id, "run_type": run_type})
+
+    assert response.status_code == 422
+    answer = response.json()
+    assert answer["metadata"]["trip_id"] == trip_id
+    assert answer["metadata"]["step"] == STEPS[run_type]
+    assert answer["metadata"]["reason"] == "simulated"
+    for word in (trip_id, STEPS[run_type], run_type, answer["metadata"]["undoing"]):
+        assert word in answer["message"]
+    holiday.settle()
+    assert holiday.statuses(trip_id) == NOTHING_STANDS[run_type]
+    [notice] = eventually(lambda: holiday.notices(trip_id), bool)
+    assert (notice["status"], notice["message"]) == ("failure", answer["message"])
+    assert notice["invocation_id"] == response.headers["x-restate-id"]
+
+
+def test_the_caller_s_own_itinerary_is_booked(holiday: Holiday, trip_id: str) -> None:
+    request = {
+        "depart_city": "Oslo",
+        "depart_time": "2026-12-01T07:00:00+01:00",
+        "arrive_city": "東京",
+        "arrive_time": "2026-12-02T08:00:00+09:00",
+        "rental": "Volvo",
+        "rental_from": "2026-12-02",
+        "rental_to": "2026-12-09",
+    }
+
+    assert holiday.reserve({"trip_id": trip_id, **request}).status_code == 200
+
+    rows = {table: row for table, [row] in holiday.rows(trip_id).items()}
+    assert {**rows["Flights"], **rows["Cars"]}.items() >= request.items()
+
+
+def test_an_id_that_is_held_is_refused_and_its_trip_left_alone(holiday: Holiday, trip_id: str) -> None:
+    holiday.reserve({"trip_id": trip_id})
+    holiday.settle()
+    before = {table: row for table, [row] in holiday.rows(trip_id).items()}
+
+    response = holiday.reserve({"trip_id": trip_id, "run_type": "failFlightsReservation"})
+
+    assert response.status_code == 409
+    assert response.json()["metadata"]["reason"] == "duplicate"
+    assert trip_id in response.json()["message"]
+    holiday.settle()
+    assert holiday.statuses(trip_id) == ALL_STANDS | {"Flights": ["cancelled (never taken)", "confirmed"]}
+    assert all(row in holiday.rows(trip_id)[table] for table, row in before.items())
+    assert [notice["status"] for notice in eventually(lambda: holiday.notices(trip_id), bool)] == ["success"]
+
+
+def test_an_id_that_was_rolled_back_can_be_booked_at_once(holiday: Holiday, trip_id: str) -> None:
+    assert holiday.reserve({"trip_id": trip_id, "run_type": "failNotification"}).status_code == 422
+
+    assert holiday.reserve({"trip_id": trip_id}).status_code == 200
+
+    holiday.settle()
+    assert holiday.statuses(trip_id) == {
+        "Flights": ["cancelled", "confirmed"],
+        "Cars": ["cancelled", "confirmed"],
+        "Payments": ["confirmed", "refunded"],
+    }
+    notices = eventually(lambda: holiday.notices(trip_id), lambda found: len(found) == 2)
+    assert sorted(notice["status"] for notice in notices) == ["failure", "success"]
+
+
+@pytest.mark.parametrize("run_type", [None, "failPayment"])
+def test_an_idempotency_key_makes_a_retry_return_the_first_answer(
+    holiday: Holiday, trip_id: str, run_type: str | None
+) -> None:
+    request = {"trip_id": trip_id} | ({"run_type": run_type} if run_type else {})
+
+    first = holiday.reserve(request, idempotency_key=trip_id)
+    again = holiday.reserve(request, idempotency_key=trip_id)
+
+    assert (first.status_code, first.json()) == (again.status_code, again.json())
+    assert first.status_code == (422 if run_type else 200)
+    holiday.settle()
+    assert {table: len(rows) for table, rows in holiday.rows(trip_id).items()} == {
+        "Flights": 1,
+        "Cars": 1,
+        "Payments": 1,
+    }
+
+
+def test_of_many_callers_of_one_id_exactly_one_gets_it(holiday: Holiday, trip_id: str) -> None:
+    with ThreadPoolExecutor(8) as callers:
+        answers = list(callers.map(holiday.reserve, [{"trip_id": trip_id}] * 8))
+
+    assert sorted(answer.status_code for answer in answers) == [200] + [409] * 7
+    holiday.settle()
+    statuses = holiday.statuses(trip_id)
+    assert statuses["Flights"].count("confirmed") == 1
+    assert (statuses["Cars"], statuses["Payments"]) == (["confirmed"], ["confirmed"])
+    assert [notice["status"] for notice in eventually(lambda: holiday.notices(trip_id), bool)] == ["success"]
+
+
+@pytest.mark.parametrize(
+    ("request_line", "body", "words"),
+    [
+        ("POST /trips/reserve", "", ["empty"]),
+        ("GET /trips/reserve", "", ["empty"]),
+        ("POST /trips/reserve", "{", ["JSON"]),
+        ("POST /trips/reserve", "[]", ["object"]),
+        ("POST /trips/reserve", '{"trip": {}}', ["trip", "request"]),
+        ("POST /trips/reserve", '{"request": {"cat": 1}}', ["cat", "depart_city"]),
+        ("POST /trips/reserve", '{"request": {"run_type": "failAll"}}', ["failAll", *RUN_TYPES]),
+        ("POST /trips/reserve", '{"request": {"trip_id": 1}}', ["trip_id", "int"]),
+        ("POST /trips/reserve", '{"request": {"trip_id": ""}}', ["trip_id"]),
+        ("POST /trips/reserve", '{"request": {"trip_id": "' + "x" * 129 + '"}}', ["trip_id", "128"]),
+        ("POST /trips/reserve", '{"request": {"depart_time": "soon"}}', ["depart_time", "ISO 8601"]),
+        ("POST /trips/reserve", '{"request": {"rental_to": "2021-07-08"}}', ["rental_to", "rental_from"]),
+        ("POST /flights/some-trip/reserve", "{}", ["not public"]),
+        ("POST /flights/some-trip/cancel", '{"id": "x"}', ["not public"]),
+        ("POST /cars/some-trip/cancel", '{"id": "x"}', ["not public"]),
+        ("POST /payments/some-trip/refund", '{"id": "x"}', ["not public"]),
+        ("POST /trips/notify", "{}", ["not public"]),
+    ],
+)
+def test_a_bad_request_is_400_and_leaves_nothing(
+    holiday: Holiday, request_line: str, body: str, words: list[str]
+) -> None:
+    before = totals(holiday)
+
+    method, path = request_line.split()
+    headers = {"content-type": "application/json"} if body else {}
+    response = holiday.http.request(method, path, content=body, headers=headers)
+
+    assert response.status_code == 400
+    assert [word for word in words if word not in response.json()["message"]] == []
+    assert "Traceback" not in response.text
+    holiday.settle()
+    assert totals(holiday) == before
+
+
+@pytest.mark.parametrize("path", ["/trips/book", "/hotels/reserve"])
+def test_a_wrong_path_is_not_found(holiday: Holiday, path: str) -> None:
+    assert holiday.http.post(path, json={}).status_code == 404
+
+
+def totals(holiday: Holiday) -> dict[str, Any]:
+    dynamodb = holiday.cloud.client("dynamodb")
+    tables = [holiday.names[f"{table}TableName"] for table in TABLES]
+    return {table: dynamodb.scan(TableName=table, Select="COUNT")["Count"] for table in tables}
