@@ -1,0 +1,40 @@
+"""The rules of the house that a reader cannot see in one file."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def imported_by(folder: str) -> Iterator[tuple[str, str]]:
+    """Who imports which top-level module."""
+    for path in sorted((ROOT / folder).rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and node.module:
+                yield path.name, node.module.partition(".")[0]
+            if isinstance(node, ast.Import):
+                yield from ((path.name, name.name.partition(".")[0]) for name in node.names)
+
+
+@pytest.mark.parametrize(
+    ("folder", "strangers"),
+    [
+        ("holiday_stack", {"holiday", "registration", "localcloud"}),
+        ("lambdas", {"holiday_stack", "localcloud", "aws_cdk", "constructs"}),
+        ("lambdas/registration", {"holiday", "restate", "msgspec"}),
+        ("lambdas/holiday", {"registration"}),
+    ],
+)
+def test_what_is_deployed_and_what_deploys_it_do_not_know_each_other(folder: str, strangers: set[str]) -> None:
+    assert not [(who, what) for who, what in imported_by(folder) if what in strangers]
+
+
+@pytest.mark.parametrize("file", ["restate_environment.py", "restate_service.py", "service_registration.py"])
+def test_the_restate_constructs_know_nothing_of_holidays(file: str) -> None:
+    """They are made to be copied into another app."""
+    text = (ROOT / "holiday_stack" / file).read_text().replace("holiday_stack", "")
+
+    assert not [word for word in ("holiday", "trips", "flights", "cars", "payments") if word in text.lower()]
