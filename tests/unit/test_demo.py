@@ -2,7 +2,8 @@
 
 import pytest
 
-from localcloud.demo import RUN_TYPES, Trip, complaint, word
+from holiday.models import RUN_TYPES
+from localcloud.demo import CONTRACT, Trip, complaint, word
 
 FULL = {"pk": "foo", "sk": "1", "id": "1", "trip_id": "foo", "rental": "BMW"}
 TOMBSTONE = {"pk": "foo", "sk": "1", "id": "1", "trip_id": "foo"}
@@ -10,7 +11,7 @@ TOMBSTONE = {"pk": "foo", "sk": "1", "id": "1", "trip_id": "foo"}
 
 def booked() -> Trip:
     rows = {kind: FULL | {"transaction_status": "confirmed"} for kind in ("flight", "car", "payment")}
-    return Trip("foo", "", 200, "{}", 0.1, dict(rows), ["success"])
+    return Trip("foo", "success", 200, "{}", 0.1, dict(rows), ["success"])
 
 
 def undone() -> Trip:
@@ -31,14 +32,22 @@ def test_a_success_with_a_row_missing_is_wrong() -> None:
     trip = booked()
     del trip.rows["car"]
 
-    assert complaint(trip) == "the car is missing instead of confirmed"
+    assert complaint(trip) == "the car is '—' instead of 'confirmed'"
 
 
-def test_a_failed_trip_with_a_row_that_stands_is_wrong() -> None:
+@pytest.mark.parametrize("status", ["confirmed", "refunded"])
+def test_a_failed_trip_with_a_row_beyond_its_step_is_wrong(status: str) -> None:
     trip = undone()
-    trip.rows["payment"] = FULL | {"transaction_status": "confirmed"}
+    trip.rows["payment"] = FULL | {"transaction_status": status}
 
-    assert complaint(trip) == "the payment is confirmed instead of refunded"
+    assert complaint(trip) == f"the payment is '{status}' instead of '—'"
+
+
+def test_a_failed_trip_whose_failed_step_was_taken_is_wrong() -> None:
+    trip = undone()
+    trip.rows["car"] = FULL | {"transaction_status": "cancelled"}
+
+    assert complaint(trip) == "the car is 'cancelled' instead of 'never taken'"
 
 
 @pytest.mark.parametrize("notices", [[], ["success"], ["failure", "failure"]])
@@ -60,14 +69,15 @@ def test_a_failed_trip_without_any_row_is_wrong_because_even_its_flights_undo_le
     trip = undone()
     trip.rows.clear()
 
-    assert complaint(trip) == "the flight is missing instead of cancelled"
+    assert complaint(trip) == "the flight is '—' instead of 'cancelled'"
 
 
 def test_a_tombstone_reads_as_never_taken() -> None:
     assert word(TOMBSTONE | {"transaction_status": "cancelled"}) == "never taken"
     assert word(FULL | {"transaction_status": "cancelled"}) == "cancelled"
+    assert word(TOMBSTONE | {"transaction_status": "confirmed"}) == "confirmed"
     assert word(None) == "—"
 
 
 def test_the_demo_shows_every_run_type_of_the_contract() -> None:
-    assert len(set(RUN_TYPES)) == 6
+    assert set(CONTRACT) == {"success", *RUN_TYPES}
