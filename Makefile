@@ -44,8 +44,8 @@ synth: .venv/ready ## synthesize the stack's templates, without an AWS account
 	@$(LOCALCLOUD) synth
 
 check: .venv/ready ## format, lint and types
-	ruff format --check
-	ruff check
+	ruff format --check --no-cache
+	ruff check --no-cache
 	pyright
 
 format: .venv/ready ## format, and correct what the linter can

@@ -3,10 +3,10 @@
 import sys
 
 from aws_cdk import App
-from holiday_stack.stack import HolidayStack
 
 from holiday_stack.bundling import BundlingError
 from holiday_stack.settings import Settings, SettingsError
+from holiday_stack.stack import HolidayStack
 
 
 def main() -> None:

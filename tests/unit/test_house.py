@@ -1,6 +1,7 @@
 """The rules of the house that a reader cannot see in one file."""
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -38,3 +39,18 @@ def test_the_restate_constructs_know_nothing_of_holidays(file: str) -> None:
     text = (ROOT / "holiday_stack" / file).read_text().replace("holiday_stack", "")
 
     assert not [word for word in ("holiday", "trips", "flights", "cars", "payments") if word in text.lower()]
+
+
+def test_the_code_that_the_readme_shows_is_the_code_that_runs() -> None:
+    shown = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+
+    assert shown
+    assert all(code in (ROOT / "lambdas" / "holiday" / "trips.py").read_text() for code in shown)
+
+
+def test_the_readme_s_tree_names_every_source_file() -> None:
+    readme = (ROOT / "README.md").read_text()
+    folders = ("holiday_stack", "lambdas/holiday")
+    sources = {path.name for folder in folders for path in (ROOT / folder).glob("*.py")} - {"__init__.py"}
+
+    assert [name for name in sorted(sources) if name not in readme] == []
