@@ -1,5 +1,7 @@
 """The holiday stack: three tables and a topic, four services on Lambda, and their introduction to Restate."""
 
+from pathlib import Path
+
 from aws_cdk import CfnOutput, RemovalPolicy, Stack
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_lambda as lambda_
@@ -15,11 +17,16 @@ from holiday_stack.settings import Settings
 
 
 class HolidayStack(Stack):
-    """Everything that the holiday saga needs, next to a Restate server that exists already."""
+    """Everything that the holiday saga needs, next to a Restate server that exists already.
 
-    def __init__(self, scope: Construct, settings: Settings) -> None:
+    lambdas: the sources of what runs in Lambda. Default: this checkout's.
+    """
+
+    def __init__(self, scope: Construct, settings: Settings, lambdas: Path = bundling.LAMBDAS) -> None:
         super().__init__(scope, "-".join(filter(None, [settings.prefix, "HolidayStack"])))
-        self._code = lambda_.Code.from_asset(str(bundling.package("holiday", bundling.TARGETS[settings.bundle_for])))
+        holiday = bundling.package("holiday", bundling.TARGETS[settings.bundle_for], lambdas=lambdas)
+        registration = bundling.package("registration", lambdas=lambdas)
+        self._code = lambda_.Code.from_asset(str(holiday))
 
         # What the domain owns
         flights_table, cars_table, payments_table = (self._table(name) for name in ("Flights", "Cars", "Payments"))
@@ -36,7 +43,7 @@ class HolidayStack(Stack):
             admin_url=settings.admin_url,
             ingress_url=settings.ingress_url,
             auth_token_secret_arn=settings.auth_token_secret_arn,
-            registration_code=lambda_.Code.from_asset(str(bundling.package("registration"))),
+            registration_code=lambda_.Code.from_asset(str(registration)),
         )
 
         # Who serves it

@@ -106,6 +106,7 @@ class LocalCloud:
         self.ports = ports
         self.auth = auth
         self.step: Step = quietly
+        self.restate_settings: dict[str, str] = {}
         self.ingress_url = f"http://{HOST}:{ports.ingress}"
         self.admin_url = f"http://{HOST}:{ports.admin}"
         self.aws_url = f"http://{HOST}:{ports.aws}"
@@ -198,10 +199,11 @@ class LocalCloud:
 
     # The stack
 
-    def deploy(self, context: Mapping[str, str] | None = None) -> dict[str, str]:
+    def deploy(self, context: Mapping[str, str] | None = None, app: str | None = None) -> dict[str, str]:
         """`cdk deploy` the stack, registered with this cloud's Restate, and return its CloudFormation outputs.
 
-        `context` adds to or replaces the settings that the stack gets. Raises LocalCloudError with cdk's own words.
+        `context` adds to or replaces the settings that the stack gets. `app` is the command of another CDK app with
+        one stack, for which the same is done. Raises LocalCloudError with cdk's own words.
         """
         environment = self.environment()
         assert_local(environment)
@@ -211,15 +213,20 @@ class LocalCloud:
                 # Bootstrapping needs no app, so it is given none and does not synthesize one.
                 bootstrap = ["bootstrap", f"aws://{ACCOUNT}/{REGION}", "--app", ""]
                 cdk(bootstrap, environment, log, note)
+            if self.auth:  # the bucket refuses plain HTTP, which is all that the emulator speaks
+                bucket = f"cdk-hnb659fds-assets-{ACCOUNT}-{REGION}"
+                local_client("s3", self.aws_url).delete_bucket_policy(Bucket=bucket)
             self._update(bootstrapped=True)
         outputs = self.directory / "outputs.json"
         settings = {"adminUrl": self.admin_url, "ingressUrl": self.ingress_url, "bundleFor": "host", **(context or {})}
         with self.step(f"Deploying {STACK}") as note:
-            arguments = ["deploy", STACK, "--require-approval", "never", "--method", "direct", "--progress", "events"]
+            arguments = ["deploy", "--all", "--require-approval", "never", "--method", "direct", "--progress", "events"]
             arguments += ["--output", str(self.directory / "cdk.out"), "--outputs-file", str(outputs)]
             arguments += [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+            arguments += ["--app", app] if app else []
             cdk(arguments, environment, log, note)
-        self._update(outputs=json.loads(outputs.read_text())[STACK])
+        (of_the_stack,) = json.loads(outputs.read_text()).values()
+        self._update(outputs=of_the_stack)
         return self.outputs()
 
     def destroy(self) -> None:
@@ -227,7 +234,7 @@ class LocalCloud:
         environment = self.environment()
         assert_local(environment)
         with self.step(f"Destroying {STACK}") as note:
-            arguments = ["destroy", STACK, "--force", "--app", str(self.directory / "cdk.out")]
+            arguments = ["destroy", "--all", "--force", "--app", str(self.directory / "cdk.out")]
             cdk(arguments, environment, self.log("cdk"), note)
         self._update(outputs={})
 
@@ -317,6 +324,7 @@ class LocalCloud:
             "RESTATE_DISABLE_TELEMETRY": "true",
             "RESTATE_LOG_FORMAT": "compact",
             "RESTATE_LOG_DISABLE_ANSI_CODES": "true",
+            **self.restate_settings,
         }
 
     def _process(self, server: str) -> psutil.Process | None:

@@ -65,3 +65,43 @@ def processes_below(directory: Path) -> list[psutil.Process]:
 def emulator_of(cloud: LocalCloud) -> psutil.Process:
     """The emulator's own process, not one of its Lambdas."""
     return next(process for process in processes_below(cloud.directory) if "ministack" in process.cmdline())
+
+
+def ask(cloud: LocalCloud, sql: str) -> list[dict[str, Any]]:
+    """Ask Restate's introspection tables."""
+    accept = {"accept": "application/json"}
+    answer = httpx.post(
+        f"{cloud.admin_url}/query", json={"query": sql}, headers=accept, timeout=60, trust_env=False
+    ).raise_for_status()
+    return answer.json()["rows"]
+
+
+def unfinished(cloud: LocalCloud) -> list[str]:
+    """What Restate has not finished: running, suspended, queued or backing off."""
+    rows = ask(cloud, "SELECT target, status FROM sys_invocation WHERE status != 'completed'")
+    return [f"{row['target']} {row['status']}" for row in rows]
+
+
+def awakeable(cloud: LocalCloud, trip_id: str) -> str | None:
+    """The awakeable that a trip waits for in `flights`, as the waiting variant of the sources notes it there."""
+    found = ask(cloud, f"SELECT value_utf8 FROM state WHERE service_key = '{trip_id}' AND key = 'awakeable'")
+    return found[0]["value_utf8"].strip('"') if found else None
+
+
+def resolve(cloud: LocalCloud, name: str) -> None:
+    """Let who waits for this awakeable go on."""
+    httpx.post(
+        f"{cloud.ingress_url}/restate/awakeables/{name}/resolve", json="go", timeout=60, trust_env=False
+    ).raise_for_status()
+
+
+def stacks(cloud: LocalCloud) -> set[str]:
+    """The names of the stacks that exist."""
+    told = cloud.client("cloudformation").describe_stacks()["Stacks"]
+    return {stack["StackName"] for stack in told if stack["StackStatus"] != "DELETE_COMPLETE"}
+
+
+def deployments_of(cloud: LocalCloud, service: str) -> set[str]:
+    """The ids of the deployments that offer a service."""
+    rows = ask(cloud, f"SELECT deployment_id FROM sys_service WHERE name = '{service}'")
+    return {row["deployment_id"] for row in rows}

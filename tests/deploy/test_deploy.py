@@ -1,22 +1,13 @@
 """The stack by real `cdk deploy`s: what CloudFormation reports and what Restate and the tables hold afterwards."""
 
-from collections.abc import Iterator
-
 import pytest
 
 from localcloud import demo
-from localcloud.cloud import LocalCloud, LocalCloudError, Ports
+from localcloud.cloud import LocalCloud, LocalCloudError
 from tests.deploy.state import book, deployments, published_versions, services
 from tests.trap import Trap
 
 SERVICES = {"flights", "cars", "payments", "trips"}
-
-
-@pytest.fixture(scope="module")
-def own_cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
-    """A cloud for the tests that destroy the stack or kill servers."""
-    with LocalCloud(tmp_path_factory.mktemp("deploy"), Ports.free()) as started:
-        yield started
 
 
 def test_a_deploy_makes_the_published_versions_what_restate_calls(cloud: LocalCloud, stack: dict[str, str]) -> None:

@@ -1,0 +1,192 @@
+"""What Restate runs after a deployment that failed, while old work is under way, and after the stack is gone.
+
+Each deploy is a real one of HolidayStack, whose sources are marked: every row, and the answer, says which code ran.
+"""
+
+import uuid
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from localcloud import demo
+from localcloud.cloud import LocalCloud, LocalCloudError
+from tests.deploy import greetings, variants
+from tests.deploy.state import awakeable, deployments, deployments_of, resolve, services, stacks, unfinished
+from tests.driver import eventually
+
+pytestmark = pytest.mark.slow
+
+NAMES = {"flights", "cars", "payments", "trips"}
+WAITS = (  # a flight whose trip id begins with `waits` is held up until the test resolves an awakeable
+    '    simulate(flight.run_type, "failFlightsReservation")\n',
+    '    if ctx.key().startswith("waits"):\n'
+    "        name, go = ctx.awakeable()\n"
+    '        ctx.set("awakeable", name)\n'
+    "        await go\n",
+)
+MISNAMED = ('restate.VirtualObject(\n    "payments"', 'restate.VirtualObject(\n    "paiements"')
+
+
+@pytest.fixture(scope="module")
+def code(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The context for each version of the sources. `waiting` is a v1, and `misnamed` a v2 whose payments fails."""
+    folder = tmp_path_factory.mktemp("sources")
+    sources = {
+        **{mark: variants.code_marked(folder / mark, mark) for mark in ("v1", "v2", "v3")},
+        "waiting": variants.code_marked(folder / "waiting", "v1", flights=WAITS),
+        "misnamed": variants.code_marked(folder / "misnamed", "v2", payments=MISNAMED),
+    }
+    return {name: str(path) for name, path in sources.items()}
+
+
+def deploy(cloud: LocalCloud, lambdas: str, **variant: str) -> None:
+    context = {"test:lambdas": lambdas} | {f"test:{name}": value for name, value in variant.items()}
+    cloud.deploy(context, variants.APP)
+
+
+def reserve(cloud: LocalCloud, trip_id: str) -> dict[str, Any]:
+    body = {"request": {"trip_id": trip_id}}
+    return httpx.post(f"{cloud.ingress_url}/trips/reserve", json=body, timeout=120, trust_env=False).json()
+
+
+def code_that_runs(cloud: LocalCloud) -> dict[str, str]:
+    """Book a trip, and say which code each service ran for it."""
+    trip_id = f"trip-{uuid.uuid4()}"
+    answer = reserve(cloud, trip_id)
+    assert answer["status"] == "success", answer
+    return {"trips": answer["code"], **{kind: row["code"] for kind, row in demo.rows_of(cloud, trip_id).items()}}
+
+
+def all_of(mark: str) -> dict[str, str]:
+    return dict.fromkeys(("trips", "flight", "car", "payment"), mark)
+
+
+class Waiting:
+    """A trip that is held up inside `flights.reserve`."""
+
+    def __init__(self, cloud: LocalCloud) -> None:
+        self.cloud = cloud
+        self.trip_id = f"waits-{uuid.uuid4()}"
+        url = f"{cloud.ingress_url}/trips/reserve/send"
+        sent = httpx.post(url, json={"request": {"trip_id": self.trip_id}}, timeout=60, trust_env=False)
+        self.invocation_id: str = sent.raise_for_status().json()["invocationId"]
+        found = eventually(lambda: awakeable(cloud, self.trip_id), bool)
+        assert found, "the trip does not wait"
+        self._awakeable = found
+
+    def finish(self) -> dict[str, Any]:
+        """Let it go on, and return its answer."""
+        resolve(self.cloud, self._awakeable)
+        url = f"{self.cloud.ingress_url}/restate/invocation/{self.invocation_id}/attach"
+        return httpx.get(url, timeout=120, trust_env=False).json()
+
+
+def test_after_a_failure_behind_the_registrations_new_trips_run_the_old_code(
+    own_cloud: LocalCloud, code: dict[str, str]
+) -> None:
+    # given v1, when v2 is deployed with a resource that fails after all four registrations
+    deploy(own_cloud, code["v1"])
+    before = services(own_cloud)
+    with pytest.raises(LocalCloudError, match="this one always fails"):
+        deploy(own_cloud, code["v2"], fails="yes")
+
+    # then each service has had a revision of v2's and is v1's again, as is all of a new trip
+    assert services(own_cloud) == {name: (v1, revision + 2) for name, (v1, revision) in before.items()}
+    assert code_that_runs(own_cloud) == all_of("v1")
+
+
+def test_after_a_failure_in_the_middle_of_the_registrations_new_trips_run_the_old_code(
+    own_cloud: LocalCloud, code: dict[str, str]
+) -> None:
+    # given v1, when a v2 is deployed whose flights and cars are well, and whose payments offers another service
+    deploy(own_cloud, code["v1"])
+    before = services(own_cloud)
+    with pytest.raises(LocalCloudError, match="expected to offer the service payments, but offers paiements"):
+        deploy(own_cloud, code["misnamed"])
+
+    # then flights had been introduced in v2 and is v1 again, as is all of a new trip; v2's payments never went live
+    assert services(own_cloud)["flights"][1] == before["flights"][1] + 2
+    assert services(own_cloud).keys() == NAMES
+    assert code_that_runs(own_cloud) == all_of("v1")
+
+
+def test_a_first_deploy_that_fails_leaves_nothing_in_restate(own_cloud: LocalCloud, code: dict[str, str]) -> None:
+    # given no stack, when the first deploy fails in the third registration, or after all of them
+    own_cloud.destroy()
+    for lambdas, fails in (("misnamed", {}), ("v1", {"fails": "yes"})):
+        with pytest.raises(LocalCloudError):
+            deploy(own_cloud, code[lambdas], **fails)
+
+        # then Restate knows nothing of it
+        assert deployments(own_cloud) == {}
+        assert services(own_cloud) == {}
+
+    # and the next deploy works
+    deploy(own_cloud, code["v1"])
+    assert code_that_runs(own_cloud) == all_of("v1")
+
+
+def test_work_in_flight_finishes_on_its_own_code_and_its_version_goes_when_it_is_drained(
+    own_cloud: LocalCloud, code: dict[str, str]
+) -> None:
+    # given v1 with a trip that waits inside flights.reserve
+    deploy(own_cloud, code["waiting"])
+    first = set(deployments(own_cloud).values())
+    trip = Waiting(own_cloud)
+
+    # when v2 and v3 are deployed meanwhile
+    for version in ("v2", "v3"):
+        deploy(own_cloud, code[version])
+
+        # then new trips run on it, and the two services whose work is pinned are still there in v1
+        assert code_that_runs(own_cloud) == all_of(version)
+        pinned = set(deployments(own_cloud).values()) & first
+        assert len(pinned) == (4 if version == "v2" else 2), "the version before the latest is kept, drained or not"
+
+    # and the trip finishes on v1: its own invocation and the step that it was in; the steps after that are new work
+    assert trip.finish() == {"status": "success", "trip_id": trip.trip_id, "code": "v1"}
+    rows = demo.rows_of(own_cloud, trip.trip_id)
+    assert {kind: row["code"] for kind, row in rows.items()} == {"flight": "v1", "car": "v3", "payment": "v3"}
+
+    # and the next deploy finds v1 drained
+    deploy(own_cloud, code["v2"])
+    assert not set(deployments(own_cloud).values()) & first
+    assert len(deployments(own_cloud)) == 8, "this version, and the one before"
+    assert code_that_runs(own_cloud) == all_of("v2")
+
+
+def test_destroy_removes_this_stack_alone_and_leaves_no_work_that_waits_for_ever(
+    own_cloud: LocalCloud, code: dict[str, str], tmp_path: Path
+) -> None:
+    # given another stack's service in the same Restate, and a trip that will not finish
+    own_cloud.deploy(greetings.written(tmp_path), greetings.APP)
+    of_the_other = deployments_of(own_cloud, "greeter")
+    deploy(own_cloud, code["waiting"])
+    Waiting(own_cloud)
+
+    # when the stack is destroyed
+    own_cloud.destroy()
+
+    # then only the other is left, and it works; the trip was ended
+    assert set(deployments(own_cloud)) == of_the_other
+    assert services(own_cloud).keys() == {"greeter"}
+    assert eventually(lambda: unfinished(own_cloud), lambda left: not left) == []
+    url = f"{own_cloud.ingress_url}/greeter/greet"
+    assert httpx.post(url, json="Ann", timeout=60, trust_env=False).json() == "Hello Ann"
+
+
+def test_destroy_ends_well_while_restate_is_down(own_cloud: LocalCloud, code: dict[str, str]) -> None:
+    # given the stack with a trip in flight, and a Restate that is gone
+    deploy(own_cloud, code["waiting"])
+    Waiting(own_cloud)
+    own_cloud.kill_restate()
+
+    # when the stack is destroyed, then it is gone
+    own_cloud.destroy()
+    assert "HolidayStack" not in stacks(own_cloud)
+
+    # and the log says what is left in Restate
+    own_cloud.restart_restate()
+    assert services(own_cloud).keys() >= NAMES

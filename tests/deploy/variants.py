@@ -1,0 +1,91 @@
+"""HolidayStack as the deploy tests need it: a CDK app of its own, run as `python -m tests.deploy.variants`.
+
+Context keys that begin with `test:` say what is different (`VARIANTS`); all others are settings, as for app.py.
+"""
+
+import json
+import shutil
+from pathlib import Path
+from typing import cast
+
+from aws_cdk import App, CfnResource, CustomResource
+from aws_cdk import aws_lambda as lambda_
+from constructs import Construct, IConstruct
+
+from holiday_stack.bundling import LAMBDAS
+from holiday_stack.settings import Settings
+from holiday_stack.stack import HolidayStack
+
+APP = ".venv/bin/python -m tests.deploy.variants"
+FAILS = """
+import json, urllib.request
+def handler(event, context):
+    answer = {name: event[name] for name in ("StackId", "RequestId", "LogicalResourceId")}
+    status = "SUCCESS" if event["RequestType"] == "Delete" else "FAILED"
+    answer |= {"Status": status, "Reason": "this one always fails", "PhysicalResourceId": "fails"}
+    request = urllib.request.Request(event["ResponseURL"], json.dumps(answer).encode(), method="PUT")
+    urllib.request.urlopen(request)
+"""
+
+
+def edited(folder: Path, edits: dict[str, tuple[str, str]]) -> Path:
+    """A copy of the Lambda sources in `folder`, with one text replaced in each of these files of `holiday`."""
+    shutil.copytree(LAMBDAS, folder, ignore=shutil.ignore_patterns("__pycache__"))
+    for name, (old, new) in edits.items():
+        path = folder / "holiday" / name
+        text = path.read_text()
+        assert text.count(old) == 1, f"{name} does not say {old!r} once any more"
+        path.write_text(text.replace(old, new))
+    return folder
+
+
+def code_marked(folder: Path, mark: str, **more: tuple[str, str]) -> Path:
+    """Sources that say who ran: each row has an attribute `code`, and so has the answer."""
+    marks = {
+        "bookings.py": (
+            '"transaction_status": status} | attributes',
+            f'"transaction_status": status, "code": "{mark}"}} | attributes',
+        ),
+        "models.py": (
+            '    status: Literal["success"] = "success"\n    trip_id: str\n',
+            f'    status: Literal["success"] = "success"\n    trip_id: str\n    code: str = "{mark}"\n',
+        ),
+    }
+    return edited(folder, marks | {f"{module}.py": edit for module, edit in more.items()})
+
+
+class AlwaysFails(Construct):
+    """A custom resource that fails after this one, and can be deleted."""
+
+    def __init__(self, scope: Construct, construct_id: str, after: IConstruct) -> None:
+        super().__init__(scope, construct_id)
+        function = lambda_.Function(
+            self,
+            "Function",
+            runtime=lambda_.Runtime.PYTHON_3_13,
+            handler="index.handler",
+            code=lambda_.Code.from_inline(FAILS),
+        )
+        resource = CustomResource(self, "Resource", service_token=function.function_arn)
+        resource.node.add_dependency(after)
+
+
+def main() -> None:
+    app = App(analytics_reporting=False)
+    context = app.node.get_all_context()
+    if "test:cloud" in context:  # Restate Cloud's shape, at an address that is not Restate Cloud's
+        settings = Settings(**json.loads(context["test:cloud"]), bundle_for="host", ingress_url=context["ingressUrl"])
+    else:
+        settings = Settings.from_context(context)
+    stack = HolidayStack(app, settings, lambdas=Path(context.get("test:lambdas", LAMBDAS)))
+    if "test:fails" in context:
+        AlwaysFails(stack, "Fails", after=stack.node.find_child("TripsRegistration"))
+    if "test:principal" in context:
+        role = cast(CfnResource, stack.node.find_child("Restate").node.find_child("InvokerRole").node.default_child)
+        where = "AssumeRolePolicyDocument.Statement.0.Condition.StringEquals.aws:PrincipalArn"
+        role.add_property_override(where, context["test:principal"])
+    app.synth()
+
+
+if __name__ == "__main__":
+    main()
