@@ -20,7 +20,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
-from holiday_stack.python_function import PythonFunction
+from .python_function import PythonFunction
 
 RESTATE_CLOUD_ACCOUNT = "654654156625"
 RESTATE_CLOUD_ROLE = f"arn:aws:iam::{RESTATE_CLOUD_ACCOUNT}:role/RestateCloud"
@@ -71,12 +71,16 @@ class RestateEnvironment(Construct):
         self.registrar = self._registrar(registration_code)
 
     def _invoker_role(self, environment_id: str) -> iam.Role:
-        """Only Restate Cloud can assume it, and only for the environment that is the external id."""
+        """Only Restate Cloud can assume it, and only for the environment that is the external id.
+
+        A role per environment: should that change, CloudFormation drops the old role only after it has updated the
+        registrations, so that the old environment can finish its work, or go on with it after a rollback.
+        """
         restate_cloud = iam.AccountPrincipal(RESTATE_CLOUD_ACCOUNT)
         conditions = {"aws:PrincipalArn": RESTATE_CLOUD_ROLE, "sts:ExternalId": environment_id}
         role = iam.Role(
             self,
-            "InvokerRole",
+            f"InvokerRole-{environment_id}",
             description="Assumed by Restate Cloud to invoke registered function versions",
             assumed_by=restate_cloud.with_conditions({"StringEquals": conditions}),  # pyright: ignore[reportArgumentType]
         )

@@ -12,8 +12,8 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
-from holiday_stack.python_function import PythonFunction
-from holiday_stack.restate_environment import RestateEnvironment
+from .python_function import PythonFunction
+from .restate_environment import RestateEnvironment
 
 
 class RestateService(Construct):

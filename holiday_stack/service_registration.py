@@ -7,8 +7,8 @@ included. Nothing happens when nothing changed, because then CloudFormation does
 from aws_cdk import CustomResource, Duration
 from constructs import Construct
 
-from holiday_stack.restate_environment import RestateEnvironment
-from holiday_stack.restate_service import RestateService
+from .restate_environment import RestateEnvironment
+from .restate_service import RestateService
 
 
 class ServiceRegistration(Construct):

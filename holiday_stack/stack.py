@@ -35,7 +35,7 @@ class HolidayStack(Stack):
             topic.add_subscription(subscriptions.EmailSubscription(settings.notification_email))  # pyright: ignore[reportArgumentType]
 
         # Where Restate lives
-        self._restate = RestateEnvironment(
+        self.restate = RestateEnvironment(
             self,
             "Restate",
             environment_id=settings.environment_id,
@@ -67,10 +67,10 @@ class HolidayStack(Stack):
         self._output("CarsTableName", cars_table.table_name)
         self._output("PaymentsTableName", payments_table.table_name)
         self._output("TopicArn", topic.topic_arn)
-        self._output("IngressUrl", self._restate.ingress_url)
-        self._output("AdminUrl", self._restate.admin_url)
-        if self._restate.invoker_role:
-            self._output("InvokerRoleArn", self._restate.invoker_role.role_arn)
+        self._output("IngressUrl", self.restate.ingress_url)
+        self._output("AdminUrl", self.restate.admin_url)
+        if self.restate.invoker_role:
+            self._output("InvokerRoleArn", self.restate.invoker_role.role_arn)
 
     def _table(self, name: str) -> dynamodb.Table:
         """The rows are the audit trail: they outlive the stack, though not a first deployment that failed."""
@@ -90,7 +90,7 @@ class HolidayStack(Stack):
         return RestateService(
             self,
             name.capitalize() + "Service",
-            environment=self._restate,
+            environment=self.restate,
             name=name,
             code=self._code,
             handler=f"holiday.{name}.handler",
@@ -99,7 +99,7 @@ class HolidayStack(Stack):
 
     def _introduce(self, service: RestateService, after: tuple[ServiceRegistration, ...] = ()) -> ServiceRegistration:
         return ServiceRegistration(
-            self, f"{service.name.capitalize()}Registration", environment=self._restate, service=service, after=after
+            self, f"{service.name.capitalize()}Registration", environment=self.restate, service=service, after=after
         )
 
     def _output(self, name: str, value: str) -> None:

@@ -40,10 +40,11 @@ class Deployment:
 
 @dataclass(frozen=True)
 class Service:
-    """The latest revision of a service: who serves it, and what it can be asked."""
+    """A revision of a service: who serves it, its type (`Service`, `VirtualObject`, `Workflow`), what can be asked."""
 
     name: str
     deployment_id: str
+    type: str
     handlers: frozenset[str]
 
 
@@ -144,9 +145,8 @@ class Admin:
             response = connection.getresponse()
             return response.status, response.read().decode(errors="replace")
         except (OSError, http.client.HTTPException) as error:
-            raise Unavailable(
-                f"Restate's admin API at {self.url} cannot be reached ({error or repr(error)})"
-            ) from error
+            why = f"Restate's admin API at {self.url} cannot be reached ({str(error) or repr(error)})"
+            raise Unavailable(f"{why}: is the URL right, and is Restate up and open to this function?") from error
         finally:
             connection.close()
 
@@ -161,20 +161,20 @@ class Admin:
         if status in (http.client.UNAUTHORIZED, http.client.FORBIDDEN):
             todo = "check that the secret holds a valid one with the Admin role" if self.api_key else "name its secret"
             return Refused(f"Restate's admin API at {self.url} wants another API key ({status}: {said}): {todo}.")
-        if status == http.client.NOT_FOUND or 300 <= status < 400:
-            return Refused(f"{self.url} answered {status} ({said}): is it Restate's admin API, usually at port 9070?")
         if code == "META0003" and "returned an error during execution" in said:
             return Refused(f"The function fails when Restate asks what it offers: see its log. {said}")
         if code == "META0003":
             return Unavailable(f"Restate cannot invoke the function: check what its role may invoke. {said}")
-        passing = status >= 500 or status in (http.client.REQUEST_TIMEOUT, http.client.TOO_MANY_REQUESTS)
-        return (Unavailable if passing else Refused)(f"Restate answered {status}: {said}")
+        if status >= 500 or status in (http.client.REQUEST_TIMEOUT, http.client.TOO_MANY_REQUESTS):
+            return Unavailable(f"Restate answered {status}: {said}")
+        if code:
+            return Refused(f"Restate answered {status}: {said}")
+        return Refused(f"{self.url} answered {status} ({said}): is it Restate's admin API, usually at port 9070?")
 
 
 def _service(answer: dict[str, Any]) -> Service:
-    return Service(
-        answer["name"], answer["deployment_id"], frozenset(handler["name"] for handler in answer["handlers"])
-    )
+    handlers = frozenset(handler["name"] for handler in answer["handlers"])
+    return Service(answer["name"], answer["deployment_id"], answer["ty"], handlers)
 
 
 def _quoted(values: Iterable[str]) -> str:

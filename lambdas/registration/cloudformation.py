@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from registration.admin import Admin, AdminError
 from registration.api_key import read_api_key
-from registration.introduction import Version, introduce, persist, prune, remove
+from registration.introduction import UNREACHABLE_SECONDS, Version, introduce, persist, prune, remove, versions_of
 from registration.patience import Patience
 
 log = logging.getLogger()
@@ -85,10 +85,11 @@ def failure_of(event: Mapping[str, Any], patience: Patience) -> str | None:
 def put(wanted: Wanted, event: Mapping[str, Any], patience: Patience) -> None:
     """Create or Update."""
     admin = wanted.admin(patience)
+    first = event["RequestType"] == "Create" and not persist(patience, lambda: versions_of(admin, wanted.version))
     try:
         deployment_id = introduce(admin, wanted.version, patience)
     except AdminError:
-        if event["RequestType"] == "Create":  # a first deployment that failed leaves nothing behind
+        if first:  # it leaves nothing behind: CloudFormation may not send a Delete for a Create that failed
             withdraw(wanted, patience)
         raise
     if event["RequestType"] == "Update":
@@ -104,7 +105,8 @@ def tidy_up(admin: Admin, deployment_id: str, wanted: Wanted, old: Wanted, patie
     patience = patience.at_most(old.drain_seconds + CLEANING_SECONDS)
     try:
         there = admin if old.admin_url == wanted.admin_url else old.admin(patience)
-        same_server = any(known.id == deployment_id for known in persist(patience, there.deployments))
+        known_there = persist(patience.at_most(UNREACHABLE_SECONDS), there.deployments)
+        same_server = deployment_id in {known.id for known in known_there}
         if not same_server or old.version.function != wanted.version.function:
             remove(there, old.version, patience, drain_seconds=old.drain_seconds)
         prune(admin, wanted.version, keep={wanted.version.arn, old.version.arn})

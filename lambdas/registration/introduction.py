@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
-from registration.admin import Admin, Refused, Unavailable
+from registration.admin import Admin, Deployment, Refused, Service, Unavailable
 from registration.patience import Patience
 
 log = logging.getLogger(__name__)
@@ -40,6 +40,11 @@ def function_of(arn: str | None) -> str:
     return (arn or "").rpartition(":")[0]
 
 
+def versions_of(admin: Admin, version: Version) -> list[Deployment]:
+    """All that Restate knows of the function, this version and others."""
+    return [known for known in admin.deployments() if function_of(known.arn) == version.function]
+
+
 def introduce(admin: Admin, version: Version, patience: Patience) -> str:
     """Make `version` the latest of its service, and return its deployment's id. Raises AdminError."""
     persist(patience, admin.check_health)
@@ -48,6 +53,7 @@ def introduce(admin: Admin, version: Version, patience: Patience) -> str:
     deployment = persist(patience, lambda: admin.register(version.arn, version.role, breaking=breaking))
     if not deployment.new:
         persist(patience, lambda: revive(admin, version, deployment.id))
+    persist(patience, lambda: assign_role(admin, version))
     persist(patience, lambda: check_latest(admin, version, deployment.id))
     return deployment.id
 
@@ -59,22 +65,36 @@ def discover(admin: Admin, version: Version) -> None:
         offered = ", ".join(sorted(found.services)) or "nothing"
         raise Refused(f"{version.arn} was expected to offer the service {version.service}, but offers {offered}.")
     live = admin.services().get(version.service)
-    missing = live.handlers - found.services[version.service].handlers if live else frozenset[str]()
-    if found.new and missing and not version.allow_breaking_changes:
-        raise Refused(
-            f"{version.service} would lose {', '.join(sorted(missing))}, which callers may still use: "
-            "keep what is in use, or set allow_breaking_changes."
-        )
+    if live and found.new and not version.allow_breaking_changes:
+        refuse_breaking_change(live, found.services[version.service])
+
+
+def refuse_breaking_change(live: Service, offered: Service) -> None:
+    """Restate itself refuses another type only, and says nothing of handlers that are gone."""
+    gone = ", ".join(sorted(live.handlers - offered.handlers))
+    if offered.type != live.type:
+        change = f"would turn from a {live.type} into a {offered.type}"
+    elif gone:
+        change = f"would lose {gone}"
+    else:
+        return
+    raise Refused(f"{live.name} {change}, which callers may rely on: keep it, or set allow_breaking_changes.")
 
 
 def revive(admin: Admin, version: Version, deployment_id: str) -> None:
-    """Make a version that Restate knew already the latest again, and change its role if it has to have another."""
+    """Make a version that Restate knew already the latest again, if it is not; force also drops a role."""
     role = next((known.role for known in admin.deployments() if known.id == deployment_id), None)
     latest = admin.services().get(version.service)
     if latest is None or latest.deployment_id != deployment_id or (role and not version.role):
-        admin.register(version.arn, version.role, force=True)
-    elif version.role and version.role != role:
-        admin.change_role(deployment_id, version.role)
+        admin.register(version.arn, version.role, force=True, breaking=True)
+
+
+def assign_role(admin: Admin, version: Version) -> None:
+    """Have all versions of the function invoked through the role: an older one may still have work to finish, and the
+    role that it was introduced with may be about to go."""
+    for known in versions_of(admin, version):
+        if version.role and known.role != version.role:
+            admin.change_role(known.id, version.role)
 
 
 def check_latest(admin: Admin, version: Version, deployment_id: str) -> None:
@@ -89,9 +109,8 @@ def prune(admin: Admin, version: Version, keep: Set[str]) -> None:
     Never one that is still the latest of any service, or that has work pinned to it.
     """
     live = {service.deployment_id for service in admin.services().values()}
-    for old in admin.deployments():
-        spare = function_of(old.arn) == version.function and old.arn not in keep and old.id not in live
-        if spare and not admin.unfinished([old.id]):
+    for old in versions_of(admin, version):
+        if old.arn not in keep and old.id not in live and not admin.unfinished([old.id]):
             log.info("forgetting drained %s (%s)", old.arn, old.id)
             admin.remove(old.id)
 

@@ -7,7 +7,7 @@ different from one deploy to the next (`python -m tests.deploy.greetings`).
 import shutil
 from pathlib import Path
 
-from aws_cdk import App, Duration, Stack
+from aws_cdk import App, CfnOutput, Duration, Stack
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 
@@ -15,9 +15,12 @@ from holiday_stack import bundling
 from holiday_stack.restate_environment import RestateEnvironment
 from holiday_stack.restate_service import RestateService
 from holiday_stack.service_registration import ServiceRegistration
+from tests.deploy.variants import AlwaysFails, trust
 
 APP = ".venv/bin/python -m tests.deploy.greetings"
 SERVICE = """
+from datetime import timedelta
+
 import restate
 
 greeter = restate.Service("greeter")
@@ -25,6 +28,8 @@ greeter = restate.Service("greeter")
 
 @greeter.handler()
 async def greet(ctx: restate.Context, name: str) -> str:
+    if name == "Godot":
+        await ctx.sleep(timedelta(days=365))
     return f"Hello {name}"
 
 
@@ -48,10 +53,13 @@ def main() -> None:
         stack,
         "Restate",
         registration_code=lambda_.Code.from_asset(str(bundling.package("registration"))),
+        environment_id=context.get("environment"),
         admin_url=context["adminUrl"],
         auth_token_secret_arn=context.get("secret"),
         patience=Duration.seconds(int(context.get("patience", 300))),
     )
+    if "principal" in context:
+        trust(restate, context["principal"])
     if "role" in context:
         restate.invoker_role = iam.Role(
             stack,
@@ -67,7 +75,7 @@ def main() -> None:
         code=lambda_.Code.from_asset(str(code)),
         handler="greetings.greeter.handler",
     )
-    ServiceRegistration(
+    registration = ServiceRegistration(
         stack,
         "GreeterRegistration",
         environment=restate,
@@ -75,7 +83,9 @@ def main() -> None:
         allow_breaking_changes="breaking" in context,
         drain=Duration.seconds(2),
     )
-    stack.export_value(greeter.version.function_arn, name="GreeterVersionArn")
+    if "fails" in context:
+        AlwaysFails(stack, "Fails", after=registration)
+    CfnOutput(stack, "GreeterVersionArn", value=greeter.version.function_arn)
     app.synth()
 
 

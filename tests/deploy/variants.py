@@ -13,6 +13,7 @@ from aws_cdk import aws_lambda as lambda_
 from constructs import Construct, IConstruct
 
 from holiday_stack.bundling import LAMBDAS
+from holiday_stack.restate_environment import RestateEnvironment
 from holiday_stack.settings import Settings
 from holiday_stack.stack import HolidayStack
 
@@ -70,6 +71,17 @@ class AlwaysFails(Construct):
         resource.node.add_dependency(after)
 
 
+def trust(restate: RestateEnvironment, principal: str) -> None:
+    """Let another principal than Restate Cloud's assume the invoker role, and change nothing else of its trust.
+
+    AWS compares `aws:PrincipalArn` with the ARN of a session's role, the emulator with that of the session.
+    """
+    assert restate.invoker_role
+    role = cast(CfnResource, restate.invoker_role.node.default_child)
+    where = "AssumeRolePolicyDocument.Statement.0.Condition.StringEquals.aws:PrincipalArn"
+    role.add_property_override(where, principal)
+
+
 def main() -> None:
     app = App(analytics_reporting=False)
     context = app.node.get_all_context()
@@ -81,9 +93,7 @@ def main() -> None:
     if "test:fails" in context:
         AlwaysFails(stack, "Fails", after=stack.node.find_child("TripsRegistration"))
     if "test:principal" in context:
-        role = cast(CfnResource, stack.node.find_child("Restate").node.find_child("InvokerRole").node.default_child)
-        where = "AssumeRolePolicyDocument.Statement.0.Condition.StringEquals.aws:PrincipalArn"
-        role.add_property_override(where, context["test:principal"])
+        trust(stack.restate, context["test:principal"])
     app.synth()
 
 

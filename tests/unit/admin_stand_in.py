@@ -32,14 +32,15 @@ class Known:
 class AdminStandIn:
     """What Restate knows, and what was asked of it.
 
-    `offers` says which handlers of which services a version has. `unfinished` has the deployment that an invocation is
-    pinned to; one that is not pinned yet is named `<service>.<anything>`. `late` are invocations that are pinned to a
-    deployment at the very moment when it is removed.
+    `offers` says which handlers of which services a version has, and `objects` which versions have virtual objects.
+    `unfinished` has the deployment that an invocation is pinned to; one that is not pinned yet is named
+    `<service>.<anything>`. `late` are invocations that are pinned to a deployment at the moment when it is removed.
     """
 
     url: str = ""
     api_key: str | None = None
     offers: dict[str, dict[str, list[str]]] = field(default_factory=dict[str, dict[str, list[str]]])
+    objects: set[str] = field(default_factory=set[str])
     known: dict[str, Known] = field(default_factory=dict[str, Known])
     unfinished: dict[str, str | None] = field(default_factory=dict[str, str | None])
     late: list[str] = field(default_factory=list[str])
@@ -117,7 +118,8 @@ class AdminStandIn:
 
     def _service(self, name: str, deployment_id: str, arn: str) -> dict[str, Any]:
         handlers = [{"name": handler} for handler in self.offers[arn][name]]
-        return {"name": name, "deployment_id": deployment_id, "handlers": handlers}
+        kind = "VirtualObject" if arn in self.objects else "Service"
+        return {"name": name, "deployment_id": deployment_id, "ty": kind, "handlers": handlers}
 
     def _deployment(self, known: Known) -> dict[str, Any]:
         role = {"assume_role_arn": known.role} if known.role else {}

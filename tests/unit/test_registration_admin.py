@@ -54,9 +54,7 @@ def test_a_server_in_trouble_may_recover(restate: AdminStandIn, status: int) -> 
     ("status", "body", "said"),
     [
         (409, {"message": "service type changed", "restate_code": "META0006"}, "409: service type changed"),
-        (415, "Expected request with `Content-Type: application/json`", "415: Expected request with"),
-        (400, "", "400: no reason given"),
-        (422, '["a list"]', "422: ..a list"),
+        (400, {"message": "not qualified", "restate_code": "META0012"}, "Restate answered 400: not qualified"),
     ],
 )
 def test_any_other_refusal_is_final_and_quotes_the_server(
@@ -68,9 +66,25 @@ def test_any_other_refusal_is_final_and_quotes_the_server(
         Admin(restate.url).check_health()
 
 
-def test_a_wrong_url_is_final_and_says_so(restate: AdminStandIn) -> None:
-    with pytest.raises(Refused, match="is it Restate's admin API, usually at port 9070"):
-        Admin(f"{restate.url}/elsewhere").check_health()
+@pytest.mark.parametrize(
+    ("status", "body", "said"),
+    [
+        (404, "", "404 (no reason given)"),
+        (400, {"message": "bad path: /health"}, "400 (bad path: /health)"),  # Restate's ingress
+        (405, "<Error>MethodNotAllowed</Error>", "405 (<Error>MethodNotAllowed</Error>)"),
+        (422, '["a list"]', '422 (["a list"])'),
+    ],
+)
+def test_an_answer_that_is_not_the_admin_api_s_is_final_and_asks_about_the_url(
+    restate: AdminStandIn, status: int, body: dict[str, str] | str, said: str
+) -> None:
+    restate.answers_before = [(status, body)]
+
+    with pytest.raises(Refused) as refused:
+        Admin(restate.url).check_health()
+
+    sentence = f"{restate.url} answered {said}: is it Restate's admin API, usually at port 9070?"
+    assert str(refused.value) == sentence
 
 
 def test_a_redirect_is_not_followed_because_it_would_take_the_key_elsewhere(restate: AdminStandIn) -> None:
@@ -85,7 +99,7 @@ def test_a_redirect_is_not_followed_because_it_would_take_the_key_elsewhere(rest
 def test_a_server_that_is_not_there_may_come_up() -> None:
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))  # bound, but nobody listens
-        with pytest.raises(Unavailable, match="cannot be reached"):
+        with pytest.raises(Unavailable, match=r"cannot be reached .*: is the URL right"):
             Admin(f"http://127.0.0.1:{held.getsockname()[1]}").check_health()
 
 

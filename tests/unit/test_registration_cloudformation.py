@@ -160,6 +160,18 @@ def test_a_first_registration_that_fails_leaves_nothing_behind(
     assert not restate.known
 
 
+def test_a_create_that_fails_takes_nothing_from_another_registration_of_the_function(
+    restate: AdminStandIn, patience: Patience
+) -> None:
+    """A registration that was renamed is a Create while the one before it still stands."""
+    failure_of(event("Create", restate, V1), patience)
+    restate.offers[V2] = {}
+
+    assert "expected to offer the service trips" in str(failure_of(event("Create", restate, V2), patience))
+
+    assert restate.latest("trips") == V1
+
+
 def test_an_update_that_fails_kills_nothing(
     restate: AdminStandIn, patience: Patience, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -275,7 +287,7 @@ def test_the_role_and_the_leave_to_break_come_from_the_properties(restate: Admin
     )
 
     assert failure is None
-    assert {known.arn: known.role for known in restate.known.values()} == {V1: None, V2: ROLE}
+    assert {known.arn: known.role for known in restate.known.values()} == {V1: ROLE, V2: ROLE}
 
 
 def test_time_is_kept_back_for_the_answer(restate: AdminStandIn, clock: Clock) -> None:

@@ -69,6 +69,24 @@ def test_another_role_changes_the_deployment_without_a_new_revision(
     assert restate.known[deployment_id].services["trips"] == revision
 
 
+def test_another_role_is_for_the_versions_that_still_have_work_too(
+    restate: AdminStandIn, admin: Admin, patience: Patience
+) -> None:
+    """CloudFormation deletes the role that they were introduced with."""
+    other = V1.replace(":trips:", ":trips-of-another-stack:")
+    restate.offers[other] = {"reports": ["list"]}
+    admin.register(other, ROLE)
+    introduce(admin, version(V1, ROLE), patience)
+
+    introduce(admin, version(V2, f"{ROLE}-2"), patience)
+
+    assert {known.arn: known.role for known in restate.known.values()} == {
+        V1: f"{ROLE}-2",
+        V2: f"{ROLE}-2",
+        other: ROLE,
+    }
+
+
 def test_a_role_that_is_no_longer_wanted_is_dropped(restate: AdminStandIn, admin: Admin, patience: Patience) -> None:
     """A PATCH cannot do that: Restate reads `null` as "leave it"."""
     deployment_id = introduce(admin, version(V1, ROLE), patience)
@@ -101,13 +119,26 @@ def test_a_version_without_a_handler_that_is_live_is_refused(
     assert restate.arns() == {V1}
 
 
+def test_a_version_of_another_type_is_refused(restate: AdminStandIn, admin: Admin, patience: Patience) -> None:
+    restate.objects = {V2}
+    introduce(admin, version(V1), patience)
+
+    with pytest.raises(Refused, match="trips would turn from a Service into a VirtualObject"):
+        introduce(admin, version(V2), patience)
+
+    assert restate.arns() == {V1}
+
+
 def test_a_breaking_change_that_is_asked_for_is_made(restate: AdminStandIn, admin: Admin, patience: Patience) -> None:
     restate.offers[V1] = {"trips": ["reserve", "cancel"]}
+    restate.objects = {V2}
     introduce(admin, version(V1), patience)
 
     introduce(admin, version(V2, allow_breaking_changes=True), patience)
-
     assert restate.latest("trips") == V2
+
+    introduce(admin, version(V1), patience)
+    assert restate.latest("trips") == V1, "a rollback needs no leave"
 
 
 def test_going_back_to_a_version_with_fewer_handlers_is_no_breaking_change(
