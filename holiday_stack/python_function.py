@@ -1,5 +1,5 @@
-"""A Python function with what every function here has: a role that can do nothing but log, a log group that ends with
-the stack, JSON logs, and the runtime and CPU that bundling.LAMBDA fetches wheels for."""
+"""A Python function with what every function here has: a role that can do nothing but log, a log group of its own,
+JSON logs, and the runtime and CPU that bundling.LAMBDA fetches wheels for."""
 
 from collections.abc import Mapping
 
@@ -11,7 +11,10 @@ from constructs import Construct
 
 
 class PythonFunction(lambda_.Function):
-    """code, handler: the package, and `module.attribute` in it. The rest is as in CDK's Function."""
+    """code, handler: the package, and `module.attribute` in it. The rest is as in CDK's Function.
+
+    logs_outlive_stack: keep the log group when the stack is deleted. Default no. Entries expire after a month anyway.
+    """
 
     def __init__(
         self,
@@ -25,10 +28,14 @@ class PythonFunction(lambda_.Function):
         memory_size: int,
         environment: Mapping[str, str] | None = None,
         retry_attempts: int | None = None,
+        logs_outlive_stack: bool = False,
         current_version_options: lambda_.VersionOptions | None = None,
     ) -> None:
         log_group = logs.LogGroup(
-            scope, f"{construct_id}Logs", retention=logs.RetentionDays.ONE_MONTH, removal_policy=RemovalPolicy.DESTROY
+            scope,
+            f"{construct_id}Logs",
+            retention=logs.RetentionDays.ONE_MONTH,
+            removal_policy=RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE if logs_outlive_stack else RemovalPolicy.DESTROY,
         )
         # jsii's classes and protocols disagree on parameter names, here and wherever this error is ignored.
         role = iam.Role(

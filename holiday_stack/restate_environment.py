@@ -99,6 +99,7 @@ class RestateEnvironment(Construct):
             handler="registration.cloudformation.handler",
             timeout=self.patience,
             memory_size=256,
+            logs_outlive_stack=True,  # only they say what a removal had to leave in Restate
             retry_attempts=0,  # a second attempt, minutes later, could undo what CloudFormation did meanwhile
         )
         if self.auth_token_secret_arn:

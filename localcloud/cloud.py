@@ -225,8 +225,8 @@ class LocalCloud:
             arguments += [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
             arguments += ["--app", app] if app else []
             cdk(arguments, environment, log, note)
-        (of_the_stack,) = json.loads(outputs.read_text()).values()
-        self._update(outputs=of_the_stack)
+        by_stack: dict[str, dict[str, str]] = json.loads(outputs.read_text())
+        self._update(outputs=next(iter(by_stack.values()), dict[str, str]()))
         return self.outputs()
 
     def destroy(self) -> None:

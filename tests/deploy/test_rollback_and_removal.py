@@ -123,10 +123,6 @@ def test_a_first_deploy_that_fails_leaves_nothing_in_restate(own_cloud: LocalClo
         assert deployments(own_cloud) == {}
         assert services(own_cloud) == {}
 
-    # and the next deploy works
-    deploy(own_cloud, code["v1"])
-    assert code_that_runs(own_cloud) == all_of("v1")
-
 
 def test_work_in_flight_finishes_on_its_own_code_and_its_version_goes_when_it_is_drained(
     own_cloud: LocalCloud, code: dict[str, str]
@@ -168,6 +164,7 @@ def test_destroy_removes_this_stack_alone_and_leaves_no_work_that_waits_for_ever
 
     # when the stack is destroyed
     own_cloud.destroy()
+    assert "HolidayStack" not in stacks(own_cloud)
 
     # then only the other is left, and it works; the trip was ended
     assert set(deployments(own_cloud)) == of_the_other
@@ -175,18 +172,3 @@ def test_destroy_removes_this_stack_alone_and_leaves_no_work_that_waits_for_ever
     assert eventually(lambda: unfinished(own_cloud), lambda left: not left) == []
     url = f"{own_cloud.ingress_url}/greeter/greet"
     assert httpx.post(url, json="Ann", timeout=60, trust_env=False).json() == "Hello Ann"
-
-
-def test_destroy_ends_well_while_restate_is_down(own_cloud: LocalCloud, code: dict[str, str]) -> None:
-    # given the stack with a trip in flight, and a Restate that is gone
-    deploy(own_cloud, code["waiting"])
-    Waiting(own_cloud)
-    own_cloud.kill_restate()
-
-    # when the stack is destroyed, then it is gone
-    own_cloud.destroy()
-    assert "HolidayStack" not in stacks(own_cloud)
-
-    # and the log says what is left in Restate
-    own_cloud.restart_restate()
-    assert services(own_cloud).keys() >= NAMES

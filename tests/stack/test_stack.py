@@ -247,6 +247,12 @@ def test_the_registration_answers_before_cloudformation_stops_waiting(cloud: Syn
         assert function["Properties"]["Timeout"] < int(registration["Properties"]["ServiceTimeout"])
 
 
+def test_what_a_removal_had_to_leave_can_be_read_after_the_stack_is_gone(cloud: Synthesized) -> None:
+    kept = {name for name, found in cloud.of_type("AWS::Logs::LogGroup").items() if found["DeletionPolicy"] != "Delete"}
+
+    assert kept == {cloud.one("AWS::Logs::LogGroup", "Registrar")[0]}
+
+
 def test_a_registration_is_never_attempted_twice_for_one_event(cloud: Synthesized) -> None:
     ((_, config),) = cloud.of_type("AWS::Lambda::EventInvokeConfig").items()
 

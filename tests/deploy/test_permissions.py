@@ -1,0 +1,288 @@
+"""Who may do what, where IAM is enforced: the whole shape for Restate Cloud, in an emulator that checks every request.
+
+Restate runs with the credentials of a session of the role RestateCloud in Restate Cloud's account, and its admin API
+demands a key. One thing is not as on AWS, and so not in the trust policy: see `variants.trust`.
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import boto3
+import httpx
+import pytest
+from botocore.exceptions import ClientError
+
+from holiday_stack.restate_environment import RESTATE_CLOUD_ACCOUNT, RESTATE_CLOUD_ROLE
+from localcloud import demo
+from localcloud.cloud import LocalCloud, LocalCloudError, Ports
+from localcloud.environment import REGION
+from tests.deploy import greetings, variants
+from tests.deploy.gatekeeper import guarding
+from tests.deploy.state import ask, deployments_of, unfinished
+from tests.driver import eventually
+
+pytestmark = pytest.mark.slow
+
+ENVIRONMENT, ANOTHER, SOMEBODY_ELSES = "env_201hy10cd3h6426jy80tb32n6en", "env_201another", "env_201somebodyelses"
+KEY, OTHER_KEY = "key_1abcdefghijklmnop", "key_2qrstuvwxyzabcdef"
+SESSION = f"arn:aws:sts::{RESTATE_CLOUD_ACCOUNT}:assumed-role/RestateCloud/restate"
+TRUSTS_ALL = json.dumps({"Statement": [{"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}]})
+ASSUMES_ALL = json.dumps({"Statement": [{"Effect": "Allow", "Action": "sts:AssumeRole", "Resource": "*"}]})
+
+
+@dataclass
+class Account:
+    """Clients that sign with some credentials; by default those of an account's root."""
+
+    url: str
+    credentials: dict[str, str]
+
+    def client(self, service: str) -> Any:
+        session: Any = boto3.Session(region_name=REGION, **self.credentials)  # pyright: ignore[reportArgumentType]
+        return session.client(service, endpoint_url=self.url)
+
+    def assume(self, role: str, session: str = "test", **external_id: str) -> "Account":
+        """Who has assumed this role. Raises ClientError."""
+        got = self.client("sts").assume_role(RoleArn=role, RoleSessionName=session, **external_id)["Credentials"]
+        names = {
+            "aws_access_key_id": "AccessKeyId",
+            "aws_secret_access_key": "SecretAccessKey",
+            "aws_session_token": "SessionToken",
+        }
+        return Account(self.url, {name: got[given] for name, given in names.items()})
+
+
+@dataclass
+class Deployed:
+    """The stack in its cloud, and the accounts around it."""
+
+    cloud: LocalCloud
+    outputs: dict[str, str]
+    admin_url: str
+    secret: str
+
+    def root_of(self, account: str) -> Account:
+        return Account(self.cloud.aws_url, {"aws_access_key_id": account, "aws_secret_access_key": "test"})
+
+    def restate(self, session: str = "restate") -> Account:
+        """Restate Cloud."""
+        return self.root_of(RESTATE_CLOUD_ACCOUNT).assume(RESTATE_CLOUD_ROLE, session)
+
+    def function(self, name: str) -> Account:
+        """A function of the stack, by a part of its name: with the role that it runs with, and nobody else's."""
+        listed = self.cloud.client("lambda").list_functions()["Functions"]
+        (role,) = {each.get("Role", "") for each in listed if name in each.get("FunctionName", "")}
+        return self.root_of("000000000000").assume(role)
+
+    def restate_settings(self, external_id: str) -> dict[str, str]:
+        """A Restate server's, with Restate Cloud's credentials and this external id."""
+        credentials = {name.upper(): value for name, value in self.restate().credentials.items()}
+        return credentials | {"RESTATE_WORKER__INVOKER__AWS_ASSUME_ROLE_EXTERNAL_ID": external_id}
+
+    def let_restate_use(self, external_id: str) -> None:
+        """Start Restate with this external id."""
+        self.cloud.restate_settings = self.restate_settings(external_id)
+        self.cloud.restart_restate()
+
+
+@pytest.fixture(scope="module")
+def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
+    cloud = LocalCloud(tmp_path_factory.mktemp("auth"), Ports.free(), auth=True)
+    with cloud, guarding(cloud.admin_url, KEY) as gatekeeper:
+        secrets = cloud.client("secretsmanager")
+        secret = secrets.create_secret(Name="restate/api-key", SecretString=KEY)["ARN"]
+        deployed = Deployed(cloud, {}, gatekeeper.url, secret)
+        iam = deployed.root_of(RESTATE_CLOUD_ACCOUNT).client("iam")
+        iam.create_role(RoleName="RestateCloud", AssumeRolePolicyDocument=TRUSTS_ALL)
+        iam.put_role_policy(RoleName="RestateCloud", PolicyName="assumes", PolicyDocument=ASSUMES_ALL)
+        deployed.let_restate_use(ENVIRONMENT)
+        shape = {"environment_id": ENVIRONMENT, "auth_token_secret_arn": secret, "admin_url": gatekeeper.url}
+        context = {"test:cloud": json.dumps(shape), "test:principal": SESSION}
+        deployed.outputs = cloud.deploy(context, variants.APP)
+        topic = deployed.outputs["TopicArn"]
+        # The topic refuses plain HTTP, which is all that the emulator speaks.
+        sns = deployed.function("TripsService").client("sns")
+        assert denied(lambda: sns.publish(TopicArn=topic, Message="in the clear"))
+        cloud.client("sns").set_topic_attributes(TopicArn=topic, AttributeName="Policy", AttributeValue="")
+        yield deployed
+
+
+def denied(call: Callable[[], Any]) -> bool:
+    """Whether IAM refuses the call. Any other refusal is raised."""
+    try:
+        call()
+    except ClientError as error:
+        code = error.response.get("Error", {}).get("Code")
+        if code in ("AccessDenied", "AccessDeniedException", "AuthorizationError"):
+            return True
+        raise
+    return False
+
+
+def test_restate_assumes_the_role_and_invokes_and_a_trip_is_booked(deployed: Deployed) -> None:
+    # when a trip is booked, then it stands
+    trip = demo.book(deployed.cloud, "permitted", "success")
+    assert trip.status == 200, trip.answer
+    assert {row["transaction_status"] for row in demo.rows_of(deployed.cloud, "permitted").values()} == {"confirmed"}
+
+    # and its notice was published: trips/notify would not have ended otherwise
+    assert eventually(lambda: unfinished(deployed.cloud), lambda left: not left) == []
+
+
+def test_nobody_but_restate_assumes_the_role_and_only_with_the_environment_s_id(deployed: Deployed) -> None:
+    role = deployed.outputs["InvokerRoleArn"]
+
+    # Restate Cloud with this environment's id can, and with another or none it cannot
+    assert not denied(lambda: deployed.restate().assume(role, ExternalId=ENVIRONMENT))
+    assert denied(lambda: deployed.restate().assume(role, ExternalId=SOMEBODY_ELSES))
+    assert denied(lambda: deployed.restate().assume(role))
+
+    # other principals of that account, and other accounts, cannot with the right id
+    assert denied(lambda: deployed.restate("somebody else").assume(role, ExternalId=ENVIRONMENT))
+    assert denied(lambda: deployed.root_of(RESTATE_CLOUD_ACCOUNT).assume(role, ExternalId=ENVIRONMENT))
+    assert denied(lambda: deployed.root_of("111122223333").assume(role, ExternalId=ENVIRONMENT))
+
+
+def test_the_role_invokes_the_registered_versions_and_nothing_else(deployed: Deployed) -> None:
+    # given who has assumed the role, and functions of others
+    functions = deployed.restate().assume(deployed.outputs["InvokerRoleArn"], ExternalId=ENVIRONMENT).client("lambda")
+    all_there_are = [
+        each["FunctionArn"] for each in deployed.root_of("000000000000").client("lambda").list_functions()["Functions"]
+    ]
+    registered = [arn for name, arn in deployed.outputs.items() if name.endswith("VersionArn")]
+    assert len(registered) == 4 and len(all_there_are) > 4
+
+    def invocation_is_denied(arn: str) -> bool:
+        return denied(lambda: functions.invoke(FunctionName=arn, Payload=b"{}"))
+
+    # then it invokes the four versions, and neither what is not published nor the registration function
+    assert not [arn for arn in registered if invocation_is_denied(arn)]
+    for function in all_there_are:
+        assert invocation_is_denied(function)
+        assert invocation_is_denied(f"{function}:$LATEST")
+    (registrar,) = (arn for arn in all_there_are if "Registrar" in arn)
+    assert invocation_is_denied(f"{registrar}:1")
+
+    # and it can do nothing else with the four
+    assert denied(lambda: functions.get_function(FunctionName=registered[0]))
+    assert denied(lambda: functions.delete_function(FunctionName=registered[0]))
+
+
+def test_the_registration_function_reads_its_secret_and_no_other(deployed: Deployed) -> None:
+    other = deployed.cloud.client("secretsmanager").create_secret(Name="restate/api-key-2", SecretString="x")["ARN"]
+    registrar = deployed.function("Registrar")
+    secrets = registrar.client("secretsmanager")
+
+    assert secrets.get_secret_value(SecretId=deployed.secret)["SecretString"] == KEY
+
+    assert denied(lambda: secrets.get_secret_value(SecretId=other))
+    assert denied(lambda: secrets.put_secret_value(SecretId=deployed.secret, SecretString="mine"))
+    assert denied(lambda: registrar.client("lambda").list_functions())
+    assert denied(lambda: registrar.client("dynamodb").scan(TableName=deployed.outputs["FlightsTableName"]))
+
+
+MAY = {
+    "Flights": {("query", "Flights"), ("put_item", "Flights"), ("update_item", "Flights")},
+    "Cars": {("put_item", "Cars"), ("update_item", "Cars")},
+    "Payments": {("put_item", "Payments"), ("update_item", "Payments")},
+    "Trips": {("publish", "Notices")},
+}
+TABLES, ITEM = ("Flights", "Cars", "Payments"), {"pk": {"S": "probe"}, "sk": {"S": "probe"}}
+
+
+@pytest.mark.parametrize("service", MAY)
+def test_a_service_does_its_own_actions_on_its_own_table_or_topic_and_no_others(
+    deployed: Deployed, service: str
+) -> None:
+    # given the service's own role, and everything that any service does, on every table and two topics
+    function = deployed.function(f"{service}Service")
+    dynamodb, sns = function.client("dynamodb"), function.client("sns")
+    one = {"ExpressionAttributeValues": {":pk": {"S": "probe"}}, "KeyConditionExpression": "pk = :pk"}
+    on_tables: dict[str, dict[str, Any]] = {
+        "query": one,
+        "put_item": {"Item": ITEM},
+        "update_item": {"Key": ITEM},
+        "get_item": {"Key": ITEM},
+        "delete_item": {"Key": ITEM},
+        "scan": {},
+        "delete_table": {},
+    }
+    other_topic = deployed.cloud.client("sns").create_topic(Name="other")["TopicArn"]
+    calls: dict[tuple[str, str], Callable[[], Any]] = {}
+    for table in TABLES:
+        name = deployed.outputs[f"{table}TableName"]
+        for action, arguments in on_tables.items():
+            calls[action, table] = lambda action=action, name=name, arguments=arguments: getattr(dynamodb, action)(
+                TableName=name, **arguments
+            )
+    for topic, arn in {"Notices": deployed.outputs["TopicArn"], "other": other_topic}.items():
+        calls["publish", topic] = lambda arn=arn: sns.publish(TopicArn=arn, Message="probe")
+    calls["get_secret_value", "key"] = lambda: function.client("secretsmanager").get_secret_value(
+        SecretId=deployed.secret
+    )
+
+    # then what is not denied is what it may do
+    assert {what for what, call in calls.items() if not denied(call)} == MAY[service]
+
+
+def test_restate_with_another_external_id_can_neither_be_introduced_nor_invoke(
+    deployed: Deployed, tmp_path: Path
+) -> None:
+    # given another stack, whose role is for the environment of somebody else, when it is deployed
+    settings = {
+        "environment": SOMEBODY_ELSES,
+        "principal": SESSION,
+        "adminUrl": deployed.admin_url,
+        "secret": deployed.secret,
+        "patience": "50",
+    }
+    with pytest.raises(LocalCloudError) as failure:
+        deployed.cloud.deploy(greetings.written(tmp_path) | settings, greetings.APP)
+
+    # then the last lines say what to look at, and nothing of it is in Restate
+    said = " ".join(str(failure.value).split())
+    assert "Restate cannot invoke the function: check what its role may invoke" in said
+    assert deployments_of(deployed.cloud, "greeter") == set()
+
+    # and given a Restate that comes with somebody else's id, when a trip is to be booked, then it cannot begin
+    deployed.let_restate_use(SOMEBODY_ELSES)
+    try:
+        address = f"{deployed.cloud.ingress_url}/trips/reserve/send"
+        invocation = httpx.post(address, json={}, timeout=60, trust_env=False).json()["invocationId"]
+        query = f"SELECT last_failure FROM sys_invocation WHERE id = '{invocation}' AND last_failure IS NOT NULL"
+        (found,) = eventually(lambda: ask(deployed.cloud, query), bool)
+        assert "AssumeRole" in found["last_failure"]
+    finally:
+        deployed.let_restate_use(ENVIRONMENT)
+
+    # and with the right one, it ends well
+    url = f"{deployed.cloud.ingress_url}/restate/invocation/{invocation}/attach"
+    assert httpx.get(url, timeout=120, trust_env=False).json()["status"] == "success"
+
+
+def test_another_environment_in_another_place_takes_over_with_a_role_and_a_key_of_its_own(
+    deployed: Deployed, tmp_path: Path
+) -> None:
+    # given a stack in this environment, and another environment elsewhere, with another key
+    sources = greetings.written(tmp_path / "sources") | {"principal": SESSION}
+    here = {"environment": ENVIRONMENT, "adminUrl": deployed.admin_url, "secret": deployed.secret}
+    deployed.cloud.deploy(sources | here, greetings.APP)
+    assert deployments_of(deployed.cloud, "greeter")
+    key = deployed.cloud.client("secretsmanager").create_secret(Name="restate/elsewhere", SecretString=OTHER_KEY)["ARN"]
+    elsewhere = LocalCloud(tmp_path / "elsewhere", Ports.free())
+    elsewhere.restate_settings = deployed.restate_settings(ANOTHER) | {"AWS_ENDPOINT_URL": deployed.cloud.aws_url}
+    with elsewhere, guarding(elsewhere.admin_url, OTHER_KEY) as gatekeeper:
+        # when the stack moves there
+        there = {"environment": ANOTHER, "adminUrl": gatekeeper.url, "secret": key}
+        deployed.cloud.deploy(sources | there, greetings.APP)
+
+        # then it serves there, through the one role that is left, and here nothing of it is
+        url = f"{elsewhere.ingress_url}/greeter/greet"
+        assert httpx.post(url, json="Ann", timeout=60, trust_env=False).json() == "Hello Ann"
+        assert deployments_of(deployed.cloud, "greeter") == set()
+        roles = deployed.root_of("000000000000").client("iam").list_roles()["Roles"]
+        (role,) = (role for role in roles if role["RoleName"].startswith("Greetings-RestateInvokerRole"))
+        assert ANOTHER in str(role["AssumeRolePolicyDocument"])

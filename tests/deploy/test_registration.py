@@ -1,0 +1,414 @@
+"""Registration by real deploys of one small service: what is said when it fails, and what moves when a setting does."""
+
+import shutil
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from holiday_stack import bundling
+from localcloud.cloud import LocalCloud, LocalCloudError, Ports
+from localcloud.environment import ROOT
+from tests.deploy.gatekeeper import Gatekeeper, guarding
+from tests.deploy.greetings import APP, SERVICE, written
+from tests.deploy.state import ask, deployments, routes, services, stacks, unfinished
+from tests.driver import eventually
+from tests.lifted import lifted
+
+pytestmark = pytest.mark.slow
+
+KEY, NEW_KEY = "key_1abcdefghijklmnop", "key_2qrstuvwxyzabcdef"
+PART = '@greeter.handler()\nasync def part(ctx: restate.Context, name: str) -> str:\n    return f"Bye {name}"\n\n\n'
+WITH_PART = SERVICE.replace("handler = ", PART + "handler = ")
+AS_OBJECT = SERVICE.replace("restate.Service(", "restate.VirtualObject(").replace(".Context", ".ObjectContext")
+PRIVATE = SERVICE.replace('Service("greeter"', 'Service("greeter", ingress_private=True')
+BROKEN = "import nothing_like_it\n"
+WITH_ANOTHER = SERVICE.replace("[greeter]", '[greeter, restate.Service("porter")]')
+IMPATIENT = {"patience": "50"}  # seconds, of which 45 are kept back for the answer
+
+
+class Greetings:
+    """The stack of greetings.py in a cloud. Each edition of the service is new code, and so a new version."""
+
+    def __init__(self, cloud: LocalCloud, folder: Path) -> None:
+        self.cloud = cloud
+        self._folders = (folder / str(number) for number in count())
+
+    def deploy(self, service: str = SERVICE, **context: str) -> str:
+        """Deploy, and return the ARN of the version that was published for it."""
+        outputs = self.cloud.deploy(written(next(self._folders), service) | context, APP)
+        return outputs["GreeterVersionArn"]
+
+    def failure(self, service: str = SERVICE, **context: str) -> str:
+        """Deploy in vain, and return cdk's last lines, unwrapped."""
+        with pytest.raises(LocalCloudError) as failure:
+            self.deploy(service, **context)
+        return " ".join(str(failure.value).split())
+
+    def greet(self, name: str = "Ann", url: str | None = None) -> httpx.Response:
+        address = f"{url or self.cloud.ingress_url}/greeter/greet"
+        return httpx.post(address, json=name, timeout=60, trust_env=False)
+
+    def wait_for_godot(self) -> None:
+        """Start an invocation that does not end, and wait until it is pinned to the version that is the latest."""
+        address = f"{self.cloud.ingress_url}/greeter/greet/send"
+        httpx.post(address, json="Godot", timeout=60, trust_env=False).raise_for_status()
+        assert eventually(lambda: unfinished(self.cloud), lambda left: left == ["greeter/greet suspended"])
+
+
+def clear(cloud: LocalCloud) -> None:
+    """Destroy the stack that the test before has left, if it has."""
+    if "Greetings" in stacks(cloud):
+        cloud.destroy()
+
+
+def edition(word: str) -> str:
+    return SERVICE.replace("Hello", word)
+
+
+def registered(cloud: LocalCloud) -> dict[str, dict[str, Any]]:
+    """What Restate says of each deployment, by ARN."""
+    answer = httpx.get(f"{cloud.admin_url}/deployments", trust_env=False).raise_for_status()
+    return {deployment["arn"]: deployment for deployment in answer.json()["deployments"]}
+
+
+@pytest.fixture
+def greetings(own_cloud: LocalCloud, tmp_path: Path) -> Greetings:
+    """What is deployed is what the test before has left: each test begins with a deploy."""
+    return Greetings(own_cloud, tmp_path)
+
+
+@pytest.fixture
+def gatekeeper(own_cloud: LocalCloud, secret: str, new_secret: str) -> Iterator[Gatekeeper]:
+    """In front of Restate, which nothing is registered with, before and after."""
+    assert {secret, new_secret}, "they outlive the stack"
+    clear(own_cloud)
+    with guarding(own_cloud.admin_url, KEY) as gatekeeper:
+        yield gatekeeper
+        clear(own_cloud)
+    assert deployments(own_cloud) == {}
+
+
+@pytest.fixture
+def secret(own_cloud: LocalCloud) -> Iterator[str]:
+    """The ARN of a secret that holds the key."""
+    yield from kept(own_cloud, KEY)
+
+
+@pytest.fixture
+def new_secret(own_cloud: LocalCloud) -> Iterator[str]:
+    """The ARN of another secret, which holds another key."""
+    yield from kept(own_cloud, NEW_KEY)
+
+
+def kept(cloud: LocalCloud, key: str) -> Iterator[str]:
+    secrets = cloud.client("secretsmanager")
+    arn = secrets.create_secret(Name=f"restate/{key[:5]}", SecretString=key)["ARN"]
+    yield arn
+    secrets.delete_secret(SecretId=arn, ForceDeleteWithoutRecovery=True)
+
+
+@pytest.fixture(scope="module")
+def elsewhere(own_cloud: LocalCloud, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
+    """A second Restate, which invokes the Lambdas of `own_cloud`."""
+    other = LocalCloud(tmp_path_factory.mktemp("elsewhere"), Ports.free())
+    other.restate_settings = {"AWS_ENDPOINT_URL": own_cloud.aws_url}
+    with other as started:
+        yield started
+
+
+# What is said
+
+
+def test_each_mistake_in_the_code_is_one_sentence_and_the_old_code_stays(greetings: Greetings) -> None:
+    # given a service with two handlers
+    version = greetings.deploy(WITH_PART)
+
+    for service, sentence in {
+        SERVICE: "greeter would lose part, which callers may rely on: keep it, or set allow_breaking_changes.",
+        AS_OBJECT: "greeter would turn from a Service into a VirtualObject, which callers may rely on: keep it, or set "
+        "allow_breaking_changes.",
+        BROKEN: "The function fails when Restate asks what it offers: see its log.",
+    }.items():
+        # when it is deployed with a mistake, then the last lines say which, and the version before is in charge
+        assert sentence in greetings.failure(service)
+        assert routes(greetings.cloud) == {version}
+        assert greetings.greet().json() == "Hello Ann"
+
+
+def test_a_breaking_change_that_is_asked_for_is_made_and_can_be_rolled_back(greetings: Greetings) -> None:
+    # given a service with two handlers
+    greetings.deploy(WITH_PART)
+
+    # when it becomes an object, loses a handler, and a resource behind it fails
+    assert "this one always fails" in greetings.failure(AS_OBJECT, breaking="yes", fails="yes")
+    # then it is what it was
+    assert greetings.greet().json() == "Hello Ann"
+
+    # and without that failure, it is an object
+    version = greetings.deploy(AS_OBJECT, breaking="yes")
+    assert routes(greetings.cloud) == {version}
+    assert greetings.greet().status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("url", "sentence"),
+    [
+        ("http://restate.invalid:9070", "at http://restate.invalid:9070 cannot be reached ([Errno -2] Name or service"),
+        ("http://127.0.0.1:{ingress}", "is it Restate's admin API, usually at port 9070?"),
+    ],
+)
+def test_a_wrong_url_is_named(greetings: Greetings, url: str, sentence: str) -> None:
+    url = url.format(ingress=greetings.cloud.ports.ingress)
+
+    said = greetings.failure(adminUrl=url, **IMPATIENT)
+
+    assert sentence in said
+    assert url in said
+
+
+def test_a_restate_that_is_down_is_waited_for_and_then_named(greetings: Greetings) -> None:
+    # given no stack and a Restate that is down, when one is deployed
+    clear(greetings.cloud)
+    greetings.cloud.kill_restate()
+    try:
+        said = greetings.failure(**IMPATIENT)
+    finally:
+        greetings.cloud.restart_restate()
+
+    # then the last lines say what was waited for, how long, and what to look at
+    assert f"Gave up after 5 seconds: Restate's admin API at {greetings.cloud.admin_url} cannot be reached" in said
+    assert "is the URL right, and is Restate up and open to this function?" in said
+
+
+# The key
+
+
+def test_a_rejected_key_fails_at_once_and_no_message_and_no_log_shows_it(
+    greetings: Greetings, gatekeeper: Gatekeeper, new_secret: str
+) -> None:
+    # given a Restate that wants a key, when a stack is deployed with another
+    said = greetings.failure(adminUrl=gatekeeper.url, secret=new_secret)
+
+    # then it was asked once, and the last lines say what to do
+    assert gatekeeper.refused == 1
+    assert "wants another API key (401: who is Bearer ***?): check that the secret holds a valid one" in said
+
+    # and the key, which the server repeats, is nowhere
+    assert where_it_shows(greetings.cloud, NEW_KEY, "***") == []
+
+
+def test_the_key_is_sent_with_every_request_and_read_again_after_it_was_rotated(
+    greetings: Greetings, gatekeeper: Gatekeeper, secret: str
+) -> None:
+    # given a stack that is introduced with the key
+    settings = {"adminUrl": gatekeeper.url, "secret": secret}
+    greetings.deploy(edition("Hello"), **settings)
+
+    # when the key is rotated, and the stack updated, moved to a second version, rolled back and destroyed
+    gatekeeper.key = NEW_KEY
+    greetings.cloud.client("secretsmanager").put_secret_value(SecretId=secret, SecretString=NEW_KEY)
+    greetings.deploy(edition("Hi"), **settings)
+    greetings.failure(edition("Hey"), fails="yes", **settings)
+    assert greetings.greet().json() == "Hi Ann"
+    greetings.cloud.destroy()
+
+    # then no request was without the key of its time, and neither key is anywhere
+    assert deployments(greetings.cloud) == {}
+    assert {request.split()[0] for request in gatekeeper.asked} == {"GET", "POST", "PATCH", "DELETE"}
+    assert gatekeeper.refused == 0
+    assert where_it_shows(greetings.cloud, KEY, gatekeeper.url) == []
+    assert where_it_shows(greetings.cloud, NEW_KEY, gatekeeper.url) == []
+
+
+def test_another_secret_is_read_from_then_on_and_the_old_one_no_more(
+    greetings: Greetings, gatekeeper: Gatekeeper, secret: str, new_secret: str
+) -> None:
+    # given a stack that was introduced with one key, when another secret with another key takes its place
+    greetings.deploy(adminUrl=gatekeeper.url, secret=secret)
+    gatekeeper.key = NEW_KEY
+    greetings.deploy(adminUrl=gatekeeper.url, secret=new_secret)
+
+    # then it was accepted, and the registration function may read that one only
+    assert gatekeeper.refused == 0
+    iam = greetings.cloud.client("iam")
+    roles = [role["RoleName"] for role in iam.list_roles()["Roles"] if "RegistrarRole" in role["RoleName"]]
+    names = [(role, name) for role in roles for name in iam.list_role_policies(RoleName=role)["PolicyNames"]]
+    documents = str([iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"] for role, name in names])
+    assert new_secret in documents
+    assert secret not in documents
+
+
+def test_destroy_ends_well_where_the_key_is_refused(greetings: Greetings, gatekeeper: Gatekeeper, secret: str) -> None:
+    # given a stack whose key is no longer accepted, and work in flight
+    greetings.deploy(adminUrl=gatekeeper.url, secret=secret)
+    greetings.wait_for_godot()
+    gatekeeper.key = "revoked"
+
+    # when it is destroyed, then it is gone, and the log says what is left in Restate
+    greetings.cloud.destroy()
+    assert "left in Restate, to be removed by hand" in "".join(logged(greetings.cloud).values())
+    assert services(greetings.cloud).keys() == {"greeter"}
+
+    # and what is left can be removed by hand
+    remove_by_hand(greetings.cloud)
+    assert eventually(lambda: unfinished(greetings.cloud), lambda left: not left) == []
+
+
+def test_destroy_ends_well_while_restate_is_down(greetings: Greetings) -> None:
+    # given a stack with work in flight, and a Restate that is gone
+    greetings.deploy()
+    greetings.wait_for_godot()
+    greetings.cloud.kill_restate()
+
+    # when it is destroyed, then it is gone, and the log says what is left in Restate
+    greetings.cloud.destroy()
+    assert "Greetings" not in stacks(greetings.cloud)
+    assert "left in Restate, to be removed by hand" in "".join(logged(greetings.cloud).values())
+
+    # and what is left can be removed by hand
+    greetings.cloud.restart_restate()
+    assert services(greetings.cloud).keys() == {"greeter"}
+    remove_by_hand(greetings.cloud)
+    assert eventually(lambda: unfinished(greetings.cloud), lambda left: not left) == []
+
+
+def test_a_permission_that_is_not_known_everywhere_yet_is_ridden_out(
+    greetings: Greetings, gatekeeper: Gatekeeper, secret: str
+) -> None:
+    # given a Restate whose role is not known everywhere yet, when a stack is deployed
+    gatekeeper.not_yet = 4
+    version = greetings.deploy(adminUrl=gatekeeper.url, secret=secret)
+
+    # then it was asked until it was
+    assert gatekeeper.not_yet == 0
+    assert routes(greetings.cloud) == {version}
+
+
+def remove_by_hand(cloud: LocalCloud) -> None:
+    """As an operator would, with the key, or past what demands one."""
+    admin = httpx.Client(base_url=cloud.admin_url, timeout=60, trust_env=False)
+    for invocation in ask(cloud, "SELECT id FROM sys_invocation WHERE status != 'completed'"):
+        admin.patch(f"/invocations/{invocation['id']}/kill").raise_for_status()
+    for deployment in deployments(cloud):
+        admin.delete(f"/deployments/{deployment}?force=true").raise_for_status()
+
+
+def texts(cloud: LocalCloud) -> dict[str, str]:
+    """All that was written down anywhere, but for what Restate and the emulator keep: every log and every template."""
+    files = [path for path in cloud.directory.rglob("*") if path.is_file() and path.stat().st_size < 10_000_000]
+    found = {str(path): path.read_text(errors="replace") for path in files if "data" not in path.parts}
+    formation = cloud.client("cloudformation")
+    for name in stacks(cloud):
+        found[f"stack {name}"] = str(formation.describe_stacks(StackName=name)["Stacks"])
+        found[f"events of {name}"] = str(formation.describe_stack_events(StackName=name)["StackEvents"])
+    return found | logged(cloud)
+
+
+def logged(cloud: LocalCloud) -> dict[str, str]:
+    """What functions have logged, by log group."""
+    logs = cloud.client("logs")
+    found: dict[str, str] = {}
+    for group in logs.describe_log_groups()["logGroups"]:
+        name = group.get("logGroupName", "")
+        pages = logs.get_paginator("filter_log_events").paginate(logGroupName=name)
+        found[name] = "\n".join(event.get("message", "") for page in pages for event in page["events"])
+    return found
+
+
+def where_it_shows(cloud: LocalCloud, key: str, and_this: str) -> list[str]:
+    """Where the key can be read. `and_this` is somewhere for certain: so the search does search."""
+    found = texts(cloud)
+    assert [where for where, text in found.items() if and_this in text]
+    return [where for where, text in found.items() if key in text]
+
+
+# Moves
+
+
+def test_another_admin_url_takes_the_service_along_and_back_again(greetings: Greetings, elsewhere: LocalCloud) -> None:
+    # given the service in one Restate, with work in flight
+    cloud = greetings.cloud
+    greetings.deploy()
+    greetings.wait_for_godot()
+
+    # when it moves to another, then it is there, and here is nothing of it, running or registered
+    greetings.deploy(adminUrl=elsewhere.admin_url)
+    assert greetings.greet(url=elsewhere.ingress_url).json() == "Hello Ann"
+    assert deployments(cloud) == {}
+    assert eventually(lambda: unfinished(cloud), lambda left: not left) == []
+
+    # and when it moves back, for a moment only, because a resource behind it fails, then it is still there
+    greetings.failure(fails="yes")
+    assert greetings.greet(url=elsewhere.ingress_url).json() == "Hello Ann"
+    assert deployments(cloud) == {}
+
+    # and when it moves back for good, then it is here, and open to callers
+    greetings.deploy()
+    assert greetings.greet().json() == "Hello Ann"
+    assert deployments(elsewhere) == {}
+
+
+def test_another_role_is_used_for_all_versions_that_are_still_needed(greetings: Greetings) -> None:
+    # given a version with work in flight, invoked through one role, and a second version
+    cloud = greetings.cloud
+    first = greetings.deploy(edition("Hello"), role="OneRole")
+    greetings.wait_for_godot()
+    second = greetings.deploy(edition("Hi"), role="OneRole")
+    revision = services(cloud)["greeter"]
+
+    # when the role changes, then both are invoked through the new one: the old one is gone. Nothing else changed.
+    assert greetings.deploy(edition("Hi"), role="AnotherRole") == second
+    assert registered(cloud).keys() == {first, second}
+    assert all("AnotherRole" in deployment["assume_role_arn"] for deployment in registered(cloud).values())
+    assert services(cloud)["greeter"] == revision
+
+
+def test_a_service_becomes_private_and_public_with_its_code(greetings: Greetings) -> None:
+    # given a public service, when it becomes private, then callers from outside are refused
+    greetings.deploy()
+    greetings.deploy(PRIVATE)
+    assert greetings.greet().status_code == 400
+
+    # and when it is to be public again and that fails, it stays private
+    greetings.failure(fails="yes")
+    assert greetings.greet().status_code == 400
+
+    # and when that goes well, it is public
+    greetings.deploy()
+    assert greetings.greet().json() == "Hello Ann"
+
+
+def test_a_version_that_is_the_latest_of_another_service_is_kept(greetings: Greetings) -> None:
+    # given a version that offers a second service, when two versions without it follow
+    version = greetings.deploy(WITH_ANOTHER)
+    for word in ("Hi", "Hey"):
+        latest = greetings.deploy(edition(word))
+
+    # then it is still there, because the second service has no other
+    assert routes(greetings.cloud) == {version, latest}
+
+
+# In somebody else's app
+
+
+def test_the_ten_lines_of_the_documentation_deploy_a_service(own_cloud: LocalCloud, tmp_path: Path) -> None:
+    # given the app that the documentation describes, and a service with what it needs
+    clear(own_cloud)
+    folder = lifted(tmp_path / "app")
+    (folder / "greeter").rmdir()
+    sources = Path(written(tmp_path / "sources")["lambdas"])
+    package = bundling.package("greetings", bundling.HOST, lambdas=sources)
+    shutil.copytree(package, folder / "greeter")
+    shutil.move(folder / "greeter" / "greetings" / "greeter.py", folder / "greeter")
+
+    # when it is deployed, then it is what Restate calls
+    own_cloud.deploy(app=f"cd {folder} && {ROOT / '.venv' / 'bin' / 'python'} app.py")
+    assert Greetings(own_cloud, tmp_path).greet().json() == "Hello Ann"
+
+    # and when it is destroyed, nothing is left
+    own_cloud.destroy()
+    assert deployments(own_cloud) == {}
