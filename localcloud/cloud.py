@@ -99,6 +99,7 @@ class LocalCloud:
     """A local cloud in `directory`. It may be running already, started by another process.
 
     With `auth`, the emulator enforces signatures and IAM policies. `step` shows progress: nothing, unless it is set.
+    `restate_settings` are variables that restate-server gets besides its own, the next time it is started.
     """
 
     def __init__(self, directory: Path, ports: Ports, auth: bool = False) -> None:
