@@ -4,6 +4,7 @@ Each deploy is a real one of HolidayStack, whose sources are marked: every row, 
 """
 
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,10 @@ class Waiting:
     def finish(self) -> dict[str, Any]:
         """Let it go on, and return its answer."""
         resolve(self.cloud, self._awakeable)
+        return self.answer()
+
+    def answer(self) -> dict[str, Any]:
+        """Wait for its answer."""
         url = f"{self.cloud.ingress_url}/restate/invocation/{self.invocation_id}/attach"
         return httpx.get(url, timeout=120, trust_env=False).json()
 
@@ -156,17 +161,25 @@ def test_work_in_flight_finishes_on_its_own_code_and_its_version_goes_when_it_is
 def test_destroy_removes_this_stack_alone_and_leaves_no_work_that_waits_for_ever(
     own_cloud: LocalCloud, code: dict[str, str], tmp_path: Path
 ) -> None:
-    # given another stack's service in the same Restate, and a trip that will not finish
+    # given another stack's service in the same Restate, and two trips in flight
     own_cloud.deploy(greetings.written(tmp_path), greetings.APP)
     of_the_other = deployments_of(own_cloud, "greeter")
     deploy(own_cloud, code["waiting"])
-    Waiting(own_cloud)
+    late, endless = Waiting(own_cloud), Waiting(own_cloud)
 
-    # when the stack is destroyed
-    own_cloud.destroy()
+    # when the stack is destroyed, and one of them can go on once trips takes no new ones
+    with ThreadPoolExecutor() as threads:
+        destroyed = threads.submit(own_cloud.destroy)
+        assert eventually(lambda: reserve(own_cloud, "new").get("message"), lambda said: "private" in str(said))
+        finished = late.finish()
+        destroyed.result()
     assert "HolidayStack" not in stacks(own_cloud)
 
-    # then only the other is left, and it works; the trip was ended
+    # then that one was waited for, and the other was ended
+    assert finished == {"status": "success", "trip_id": late.trip_id, "code": "v1"}
+    assert "code" not in endless.answer()
+
+    # and only the other stack's service is left, and works
     assert set(deployments(own_cloud)) == of_the_other
     assert services(own_cloud).keys() == {"greeter"}
     assert eventually(lambda: unfinished(own_cloud), lambda left: not left) == []
