@@ -16,7 +16,7 @@ NODE_WHEELS := .venv/bin/python -m holiday_stack.bundling
 REQUIREMENTS := package.json package-lock.json
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up down demo serve synth check test test-all format
+.PHONY: help setup up down demo serve synth check test test-all chaos format
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | awk -F '\t' '{ printf "  make %-10s %s\n", $$1, $$2 }'
@@ -54,11 +54,14 @@ format: .venv/ready ## format, and correct what the linter can
 
 test: .venv/ready ## the tests of every change
 	@$(WHEELS) host lambda
-	$(PYTEST) -m "not slow" tests/unit tests/stack tests/saga tests/deploy
+	$(PYTEST) -m "not slow" tests/unit tests/stack tests/saga tests/deploy tests/faults
 
 test-all: .venv/ready ## the slow tests
 	@$(WHEELS) host lambda
 	$(PYTEST) -m slow tests || { status=$$?; [ $$status = 5 ] && echo "There are no slow tests yet."; }
+
+chaos: .venv/ready ## book 20000 trips with mixed faults (about 15 minutes); CHAOS="--trips 500 --seed 7" for others
+	@.venv/bin/python -m tests.faults.chaos $(CHAOS)
 
 .venv/ready: $(REQUIREMENTS) $(NODE_REQUIREMENTS)
 	@$(PYTHON) -c '' 2>/dev/null || { echo "There is no $(PYTHON) here: install Python 3.11 or newer, or name one: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
