@@ -25,7 +25,7 @@ AT_ONCE = 64
 async def chaos(harness: Harness, number: int, seed: int) -> list[str]:
     """Book that many trips, 64 at a time, and kill the Restate server now and then. Returns what breaks the claim."""
     pick, mark = random.Random(seed), uuid.uuid4().hex[:8]
-    trips = {f"{mark}-{n}": draw(pick) for n in range(number)}
+    trips = {f"{mark}-{n}": draw(pick, rarity=60) for n in range(number)}
     kills = sorted(pick.sample(range(number), number // 4000))
     harness.play(trips)
     waiting, made, begin = iter(trips.items()), list[Reservation](), time.monotonic()

@@ -175,6 +175,19 @@ class Harness:
         )
         return answer.raise_for_status().json()["rows"]
 
+    async def unfinished(self) -> int:
+        """How many invocations have not ended."""
+        return len(await self.query("SELECT id FROM sys_invocation_status WHERE status != 'completed'"))
+
+    async def until(self, condition: str, targets: set[str] | None = None) -> list[dict[str, Any]]:
+        """Wait for invocations of which this SQL condition holds: any, or those of just these targets."""
+        found: list[dict[str, Any]] = []
+        async with asyncio.timeout(PATIENCE):
+            while not found or (targets is not None and {row["target"] for row in found} != targets):
+                await asyncio.sleep(0.05)
+                found = await self.query(f"SELECT id, target, status FROM sys_invocation WHERE {condition}")
+        return found
+
     async def settle(self) -> list[str]:
         """Wait until every invocation has ended; returns those that do not."""
         unfinished = "SELECT id, target, status, last_failure FROM sys_invocation WHERE status != 'completed'"
@@ -193,6 +206,11 @@ class Harness:
             f"{reservation.trip_id} failed for no reason: {reservation.answer}"
             for reservation in reservations
             if reservation.status != 200 and not trips[reservation.trip_id].may_fail()
+        ]
+        surprises += [
+            f"{reservation.trip_id} was booked although it was to fail"
+            for reservation in reservations
+            if reservation.status == 200 and trips[reservation.trip_id].must_fail()
         ]
         found: list[str] = []
         for _ in range(20):

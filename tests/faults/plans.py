@@ -41,6 +41,14 @@ class Trip(msgspec.Struct, frozen=True, omit_defaults=True):
             asked_for or any(fault in CANCELS for fault in self.faults.values()) or len(self.faults) >= ATTEMPTS
         )
 
+    def must_fail(self) -> bool:
+        """Whether success would be wrong: a failure was asked for, or a step fails as often as it is tried."""
+        given_up = any(
+            all(self.faults.get(f"{step} {attempt}") in ("reset", "late") for attempt in range(1, ATTEMPTS + 1))
+            for step in STEPS
+        )
+        return (bool(self.run_type) or given_up) and not self.again
+
 
 class Plan(msgspec.Struct, frozen=True):
     """Trips that are booked together."""
@@ -76,9 +84,12 @@ def for_good(fault: str, *calls: str, attempts: int = ATTEMPTS, run_type: str = 
     )
 
 
-def draw(pick: random.Random) -> Trip:
-    """A trip with up to three faults; the first of every choice is the most harmless, which is where shrinking ends."""
-    kinds = HARMLESS * 6 + CANCELS * 3 + CRASHES + OUTAGES
+def draw(pick: random.Random, rarity: int = 3) -> Trip:
+    """A trip with up to three faults; the first of every choice is the most harmless, which is where shrinking ends.
+
+    Crashes and outages befall every trip at once: the larger `rarity`, the fewer they are among the faults.
+    """
+    kinds = HARMLESS * 2 * rarity + CANCELS * rarity + CRASHES + OUTAGES
     return Trip(
         run_type=pick.choice(("", "", "", "", *RUN_TYPES)),
         callers=pick.choice((1, 1, 1, 1, 2, 3)),
