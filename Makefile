@@ -9,14 +9,12 @@ LOCALCLOUD := .venv/bin/python -m localcloud
 export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/node_modules/.bin:$(PATH)
 
 WHEELS := .venv/bin/python -m holiday_stack.bundling
-
-REQUIREMENTS := requirements.txt requirements-dev.txt lambdas/requirements.txt constraints.txt
-NODE_WHEELS := .venv/bin/python -m holiday_stack.bundling
-
-REQUIREMENTS := package.json package-lock.json
+REQUIREMENTS := requirements.txt requirements-dev.txt lambdas/requirements.txt constraints.txt package.json package-lock.json
+# What a caller's shell may hold, and the project's own Python must not see.
+unexport PYTHONPATH PYTHONHOME PYTHONSAFEPATH
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up down demo serve synth check test test-all format
+.PHONY: help setup up down demo serve synth check test test-all chaos format
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | awk -F '\t' '{ printf "  make %-10s %s\n", $$1, $$2 }'
@@ -54,17 +52,22 @@ format: .venv/ready ## format, and correct what the linter can
 
 test: .venv/ready ## the tests of every change
 	@$(WHEELS) host lambda
-	$(PYTEST) -m "not slow" tests/unit tests/stack tests/saga tests/deploy
+	$(PYTEST) -m "not slow" tests/unit tests/stack tests/saga tests/deploy tests/faults
 
 test-all: .venv/ready ## the slow tests
 	@$(WHEELS) host lambda
 	$(PYTEST) -m slow tests || { status=$$?; [ $$status = 5 ] && echo "There are no slow tests yet."; }
 
-.venv/ready: $(REQUIREMENTS) $(NODE_REQUIREMENTS)
+chaos: .venv/ready ## book 20000 trips with mixed faults (about 15 minutes); CHAOS="--trips 500 --seed 7" for others
+	@.venv/bin/python -m tests.faults.chaos $(CHAOS)
+
+.venv/ready: $(REQUIREMENTS)
 	@$(PYTHON) -c '' 2>/dev/null || { echo "There is no $(PYTHON) here: install Python 3.11 or newer, or name one: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$(PYTHON) is older than Python 3.11: name a newer one: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "$(PYTHON) cannot make virtual environments: install its venv package (Debian, Ubuntu: apt install python3-venv), then run make again."; exit 1; }
 	@mkdir -p .local
+	@! kill -0 $$(cat .local/setup.pid 2>/dev/null) 2>/dev/null || { echo "Another set-up runs here (process $$(cat .local/setup.pid)): run this again when it has ended."; exit 1; }
+	@echo $$PPID >.local/setup.pid
 	@[ ! -e .venv/unfinished ] && .venv/bin/python -m pip --version >/dev/null 2>&1 || rm -rf .venv
 	@[ -d .venv ] || { mkdir .venv && touch .venv/unfinished && echo "Making the virtual environment" && $(PYTHON) -m venv .venv; }
 	@rm -f .venv/ready; touch .venv/unfinished
@@ -74,4 +77,4 @@ test-all: .venv/ready ## the slow tests
 	@echo "Installing Node.js packages: the CDK's command, the Restate server, the type checker (about 10 s)"
 	@npm ci --no-progress --loglevel=error >>.local/setup.log 2>&1 \
 		|| { tail -n 5 .local/setup.log; echo "The Node.js packages could not be installed; the log is .local/setup.log"; exit 1; }
-	@mv .venv/unfinished .venv/ready
+	@mv .venv/unfinished .venv/ready; rm .local/setup.pid

@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import NoReturn
 
+import httpx
+from botocore.exceptions import BotoCoreError
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
@@ -130,6 +132,14 @@ def main(cloud: LocalCloud | None = None) -> int:
         COMMANDS[chosen](cloud)
     except LocalCloudError as error:
         console.print(f"✗ {error}", style="red", markup=False, soft_wrap=True)
+        return 1
+    except (httpx.HTTPError, BotoCoreError, OSError) as error:
+        logs = LocalCloud.default().log("ministack").parent
+        print(
+            f"✗ {chosen} could not go on: {error or type(error).__name__}. The servers' logs are in {logs}; `make up` "
+            "starts what is not running.",
+            file=sys.stderr,
+        )
         return 1
     except KeyboardInterrupt:
         say("Interrupted.")

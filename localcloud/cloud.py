@@ -135,7 +135,10 @@ class LocalCloud:
         """
         record = self._record()
         if record and self._process("ministack"):
-            if not self._process("restate-server"):
+            self._await_health("ministack")
+            if self._process("restate-server"):
+                self._await_health("restate-server")
+            else:
                 with self.step(
                     f"restate-server had ended ({self.log('restate-server')}): starting it on the same data"
                 ):
@@ -194,7 +197,7 @@ class LocalCloud:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                with self.step("Waiting for another make up or make down"):
+                with self.step("Waiting for another command on this cloud"):
                     fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 
@@ -248,6 +251,10 @@ class LocalCloud:
     def environment(self) -> dict[str, str]:
         """The environment built from nothing for a local command that uses this cloud."""
         return local_environment(self.aws_url, self.directory / "tmp")
+
+    def mark(self) -> dict[str, str]:
+        """The variable by which `stop` finds a process of this cloud that it did not start itself."""
+        return {MARK: self._demand_record().mark}
 
     def log(self, name: str) -> Path:
         """Where a server's or cdk's output goes."""
@@ -369,7 +376,7 @@ class LocalCloud:
             if not is_free(port):
                 raise LocalCloudError(
                     f"Port {port} (the local cloud's {name} port) is in use by {holder(port)}: "
-                    "end that first; nothing was started."
+                    "end that first (`make down`, if it is another checkout's cloud); nothing was started."
                 )
 
     # What is on disk
@@ -383,9 +390,16 @@ class LocalCloud:
         _delete(self.directory / "data")
 
     def _record(self) -> Record | None:
-        with suppress(FileNotFoundError):
-            return Record(**json.loads((self.directory / "cloud.json").read_text()))
-        return None
+        path = self.directory / "cloud.json"
+        try:
+            return Record(**json.loads(path.read_text()))
+        except FileNotFoundError:
+            return None
+        except (ValueError, TypeError):
+            raise LocalCloudError(
+                f"{path} does not say which servers run: end what listens on ports "
+                f"{', '.join(str(port) for port in asdict(self.ports).values())}, then delete that file."
+            ) from None
 
     def _demand_record(self) -> Record:
         if record := self._record():

@@ -73,7 +73,7 @@ class Services:
         self.url = f"http://{HOST}:{port}"
         self._command = [str(ROOT / ".venv" / "bin" / "python"), "-m", "holiday.local", "--port", str(port)]
         self._environment = cloud.environment() | {name: outputs[output] for name, output in TABLES.items()}
-        self._environment["PYTHONPATH"] = str(LAMBDAS)
+        self._environment |= {"PYTHONPATH": str(LAMBDAS)} | cloud.mark()
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> bool:
@@ -127,7 +127,12 @@ def _serve(cloud: LocalCloud, say: Say, services: Services) -> None:
         admin.register({"uri": services.url})
         say(f"Serving trips, flights, cars and payments on {services.url}: trips run there until Ctrl-C.")
         say(f"Book: curl {cloud.ingress_url}/trips/reserve --json '{{}}'")
-        for changes in watchfiles.watch(LAMBDAS / "holiday", watch_filter=watchfiles.PythonFilter()):
+        source, python, mark = LAMBDAS / "holiday", watchfiles.PythonFilter(), cloud.mark()
+        for changes in watchfiles.watch(source, watch_filter=python, yield_on_timeout=True, rust_timeout=1000):
+            if not cloud.is_running() or cloud.mark() != mark:
+                raise LocalCloudError("The local cloud that these services belong to has ended, and they with it.")
+            if not changes:
+                continue
             changed = ", ".join(sorted({Path(path).name for _, path in changes}))
             if services.start():
                 admin.register({"uri": services.url})

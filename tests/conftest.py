@@ -4,6 +4,8 @@ Both are on free ports and in a directory of pytest's, so the tests run beside a
 destroys the stack takes a cloud of its own from `localcloud.cloud`.
 """
 
+import os
+import random
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,9 +14,16 @@ import pytest
 from localcloud.cloud import LocalCloud, Ports
 from tests.trap import Trap, hostile_variables
 
+FAULTS_SEED = int(os.environ.get("FAULTS_SEED") or random.randrange(1_000_000))
+"""What the faults of this run are drawn from. Printed at its start; set it to draw the same ones again."""
+
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "slow: takes minutes; `make test-all` runs it, `make test` does not")
+
+
+def pytest_report_header() -> str:
+    return f"faults: FAULTS_SEED={FAULTS_SEED}"
 
 
 @pytest.fixture(scope="session")

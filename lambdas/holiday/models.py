@@ -29,7 +29,7 @@ Text = Annotated[str, Meta(min_length=1, max_length=200)]
 Timestamp = Annotated[str, Meta(max_length=200, description="ISO 8601, for example 2021-07-07T06:00:00.000Z")]
 
 ISO_8601 = re.compile(r"[0-9]{4}-?[0-9]{2}-?[0-9]{2}(T[0-9:.,]+(Z|[+-][0-9:]+)?)?")
-CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f]")
+CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 class Message(Struct, frozen=True, forbid_unknown_fields=True):
@@ -88,8 +88,11 @@ class TripRequest(Message, frozen=True):
     def __post_init__(self) -> None:
         """Check what a type cannot say. A ValueError here reaches the caller as a refusal of the whole request."""
         for field in ("trip_id", "depart_city", "arrive_city", "rental"):
-            if (text := getattr(self, field)) is not UNSET and CONTROL_CHARACTERS.search(text):
-                raise ValueError(f"`{field}` holds a control character")
+            if (text := getattr(self, field)) is not UNSET:
+                if CONTROL_CHARACTERS.search(text):
+                    raise ValueError(f"`{field}` holds a control character")
+                if not text.strip():
+                    raise ValueError(f"`{field}` is blank: leave it out, or write something")
         _in_order(self, "depart_time", "arrive_time")
         _in_order(self, "rental_from", "rental_to")
 

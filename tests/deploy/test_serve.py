@@ -108,6 +108,16 @@ def test_a_registration_that_a_killed_serve_left_is_cleared_by_the_next_up(
     assert demo.complaint(book(cloud)) is None
 
 
+def test_the_services_of_a_killed_serve_belong_to_the_cloud_whose_end_is_theirs(
+    cloud: LocalCloud, serving: Serving
+) -> None:
+    [services] = serving.children()
+    serving.process.kill()
+
+    assert services.environ().items() >= cloud.mark().items()
+    end([services])
+
+
 def test_a_serve_that_runs_stays_the_latest_when_the_stack_is_deployed(cloud: LocalCloud, serving: Serving) -> None:
     serve.clear_stale(cloud, print, serving.port)
 

@@ -5,36 +5,18 @@ from collections import Counter
 
 import pytest
 
-from localcloud.cloud import LocalCloud
-from tests.driver import Holiday
-
-
-def log_lines(cloud: LocalCloud) -> list[str]:
-    """Every line that the four functions and the platform logged."""
-    logs = cloud.client("logs")
-    groups = [group.get("logGroupName", "") for group in logs.describe_log_groups()["logGroups"]]
-    pages = [
-        page
-        for group in groups
-        if "Service" in group
-        for page in logs.get_paginator("filter_log_events").paginate(logGroupName=group)
-    ]
-    return [line for page in pages for event in page["events"] for line in event.get("message", "").splitlines()]
-
-
-def invocations(cloud: LocalCloud) -> int:
-    return sum(line.startswith("START RequestId") for line in log_lines(cloud))
+from tests.driver import Holiday, lambda_invocations, log_lines
 
 
 @pytest.mark.parametrize(("run_type", "most"), [(None, 12), ("failPayment", 11)])
 def test_a_trip_takes_few_lambda_invocations(on_lambda: Holiday, trip_id: str, run_type: str | None, most: int) -> None:
     on_lambda.settle()
-    before = invocations(on_lambda.cloud)
+    before = lambda_invocations(on_lambda.cloud)
 
     on_lambda.reserve({"trip_id": trip_id} | ({"run_type": run_type} if run_type else {}))
 
     on_lambda.settle()
-    assert 0 < invocations(on_lambda.cloud) - before <= most
+    assert 0 < lambda_invocations(on_lambda.cloud) - before <= most
 
 
 def test_every_run_of_a_handler_logs_how_it_ended_once_and_nothing_on_replay(on_lambda: Holiday, trip_id: str) -> None:

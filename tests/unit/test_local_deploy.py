@@ -1,6 +1,5 @@
 """What a failed deploy says: cdk's own words, without what surrounds them."""
 
-import sys
 from pathlib import Path
 
 import pytest
@@ -40,7 +39,7 @@ def test_only_the_failed_run_is_quoted_from_a_log_that_holds_several(tmp_path: P
     log = tmp_path / "cdk.log"
     log.write_text("❌  an earlier failure\n")
     false_cdk = tmp_path / "cdk"
-    false_cdk.write_text(f"#!{sys.executable}\nraise SystemExit('this failure')\n")
+    false_cdk.write_text("#!/bin/sh\necho 'this failure' >&2\nexit 1\n")
     false_cdk.chmod(0o755)
 
     # when it runs, then the error quotes this failure and names the log

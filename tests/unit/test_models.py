@@ -110,6 +110,8 @@ def test_a_simulated_failure_strikes_its_own_step_only(run_type: str) -> None:
         pytest.param(f'{{"request": {{"trip_id": "{"x" * 129}"}}}}', ["trip_id", "128"], id="trip id too long"),
         pytest.param('{"request": {"trip_id": null}}', ["trip_id", "null"], id="trip id is null"),
         pytest.param('{"request": {"trip_id": "a\\nb"}}', ["trip_id", "control"], id="control character"),
+        pytest.param('{"request": {"trip_id": "a\\u2028b"}}', ["trip_id", "control"], id="line separator"),
+        pytest.param('{"request": {"trip_id": " "}}', ["trip_id", "blank"], id="blank trip id"),
         pytest.param('{"request": {"depart_city": 7}}', ["depart_city", "int"], id="wrong type"),
         pytest.param(f'{{"request": {{"rental": "{"x" * 201}"}}}}', ["rental", "200"], id="text too long"),
         pytest.param('{"request": {"depart_time": "yesterday"}}', ["depart_time", "ISO 8601"], id="not a date"),

@@ -1,0 +1,277 @@
+"""Runs plans against real services, and holds what they leave against the invariant.
+
+The services run in one process of their own, which is started again when it dies, or on Lambda; either way their AWS
+is the proxy. Restate is asked by `send` and `attach`, with an idempotency key each, so that a broken connection never
+leaves it open whether a reservation was made.
+"""
+
+import asyncio
+import json
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from localcloud.cloud import LocalCloud, Ports, Server
+from localcloud.environment import ROOT
+from tests.driver import TABLES, eventually
+from tests.faults.invariant import IDS, Reservation, Row, violations
+from tests.faults.plans import Plan, Trip
+from tests.faults.proxy import Call, Proxy
+from tests.saga.conftest import answers, create_table
+
+PATIENCE = 300.0
+"""Seconds that anything may take: an invocation that has not ended by then never will."""
+
+
+class CloudBehindProxy(LocalCloud):
+    """A local cloud whose Lambdas reach DynamoDB and SNS through a proxy: they inherit the emulator's environment."""
+
+    def __init__(self, directory: Path, ports: Ports, proxy: Proxy) -> None:
+        super().__init__(directory, ports)
+        self._endpoints = {f"AWS_ENDPOINT_URL_{service}": proxy.url for service in ("DYNAMODB", "SNS")}
+
+    def _settings(self, server: Server) -> dict[str, str]:
+        return super()._settings(server) | (self._endpoints if server == "ministack" else {})
+
+
+class Services:
+    """All four services in one process, which is started again whenever it dies."""
+
+    def __init__(self, environment: dict[str, str], port: int, log: Path, lambdas: Path = ROOT / "lambdas") -> None:
+        self.url = f"http://127.0.0.1:{port}"
+        self.crashes = 0
+        self._command = [sys.executable, "-m", "holiday.local", "--port", str(port)]
+        self._environment = environment
+        self._lambdas = lambdas
+        self._log = log.open("ab")
+        self._stopping = False
+        self.process = self._start()
+        threading.Thread(target=self._watch, daemon=True).start()
+
+    def stop(self) -> None:
+        self._stopping = True
+        self.process.kill()
+        self.process.wait()
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            self._command, cwd=self._lambdas, env=self._environment, stdout=self._log, stderr=subprocess.STDOUT
+        )
+
+    def _watch(self) -> None:
+        while True:
+            self.process.wait()
+            if self._stopping:
+                return
+            self.crashes += 1
+            self.process = self._start()
+
+
+class Harness:
+    """A cloud, the names of its tables and topic, and the proxy that stands between them and the services."""
+
+    def __init__(self, cloud: LocalCloud, names: dict[str, str], proxy: Proxy) -> None:
+        self.cloud, self.names, self.proxy = cloud, names, proxy
+        self._http = httpx.AsyncClient(trust_env=False, timeout=PATIENCE, limits=httpx.Limits(max_connections=500))
+        self._invocations: defaultdict[str, list[str]] = defaultdict(list)
+        self._heard: list[dict[str, str]] = []
+        self._queue = self._subscribe()
+        proxy.cancel = self.cancel
+
+    @classmethod
+    def in_one_process(cls, cloud: LocalCloud, proxy: Proxy) -> "Harness":
+        """With tables and a topic of its own; `serve` starts the services."""
+        names = {f"{table}TableName": create_table(cloud, table) for table in TABLES}
+        names["TopicArn"] = cloud.client("sns").create_topic(Name="Notices")["TopicArn"]
+        return cls(cloud, names, proxy)
+
+    def serve(self, lambdas: Path = ROOT / "lambdas") -> Services:
+        """Start the services, or another version of them, in one process, and make them Restate's."""
+        environment = (
+            self.cloud.environment()
+            | {f"{table.upper()}_TABLE_NAME": self.names[f"{table}TableName"] for table in TABLES}
+            | {"SNS_TOPIC": self.names["TopicArn"], "AWS_ENDPOINT": self.proxy.url}
+        )
+        services = Services(environment, Ports.free().ingress, self.cloud.log("services"), lambdas)
+        assert eventually(lambda: answers(f"{services.url}/health"), bool)
+        body = {"uri": services.url, "force": True}
+        httpx.post(f"{self.cloud.admin_url}/deployments", json=body, timeout=60, trust_env=False).raise_for_status()
+        return services
+
+    async def run(self, plan: Plan) -> list[str]:
+        """Book every trip of the plan, with its faults, and return the breaches of the invariant."""
+        mark = uuid.uuid4().hex[:8]
+        trips = {f"{mark}-{number}": trip for number, trip in enumerate(plan.trips)}
+        self.play(trips)
+        reservations = [
+            made for some in await asyncio.gather(*(self.book(*named) for named in trips.items())) for made in some
+        ]
+        return await self.check(mark, trips, reservations)
+
+    def play(self, trips: Mapping[str, Trip]) -> None:
+        """Let the faults of these trips, by trip id, happen from now on."""
+
+        def decide(call: Call) -> str | None:
+            trip = trips.get(call.trip_id)
+            return trip.faults.get(f"{call.name} {call.attempt}") if trip else None
+
+        self.proxy.decide = decide
+
+    async def book(self, trip_id: str, trip: Trip) -> list[Reservation]:
+        """Make all the reservations of one trip, and wait for their answers."""
+        requests = [self.reserve(trip_id, trip.run_type, f"{trip_id}-{caller}") for caller in range(trip.callers)]
+        requests += [self.reserve(trip_id, trip.run_type, f"{trip_id}-0") for _ in range(trip.repeats)]
+        if trip.cancelled:
+            requests.append(self._reserve_and_cancel(trip_id, trip.run_type))
+        made = await asyncio.gather(*requests)
+        if trip.again:
+            made.append(await self.reserve(trip_id, "", f"{trip_id}-again"))
+        return list(dict.fromkeys(made))
+
+    async def reserve(self, trip_id: str, run_type: str = "", key: str = "") -> Reservation:
+        """One reservation and its answer. The request is repeated, under its key, until Restate has answered it."""
+        return await self.answer(trip_id, await self.send(trip_id, run_type, key))
+
+    async def send(self, trip_id: str, run_type: str = "", key: str = "") -> str:
+        """Make a reservation and return its invocation id, without waiting for what becomes of it."""
+        request = {"trip_id": trip_id} | ({"run_type": run_type} if run_type else {})
+        url, headers = f"{self.cloud.ingress_url}/trips/reserve/send", {"idempotency-key": key or uuid.uuid4().hex}
+        answer = await self._insist("POST", url, json={"request": request}, headers=headers)
+        invocation: str = answer.raise_for_status().json()["invocationId"]
+        if invocation not in self._invocations[trip_id]:
+            self._invocations[trip_id].append(invocation)
+        return invocation
+
+    async def answer(self, trip_id: str, invocation: str) -> Reservation:
+        """Wait for what a reservation's caller is told."""
+        answer = await self._insist("GET", f"{self.cloud.ingress_url}/restate/invocation/{invocation}/attach")
+        return Reservation(trip_id, invocation, answer.status_code, answer.text)
+
+    async def cancel(self, trip_id: str) -> None:
+        """Cancel every reservation of this trip that is known by now: at least one."""
+        async with asyncio.timeout(PATIENCE):
+            while not self._invocations[trip_id]:
+                await asyncio.sleep(0.002)
+        for invocation in tuple(self._invocations[trip_id]):
+            await self.operate("cancel", invocation)
+
+    async def operate(self, verb: str, invocation: str) -> httpx.Response:
+        """What an operator does to an invocation: cancel, kill, pause or resume it."""
+        return await self._insist("PATCH", f"{self.cloud.admin_url}/invocations/{invocation}/{verb}")
+
+    async def query(self, sql: str) -> list[dict[str, Any]]:
+        """Ask Restate's introspection tables."""
+        answer = await self._insist(
+            "POST", f"{self.cloud.admin_url}/query", json={"query": sql}, headers={"accept": "application/json"}
+        )
+        return answer.raise_for_status().json()["rows"]
+
+    async def unfinished(self) -> int:
+        """How many invocations have not ended."""
+        return len(await self.query("SELECT id FROM sys_invocation_status WHERE status != 'completed'"))
+
+    async def until(self, condition: str, targets: set[str] | None = None) -> list[dict[str, Any]]:
+        """Wait for invocations of which this SQL condition holds: any, or those of just these targets."""
+        found: list[dict[str, Any]] = []
+        async with asyncio.timeout(PATIENCE):
+            while not found or (targets is not None and {row["target"] for row in found} != targets):
+                await asyncio.sleep(0.05)
+                found = await self.query(f"SELECT id, target, status FROM sys_invocation WHERE {condition}")
+        return found
+
+    async def settle(self) -> list[str]:
+        """Wait until every invocation has ended; returns those that do not."""
+        unfinished = "SELECT id, target, status, last_failure FROM sys_invocation WHERE status != 'completed'"
+        deadline = time.monotonic() + PATIENCE
+        while (stuck := await self.query(unfinished)) and time.monotonic() < deadline:
+            await asyncio.sleep(0.1)
+        return [f"never ended: {invocation}" for invocation in stuck]
+
+    async def check(self, mark: str, trips: Mapping[str, Trip], reservations: Sequence[Reservation]) -> list[str]:
+        """The breaches of the invariant by the trips whose ids begin with `mark`, once all has ended.
+
+        A one-way message may be on its way between two partitions of Restate, and then no invocation is unfinished:
+        what looks like a breach is looked at again for a while.
+        """
+        surprises = [
+            f"{reservation.trip_id} failed for no reason: {reservation.answer}"
+            for reservation in reservations
+            if reservation.status != 200 and not trips[reservation.trip_id].may_fail()
+        ]
+        surprises += [
+            f"{reservation.trip_id} was booked although it was to fail"
+            for reservation in reservations
+            if reservation.status == 200 and trips[reservation.trip_id].must_fail()
+        ]
+        found: list[str] = []
+        for _ in range(20):
+            stuck = await self.settle()
+            await self.proxy.release()
+            rows, notices = await asyncio.to_thread(self.rows, mark), await asyncio.to_thread(self.notices, mark)
+            found = stuck + violations(reservations, rows, notices)
+            if stuck or not found:
+                break
+            await asyncio.sleep(0.5)
+        return found + surprises
+
+    def rows(self, mark: str) -> dict[str, list[Row]]:
+        """All rows of the trips whose ids begin with `mark`."""
+        found: dict[str, list[Row]] = {}
+        scan = self.cloud.client("dynamodb").get_paginator("scan")
+        for table, name in zip(TABLES, IDS, strict=True):
+            pages = scan.paginate(
+                TableName=self.names[f"{table}TableName"],
+                FilterExpression="begins_with(pk, :mark)",
+                ExpressionAttributeValues={":mark": {"S": mark}},
+                ConsistentRead=True,
+            )
+            items = (item for page in pages for item in page["Items"])
+            found[name] = [{key: value.get("S", "") for key, value in item.items()} for item in items]
+        return found
+
+    def notices(self, mark: str) -> list[dict[str, str]]:
+        """Every notice so far about trips whose ids begin with `mark`."""
+        sqs = self.cloud.client("sqs")
+        while messages := sqs.receive_message(QueueUrl=self._queue, MaxNumberOfMessages=10).get("Messages"):
+            self._heard += [json.loads(message.get("Body", "")) for message in messages]
+            handles = [{"Id": str(n), "ReceiptHandle": m.get("ReceiptHandle", "")} for n, m in enumerate(messages)]
+            sqs.delete_message_batch(QueueUrl=self._queue, Entries=handles)  # pyright: ignore[reportArgumentType]
+        return [notice for notice in self._heard if notice["trip_id"].startswith(mark)]
+
+    async def _reserve_and_cancel(self, trip_id: str, run_type: str) -> Reservation:
+        invocation = await self.send(trip_id, run_type, f"{trip_id}-cancelled")
+        await self.operate("cancel", invocation)
+        return await self.answer(trip_id, invocation)
+
+    async def _insist(self, method: str, url: str, **request: Any) -> httpx.Response:
+        """Ask until there is an answer that Restate itself gave: it may be down, or starting."""
+        async with asyncio.timeout(PATIENCE):
+            while True:
+                with suppress(httpx.TransportError):
+                    answer = await self._http.request(method, url, **request)
+                    if answer.status_code not in (502, 503, 504):
+                        return answer
+                await asyncio.sleep(0.2)
+
+    def _subscribe(self) -> str:
+        sqs = self.cloud.client("sqs")
+        queue = sqs.create_queue(QueueName="notices-under-fault")["QueueUrl"]
+        arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+        raw = {"RawMessageDelivery": "true"}
+        topic = self.names["TopicArn"]
+        self.cloud.client("sns").subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn, Attributes=raw)
+        return queue
+
+
+def count(reservations: Sequence[Reservation]) -> Counter[int]:
+    """How many reservations were answered with each HTTP status."""
+    return Counter(reservation.status for reservation in reservations)

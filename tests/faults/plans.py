@@ -1,0 +1,100 @@
+"""Plans of what goes wrong. A plan is data: it can be generated, shrunk, printed, and run again exactly as it was."""
+
+import random
+
+import msgspec
+
+from localcloud.demo import CONTRACT
+
+RUN_TYPES = tuple(run_type for run_type in CONTRACT if run_type != "success")
+STEPS = ("flights.look", "flights.reserve", "cars.reserve", "payments.process", "flights.confirm", "cars.confirm")
+UNDOES = ("payments.refund", "cars.cancel", "flights.cancel")
+CALLS = (*STEPS, *UNDOES, "trips.notify")
+HARMLESS = ("throttled", "broken", "reset", "answer lost", "late", "slow")
+CANCELS = ("cancel before", "cancel during", "cancel after", "cancel twice")
+CRASHES = ("crash before", "crash after")
+OUTAGES = ("outage 1", "outage 2")
+ATTEMPTS = 8
+"""So many attempts a forward step gets before it is given up."""
+
+
+class Trip(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One trip id, and all that happens to it.
+
+    run_type: as in the contract. callers: so many reservations at once, each with a key of its own. repeats: so many
+    more requests at once with the first one's idempotency key. again: booked once more when all of that has ended.
+    cancelled: the first reservation is cancelled as soon as Restate has it. faults: by call and attempt
+    ("cars.confirm 2"), the fault that befalls it, in the words of the proxy.
+    """
+
+    run_type: str = ""
+    callers: int = 1
+    repeats: int = 0
+    again: bool = False
+    cancelled: bool = False
+    faults: dict[str, str] = {}
+
+    def may_fail(self) -> bool:
+        """Whether an answer other than success is right: it was asked for, cancelled, in a crowd, or given up."""
+        asked_for = self.run_type or self.cancelled or self.callers > 1 or self.again
+        return bool(
+            asked_for or any(fault in CANCELS for fault in self.faults.values()) or len(self.faults) >= ATTEMPTS
+        )
+
+    def must_fail(self) -> bool:
+        """Whether success would be wrong: a failure was asked for, or a step fails as often as it is tried."""
+        given_up = any(
+            all(self.faults.get(f"{step} {attempt}") in ("reset", "late") for attempt in range(1, ATTEMPTS + 1))
+            for step in STEPS
+        )
+        return (bool(self.run_type) or given_up) and not self.again
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """Trips that are booked together."""
+
+    trips: list[Trip]
+
+    def to_json(self) -> str:
+        return msgspec.json.encode(self).decode()
+
+    @classmethod
+    def from_json(cls, text: str) -> "Plan":
+        return msgspec.json.decode(text, type=cls)
+
+
+def at_every_call(*faults: str) -> Plan:
+    """Each of these faults at the first attempt of each call, in a trip of its own that gets as far as that call."""
+    return Plan(
+        [
+            Trip(run_type="failNotification" if call in UNDOES else "", faults={f"{call} 1": fault})
+            for call in CALLS
+            for fault in faults
+        ]
+    )
+
+
+def for_good(fault: str, *calls: str, attempts: int = ATTEMPTS, run_type: str = "") -> Plan:
+    """Each of these calls fails in this way so many times in a row, in a trip of its own."""
+    return Plan(
+        [
+            Trip(run_type=run_type, faults={f"{call} {attempt}": fault for attempt in range(1, attempts + 1)})
+            for call in calls
+        ]
+    )
+
+
+def draw(pick: random.Random, rarity: int = 3) -> Trip:
+    """A trip with up to three faults; the first of every choice is the most harmless, which is where shrinking ends.
+
+    Crashes and outages befall every trip at once: the larger `rarity`, the fewer they are among the faults.
+    """
+    kinds = HARMLESS * 2 * rarity + CANCELS * rarity + CRASHES + OUTAGES
+    return Trip(
+        run_type=pick.choice(("", "", "", "", *RUN_TYPES)),
+        callers=pick.choice((1, 1, 1, 1, 2, 3)),
+        repeats=pick.choice((0, 0, 0, 2)),
+        again=pick.choice((False, False, True)),
+        cancelled=pick.choice((False,) * 9 + (True,)),
+        faults={f"{pick.choice(CALLS)} {pick.choice((1, 2, 3))}": pick.choice(kinds) for _ in range(pick.randrange(4))},
+    )

@@ -1,0 +1,233 @@
+"""A proxy between the services and the emulator, in which every fault happens at a named call and at no other.
+
+The emulator injects no faults, so they happen here, on the wire, where the services cannot tell them from real ones. A
+call has a name (`cars.confirm`), a trip and a count (`attempt`, from 1), and what befalls it is looked up in the plan:
+no clock and no chance takes part in the decision, so that a plan which fails once can be run again.
+"""
+
+import asyncio
+import json
+import re
+from collections import Counter, defaultdict
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Self
+from urllib.parse import parse_qs
+
+import psutil
+
+HOST = "127.0.0.1"
+UNDOES = ("flights.cancel", "cars.cancel", "payments.refund")
+THROTTLED = (
+    b'{"__type":"com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException","message":"slow down"}'
+)
+BROKEN = b'{"__type":"com.amazonaws.dynamodb.v20120810#InternalServerError","message":"broken"}'
+SNS_ERROR = b"<ErrorResponse><Error><Type>Receiver</Type><Code>%s</Code><Message>no</Message></Error></ErrorResponse>"
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request of a service to AWS. `booking` is the booking's id, or for a notice its reservation's invocation."""
+
+    name: str
+    trip_id: str
+    booking: str
+    attempt: int
+
+
+Hook = Callable[[str], Awaitable[None]]
+Decision = Callable[[Call], str | None]
+
+
+class Proxy:
+    """Forwards to the emulator at `upstream`; `decide` says which fault, by name, befalls a call, or None.
+
+    `cancel` is called with a trip id by the faults that cancel it. `fired` counts the faults, `calls` the requests.
+    """
+
+    def __init__(self, upstream: int) -> None:
+        self._upstream = upstream
+        self._idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
+        self._attempts: Counter[tuple[str, str]] = Counter()
+        self._late: defaultdict[str, list[bytes]] = defaultdict(list)
+        self._down: dict[str, float] = {}
+        self._server: asyncio.Server | None = None
+        self._open: set[asyncio.StreamWriter] = set()
+        self.decide: Decision = lambda _: None
+        self.cancel: Hook | None = None
+        self.fired: Counter[str] = Counter()
+        self.calls: Counter[str] = Counter()
+        self.retries = 0
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(self._serve, HOST, 0, backlog=1024)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        assert self._server
+        self._server.close()
+        for writer in (*self._open, *(writer for _, writer in self._idle)):
+            writer.close()
+        await asyncio.sleep(0)
+
+    @property
+    def url(self) -> str:
+        assert self._server
+        return f"http://{HOST}:{self._server.sockets[0].getsockname()[1]}"
+
+    async def release(self) -> None:
+        """Let every write that is still held back arrive now."""
+        while self._late:
+            _, requests = self._late.popitem()
+            for request in requests:
+                await self._forward(request)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._open.add(writer)
+        with suppress(ConnectionError, asyncio.IncompleteReadError):
+            while request := await _read(reader):
+                answer = await self._answer(request, reader, writer)
+                if answer is None:
+                    break
+                writer.write(answer)
+                await writer.drain()
+        self._open.discard(writer)
+        writer.close()
+
+    async def _answer(self, request: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes | None:
+        """The answer that the service gets, or None if its connection breaks."""
+        call = self._name(request)
+        if call is None:
+            return await self._forward(request)
+        self.calls[call.name] += 1
+        self.retries += call.attempt > 1
+        service = "sns" if call.name == "trips.notify" else "dynamodb"
+        if self._down.get(service, 0) > asyncio.get_running_loop().time():
+            self.fired[f"{service} unreachable"] += 1
+            return None
+        fault = self.decide(call)
+        if fault is None:
+            return await self._commit(call, request)
+        self.fired[fault] += 1
+        match fault.split():
+            case ["throttled"]:
+                return _error(service, 400, THROTTLED, b"Throttled")
+            case ["broken"]:
+                return _error(service, 500, BROKEN, b"InternalError")
+            case ["reset"]:
+                return None
+            case ["answer", "lost"]:
+                await self._commit(call, request)
+                return None
+            case ["late"]:  # the zombie: it arrives after the booking was undone, or at the very end
+                self._late[call.booking].append(request)
+                return None
+            case ["slow"]:
+                await asyncio.sleep(2)
+                return await self._commit(call, request)
+            case ["hanging"]:
+                await reader.read()  # until the client gives up
+                return None
+            case ["frozen"]:
+                _process_at(writer).suspend()
+                return None
+            case ["outage", seconds]:
+                self._down[service] = asyncio.get_running_loop().time() + float(seconds)
+                return None
+            case ["crash", "before"]:
+                _process_at(writer).kill()
+                return None
+            case ["crash", "after"]:
+                await self._commit(call, request)
+                _process_at(writer).kill()
+                return None
+            case ["cancel", *when]:
+                assert self.cancel
+                if when == ["after"]:
+                    answer = await self._commit(call, request)
+                    await self.cancel(call.trip_id)
+                    return answer
+                cancelled = asyncio.ensure_future(self.cancel(call.trip_id))
+                if when == ["before"]:
+                    await cancelled
+                answer = await self._commit(call, request)
+                await cancelled
+                if when == ["twice"]:
+                    await self.cancel(call.trip_id)
+                return answer
+            case _:
+                raise ValueError(f"{fault!r} is not a fault")
+
+    async def _commit(self, call: Call, request: bytes) -> bytes:
+        answer = await self._forward(request)
+        if call.name in UNDOES:
+            for late in self._late.pop(call.booking, []):
+                await self._forward(late)
+        return answer
+
+    async def _forward(self, request: bytes) -> bytes:
+        reader, writer = self._idle.pop() if self._idle else await asyncio.open_connection(HOST, self._upstream)
+        try:
+            writer.write(request)
+            answer = await _read(reader)
+        except (ConnectionError, asyncio.IncompleteReadError):
+            answer = b""
+        if not answer:  # the emulator had closed an idle connection
+            writer.close()
+            return await self._forward(request)
+        self._idle.append((reader, writer))
+        return answer
+
+    def _name(self, request: bytes) -> Call | None:
+        """Which step of which trip a request belongs to; None if it is none of the saga's."""
+        head, _, body = request.partition(b"\r\n\r\n")
+        target = re.search(rb"(?i)x-amz-target: DynamoDB_20120810\.(\w+)", head)
+        if target:
+            named = _dynamodb(target[1].decode(), json.loads(body))
+        elif b"Action=Publish" in body:
+            notice = json.loads(parse_qs(body.decode())["Message"][0])
+            named = ("trips.notify", notice["trip_id"], notice["invocation_id"])
+        else:
+            return None
+        name, trip_id, booking = named
+        self._attempts[name, booking] += 1
+        return Call(name, trip_id, booking, self._attempts[name, booking])
+
+
+def _dynamodb(operation: str, body: dict[str, Any]) -> tuple[str, str, str]:
+    table = next(name for name in ("flights", "cars", "payments") if name in body["TableName"].lower())
+    values = body.get("ExpressionAttributeValues", {})
+    if operation == "Query":
+        return f"{table}.look", values[":trip"]["S"], values[":booking"]["S"]
+    key = body["Item"] if operation == "PutItem" else body["Key"]
+    if operation == "PutItem":
+        step = "process" if table == "payments" else "reserve"
+    elif values.get(":status", {}).get("S") in ("cancelled", "refunded"):
+        step = "refund" if table == "payments" else "cancel"
+    else:
+        step = "confirm"
+    return f"{table}.{step}", key["pk"]["S"], key["sk"]["S"]
+
+
+async def _read(reader: asyncio.StreamReader) -> bytes:
+    """One HTTP/1.1 message with a known length, or nothing where the connection ends."""
+    try:
+        head = await reader.readuntil(b"\r\n\r\n")
+    except asyncio.IncompleteReadError:
+        return b""
+    length = re.search(rb"(?i)content-length: (\d+)", head)
+    return head + (await reader.readexactly(int(length[1])) if length else b"")
+
+
+def _error(service: str, status: int, dynamodb: bytes, sns: bytes) -> bytes:
+    body = dynamodb if service == "dynamodb" else SNS_ERROR % sns
+    kind = b"application/x-amz-json-1.0" if service == "dynamodb" else b"text/xml"
+    return b"HTTP/1.1 %d No\r\ncontent-type: %s\r\ncontent-length: %d\r\n\r\n%s" % (status, kind, len(body), body)
+
+
+def _process_at(writer: asyncio.StreamWriter) -> psutil.Process:
+    """The process at the other end of a connection: a Lambda's worker, or the one that runs all services."""
+    here, there = writer.get_extra_info("sockname"), writer.get_extra_info("peername")
+    found = psutil.net_connections("tcp")
+    return psutil.Process(next(end.pid for end in found if end.pid and (end.laddr, end.raddr) == (there, here)))

@@ -1,0 +1,76 @@
+"""The judge itself: each way to break the claim is found, and what is right is not complained about."""
+
+from typing import Any
+
+import pytest
+
+from tests.faults.invariant import Reservation, Row, violations
+
+STANDING = {"flights": "confirmed", "cars": "confirmed", "payments": "confirmed"}
+UNDONE = {"flights": "cancelled", "cars": "cancelled", "payments": "refunded"}
+
+
+def rows(**statuses: str) -> dict[str, list[Row]]:
+    """One row in each table that is named, booked by the reservation `inv`."""
+    return {
+        table: [{"pk": "trip", "id": f"inv-{table}", "transaction_status": statuses[table]}]
+        if table in statuses
+        else []
+        for table in STANDING
+    }
+
+
+def notice(status: str, **changes: str) -> dict[str, str]:
+    ids = {"flight_id": "inv-flights", "car_id": "inv-cars", "payment_id": "inv-payments"}
+    return {"trip_id": "trip", "invocation_id": "inv", "status": status} | ids | changes
+
+
+def reservation(status: int) -> Reservation:
+    return Reservation("trip", "inv", status, "")
+
+
+@pytest.mark.parametrize(
+    ("status", "left", "sent"),
+    [
+        (200, rows(**STANDING), [notice("success")]),
+        (200, rows(**STANDING), [notice("success"), notice("success")]),  # SNS delivers at least once
+        (422, rows(**UNDONE), [notice("failure")]),
+        (422, rows(flights="cancelled"), [notice("failure")]),
+        (409, rows(flights="cancelled"), []),
+        (400, rows(), []),
+    ],
+)
+def test_what_the_claim_allows(status: int, left: dict[str, list[Row]], sent: list[dict[str, str]]) -> None:
+    assert violations([reservation(status)], left, sent) == []
+
+
+@pytest.mark.parametrize(
+    ("status", "left", "sent", "complaint"),
+    [
+        (200, rows(**STANDING), [], "0 distinct notices"),
+        (200, rows(**STANDING), [notice("success"), notice("failure")], "2 distinct notices"),
+        (200, rows(**STANDING), [notice("failure")], "wrong notice"),
+        (200, rows(**STANDING | {"cars": "pending"}), [notice("success")], "in cars there is: pending"),
+        (200, rows(flights="confirmed", cars="confirmed"), [notice("success")], "in payments there is: no row"),
+        (422, rows(**UNDONE), [], "0 distinct notices"),
+        (422, rows(**UNDONE), [notice("success")], "wrong notice"),
+        (422, rows(**UNDONE | {"flights": "pending"}), [notice("failure")], "in flights there is: pending"),
+        (422, rows(**UNDONE | {"payments": "confirmed"}), [notice("failure")], "in payments there is: confirmed"),
+        (409, rows(flights="pending"), [], "a row of nobody in flights"),
+        (409, rows(cars="cancelled"), [], "a row of nobody in cars"),
+        (409, rows(), [notice("failure")], "was refused, and a notice went out"),
+        (400, rows(flights="cancelled"), [], "a row of nobody in flights"),
+        (500, rows(), [notice("failure")], "was answered"),
+        (422, rows(), [notice("failure"), notice("failure", invocation_id="other")], "nobody made"),
+    ],
+)
+def test_what_the_claim_forbids(
+    status: int, left: dict[str, list[Row]], sent: list[dict[str, str]], complaint: str
+) -> None:
+    assert any(complaint in found for found in violations([reservation(status)], left, sent))
+
+
+def test_a_trip_that_is_booked_twice_is_found() -> None:
+    twice: list[Any] = [reservation(200), Reservation("trip", "other", 200, "")]
+
+    assert "trip was booked 2 times" in violations(twice, rows(**STANDING), [notice("success")])

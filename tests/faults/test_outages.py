@@ -1,0 +1,125 @@
+"""Long outages, in real time: forward steps give up within a bound, undo and notices never do."""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+import pytest
+
+from tests.driver import lambda_invocations
+from tests.faults.harness import Harness
+from tests.faults.plans import STEPS, Plan, Trip
+from tests.faults.proxy import Call
+
+
+def refusing(service: str, fault: str) -> Callable[[Call], str | None]:
+    """Every call of this service fails in this way."""
+    return lambda call: fault if call.name.startswith(service) else None
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "trip",
+    [
+        pytest.param(
+            Trip(run_type="failNotification", faults={"cars.cancel 1": "outage 30"}), id="DynamoDB, in an undo"
+        ),
+        pytest.param(Trip(faults={"cars.reserve 1": "outage 30"}), id="DynamoDB, in a step"),
+    ],
+)
+def test_half_a_minute_without_dynamodb_leaves_nothing_half_done(
+    runner: asyncio.Runner, in_one_process: Harness, trip: Trip
+) -> None:
+    assert runner.run(in_one_process.run(Plan([trip, Trip()]))) == []
+
+
+@pytest.mark.slow
+def test_a_minute_without_sns_neither_delays_the_answer_nor_loses_the_notice(
+    runner: asyncio.Runner, in_one_process: Harness
+) -> None:
+    async def book() -> None:
+        # given SNS down for a minute, when trips are booked, then they are answered while it is down
+        trips = {f"quiet-{n}": trip for n, trip in enumerate((Trip(), Trip(run_type="failPayment")))}
+        in_one_process.play(
+            {name: Trip(trip.run_type, faults={"trips.notify 1": "outage 60"}) for name, trip in trips.items()}
+        )
+        made = [
+            *await in_one_process.book("quiet-0", trips["quiet-0"]),
+            *await in_one_process.book("quiet-1", trips["quiet-1"]),
+        ]
+        assert [reservation.status for reservation in made] == [200, 422]
+        assert in_one_process.notices("quiet-") == []
+        assert await in_one_process.unfinished()
+
+        # and the notices arrive afterwards
+        assert await in_one_process.check("quiet-", trips, made) == []
+
+    runner.run(book())
+
+
+async def refuse_payments_for_good(harness: Harness, trip_id: str, fault: str) -> tuple[float, float]:
+    """Book while every call of payments fails, then let it recover. Returns the seconds to refuse and to recover."""
+    trips = {trip_id: Trip(again=True, faults={"payments.process": fault})}
+    harness.proxy.decide = refusing("payments", fault)
+
+    # the step is given up: the caller is told, and the others are undone while the refund keeps trying
+    begin = time.monotonic()
+    first = await harness.reserve(trip_id)
+    refused_after = time.monotonic() - begin
+    assert (first.status, "payments.process failed (it kept failing and was given up)" in first.answer) == (422, True)
+    await harness.until(f"target LIKE '%/{trip_id}/%' AND status != 'completed'", {f"payments/{trip_id}/refund"})
+    assert [row["transaction_status"] for row in harness.rows(trip_id)["flights"]] == ["cancelled"]
+
+    # a new booking of that id waits behind it
+    again = asyncio.create_task(harness.reserve(trip_id))
+    waiting = {f"payments/{trip_id}/refund", f"payments/{trip_id}/process"}
+    await harness.until(f"target LIKE 'payments/{trip_id}/%' AND status != 'completed'", waiting)
+    assert not again.done()
+
+    # and when DynamoDB is back, both end well by themselves
+    begin = time.monotonic()
+    harness.proxy.decide = lambda _: None
+    second = await again
+    assert second.status == 200
+    assert await harness.check(trip_id, trips, [first, second]) == []
+    return refused_after, time.monotonic() - begin
+
+
+@pytest.mark.slow
+def test_a_black_hole_is_given_up_and_undone_when_it_recovers(runner: asyncio.Runner, in_one_process: Harness) -> None:
+    refused, recovered = runner.run(refuse_payments_for_good(in_one_process, "black-hole", "hanging"))
+    print(f"black hole: refused after {refused:.0f} s, settled {recovered:.0f} s after the recovery")
+    assert refused < 75
+
+
+@pytest.mark.slow
+def test_a_hanging_lambda_is_given_up_and_undone_when_it_recovers(runner: asyncio.Runner, on_lambda: Harness) -> None:
+    refused, recovered = runner.run(refuse_payments_for_good(on_lambda, "hanging-lambda", "frozen"))
+    print(f"hanging Lambda: refused after {refused:.0f} s, settled {recovered:.0f} s after the recovery")
+    assert refused < 150
+
+
+@pytest.mark.slow
+def test_a_throttled_lambda_is_ridden_out(runner: asyncio.Runner, on_lambda: Harness) -> None:
+    functions = on_lambda.cloud.client("lambda")
+    name = on_lambda.names["CarsVersionArn"].split(":")[6]
+
+    async def book() -> list[str]:
+        functions.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=0)
+        booking = asyncio.create_task(on_lambda.run(Plan([Trip(), Trip(run_type="failPayment"), Trip(callers=3)])))
+        await on_lambda.until("target LIKE 'cars/%' AND retry_count > 1")
+        functions.delete_function_concurrency(FunctionName=name)
+        return await booking
+
+    assert runner.run(book()) == []
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_cancellation_in_the_middle_of_a_step_costs_few_lambda_invocations(
+    runner: asyncio.Runner, on_lambda: Harness, step: str
+) -> None:
+    before = lambda_invocations(on_lambda.cloud)
+
+    assert runner.run(on_lambda.run(Plan([Trip(faults={f"{step} 1": "cancel during"})]))) == []
+
+    assert 0 < lambda_invocations(on_lambda.cloud) - before <= 20

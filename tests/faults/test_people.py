@@ -1,0 +1,197 @@
+"""What callers and operators do: crowds, repetitions, dropped connections; cancel, pause, resume, and kill."""
+
+import asyncio
+import json
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.faults.harness import Harness, count
+from tests.faults.plans import Trip
+
+Scene = Callable[[Harness, str], Coroutine[Any, Any, None]]
+
+
+@pytest.fixture
+def play(runner: asyncio.Runner, in_one_process: Harness, request: pytest.FixtureRequest) -> Callable[[Scene], None]:
+    """Play a scene with a trip id of its own and no faults but those that it asks for."""
+
+    def run(scene: Scene) -> None:
+        in_one_process.play({})
+        runner.run(scene(in_one_process, f"{request.function.__name__[5:45]}-"))
+
+    return run
+
+
+def test_of_many_callers_of_one_trip_id_one_books(play: Callable[[Scene], None]) -> None:
+    async def scene(harness: Harness, trip_id: str) -> None:
+        trip = Trip(callers=20)
+        made = await harness.book(trip_id, trip)
+        assert count(made) == {200: 1, 409: 19}
+        assert await harness.check(trip_id, {trip_id: trip}, made) == []
+
+    play(scene)
+
+
+def test_many_requests_with_one_idempotency_key_are_one_reservation(play: Callable[[Scene], None]) -> None:
+    async def scene(harness: Harness, trip_id: str) -> None:
+        trip = Trip(repeats=20)
+        made = await harness.book(trip_id, trip)
+        assert count(made) == {200: 1}
+        assert await harness.check(trip_id, {trip_id: trip}, made) == []
+
+    play(scene)
+
+
+def test_a_caller_whose_connection_drops_repeats_the_request_and_gets_the_first_answer(
+    play: Callable[[Scene], None],
+) -> None:
+    async def scene(harness: Harness, trip_id: str) -> None:
+        # given a request whose connection is dropped while the trip is being booked
+        harness.play({trip_id: Trip(faults={"payments.process 1": "slow"})})
+        body = json.dumps({"request": {"trip_id": trip_id}}).encode()
+        reader, writer = await asyncio.open_connection("127.0.0.1", harness.cloud.ports.ingress)
+        writer.write(
+            b"POST /trips/reserve HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
+            b"idempotency-key: dropped\r\ncontent-length: %d\r\n\r\n%s" % (len(body), body)
+        )
+        await harness.until(f"target = 'payments/{trip_id}/process'")
+        writer.close()
+        assert not reader.at_eof()
+
+        # when it is repeated with its key, then there is one trip, and its answer
+        made = await harness.reserve(trip_id, key="dropped")
+        assert made.status == 200
+        assert await harness.check(trip_id, {trip_id: Trip()}, [made]) == []
+
+    play(scene)
+
+
+def test_a_trip_id_is_free_again_after_a_rollback_and_taken_after_a_success(play: Callable[[Scene], None]) -> None:
+    async def scene(harness: Harness, trip_id: str) -> None:
+        made = [await harness.reserve(trip_id, run_type) for run_type in ("failPayment", "failNotification", "", "")]
+        assert [reservation.status for reservation in made] == [422, 422, 200, 409]
+        assert await harness.check(trip_id, {trip_id: Trip(again=True)}, made) == []
+
+    play(scene)
+
+
+def test_a_cancelled_trip_says_so_in_words_and_as_metadata(play: Callable[[Scene], None]) -> None:
+    async def scene(harness: Harness, trip_id: str) -> None:
+        harness.play({trip_id: Trip(faults={"cars.reserve 1": "cancel before"})})
+        made = await harness.reserve(trip_id)
+
+        answer = json.loads(made.answer)
+        assert made.status == 422
+        assert answer["message"] == (
+            f"Trip {trip_id} was not booked: cars.reserve failed (it was cancelled). "
+            "Undoing: cars.cancel, flights.cancel."
+        )
+        assert answer["metadata"] == {
+            "trip_id": trip_id,
+            "step": "cars.reserve",
+            "reason": "cancelled",
+            "cause": "it was cancelled",
+            "undoing": "cars.cancel, flights.cancel",
+        }
+
+    play(scene)
+
+
+def test_a_trip_that_is_paused_goes_on_when_it_is_resumed(play: Callable[[Scene], None]) -> None:
+    async def scene(harness: Harness, trip_id: str) -> None:
+        harness.play({trip_id: Trip(faults={"cars.reserve 1": "slow"})})
+        invocation = await harness.send(trip_id)
+        await harness.until(f"target = 'cars/{trip_id}/reserve'")
+        (await harness.operate("pause", invocation)).raise_for_status()
+        await harness.until(f"id = '{invocation}' AND status = 'paused'")
+        (await harness.operate("resume", invocation)).raise_for_status()
+
+        made = await harness.answer(trip_id, invocation)
+        assert made.status == 200
+        assert await harness.check(trip_id, {trip_id: Trip()}, [made]) == []
+
+    play(scene)
+
+
+def test_what_a_killed_trip_leaves_is_cleaned_up_by_hand(play: Callable[[Scene], None]) -> None:
+    async def scene(harness: Harness, trip_id: str) -> None:
+        # given a trip that was killed while its flight was being confirmed: all stays held, and no notice goes out
+        harness.play({trip_id: Trip(faults={"flights.confirm 1": "slow"})})
+        invocation = await harness.send(trip_id)
+        await harness.until(f"target = 'flights/{trip_id}/confirm'")
+        (await harness.operate("kill", invocation)).raise_for_status()
+        assert await harness.settle() == []
+        left = harness.rows(trip_id)
+        assert [row["transaction_status"] for row in left["cars"] + left["payments"]] == ["pending", "confirmed"]
+        assert harness.notices(trip_id) == []
+
+        # when the services are public for a moment, and the bookings are undone by their ids
+        for service, handler in {"payments": "refund", "cars": "cancel", "flights": "cancel"}.items():
+            await undo_by_hand(harness, service, handler, trip_id, [row["id"] for row in left[service]])
+
+        # then nothing stands, nobody can do that from outside any more, and the trip id is free again
+        rows = harness.rows(trip_id)
+        assert [row["transaction_status"] for row in rows["flights"] + rows["cars"]] == ["cancelled", "cancelled"]
+        assert [row["transaction_status"] for row in rows["payments"]] == ["refunded"]
+        assert (await post(harness, "flights", "cancel", trip_id, "any")).status_code == 400
+        assert (await harness.reserve(trip_id)).status == 200
+
+    play(scene)
+
+
+@pytest.mark.parametrize("verb", ["cancel", "kill"])
+def test_an_undo_that_was_stopped_on_purpose_is_done_by_hand(play: Callable[[Scene], None], verb: str) -> None:
+    async def scene(harness: Harness, trip_id: str) -> None:
+        # given a cancelled trip whose flight is still being confirmed, and its undo, which waits behind that, stopped
+        trip_id += verb
+        harness.play({trip_id: Trip(faults={"flights.confirm 1": "slow"})})
+        invocation = await harness.send(trip_id)
+        await harness.until(f"target = 'flights/{trip_id}/confirm'")
+        await harness.operate("cancel", invocation)
+        [undoing] = await harness.until(f"target = 'flights/{trip_id}/cancel'")
+        (await harness.operate(verb, undoing["id"])).raise_for_status()
+        assert await harness.settle() == []
+        [flight] = harness.rows(trip_id)["flights"]
+        assert flight["transaction_status"] == "confirmed"
+
+        # when it is cancelled by hand, then nothing stands
+        made = await harness.answer(trip_id, invocation)
+        await undo_by_hand(harness, "flights", "cancel", trip_id, [flight["id"]])
+        assert await harness.check(trip_id, {trip_id: Trip(cancelled=True)}, [made]) == []
+
+    play(scene)
+
+
+def test_a_notice_that_was_killed_is_lost_and_the_trip_stands(play: Callable[[Scene], None]) -> None:
+    async def scene(harness: Harness, trip_id: str) -> None:
+        harness.proxy.decide = lambda call: "reset" if call.name == "trips.notify" else None
+        assert (await harness.reserve(trip_id)).status == 200
+        [notifying] = await harness.until("target = 'trips/notify' AND status != 'completed'")
+        (await harness.operate("kill", notifying["id"])).raise_for_status()
+        harness.play({})
+        assert await harness.settle() == []
+
+        rows = harness.rows(trip_id)
+        assert [row["transaction_status"] for name in rows for row in rows[name]] == ["confirmed"] * 3
+        assert harness.notices(trip_id) == []
+
+    play(scene)
+
+
+async def post(harness: Harness, service: str, handler: str, trip_id: str, booking: str) -> httpx.Response:
+    """Ask the ingress for an undo, as an operator with curl would."""
+    url = f"{harness.cloud.ingress_url}/{service}/{trip_id}/{handler}"
+    async with httpx.AsyncClient(trust_env=False, timeout=60) as http:
+        return await http.post(url, json={"id": booking})
+
+
+async def undo_by_hand(harness: Harness, service: str, handler: str, trip_id: str, bookings: list[str]) -> None:
+    """What docs/reliability.md says to do after a kill."""
+    async with httpx.AsyncClient(base_url=harness.cloud.admin_url, trust_env=False, timeout=60) as admin:
+        (await admin.patch(f"/services/{service}", json={"public": True})).raise_for_status()
+        for booking in bookings:
+            (await post(harness, service, handler, trip_id, booking)).raise_for_status()
+        (await admin.patch(f"/services/{service}", json={"public": False})).raise_for_status()

@@ -1,0 +1,80 @@
+"""The claim under faults of the network and of AWS, cancellations, crashes and crowds, alone and mixed.
+
+A plan that breaks it is printed with the command that runs it again.
+"""
+
+import asyncio
+
+import hypothesis
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.conftest import FAULTS_SEED
+from tests.faults.harness import Harness
+from tests.faults.plans import CALLS, CANCELS, CRASHES, HARMLESS, STEPS, UNDOES, Plan, at_every_call, draw, for_good
+
+trips = st.builds(draw, st.randoms(use_true_random=False))
+plans = st.lists(st.none() | trips | trips | trips, min_size=30, max_size=30).map(
+    lambda drawn: Plan([trip for trip in drawn if trip])
+)
+mixed = settings(deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+
+
+def hold(runner: asyncio.Runner, harness: Harness, plan: Plan, options: str = "") -> None:
+    """Run the plan; whatever breaks the claim is an AssertionError that says how to see it again."""
+    if found := runner.run(harness.run(plan)):
+        again = f".venv/bin/python -m tests.faults.chaos {options}--plan '{plan.to_json()}'"
+        raise AssertionError("\n".join([*found, f"Run it again: {again}"]))
+
+
+@hypothesis.seed(FAULTS_SEED)
+@settings(mixed, max_examples=10)
+@given(plan=plans)
+def test_mixed_faults(runner: asyncio.Runner, in_one_process: Harness, plan: Plan) -> None:
+    hold(runner, in_one_process, plan)
+
+
+@hypothesis.seed(FAULTS_SEED)
+@settings(mixed, max_examples=2)
+@given(plan=plans)
+def test_mixed_faults_on_lambda(runner: asyncio.Runner, on_lambda: Harness, plan: Plan) -> None:
+    hold(runner, on_lambda, plan, "--on-lambda ")
+
+
+def test_every_harmless_fault_at_every_call_is_ridden_out(runner: asyncio.Runner, in_one_process: Harness) -> None:
+    hold(runner, in_one_process, at_every_call(*HARMLESS))
+
+
+def test_a_cancellation_before_during_and_after_every_call_and_twice(
+    runner: asyncio.Runner, in_one_process: Harness
+) -> None:
+    hold(runner, in_one_process, at_every_call(*CANCELS))
+
+
+def test_a_cancellation_at_every_call_on_lambda(runner: asyncio.Runner, on_lambda: Harness) -> None:
+    hold(runner, on_lambda, at_every_call(*CANCELS), "--on-lambda ")
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_a_crash_before_and_after_every_call(runner: asyncio.Runner, in_one_process: Harness, call: str) -> None:
+    hold(runner, in_one_process, Plan([trip for trip in at_every_call(*CRASHES).trips if f"{call} 1" in trip.faults]))
+
+
+def test_a_crashed_lambda_before_and_after_every_call(runner: asyncio.Runner, on_lambda: Harness) -> None:
+    hold(runner, on_lambda, at_every_call(*CRASHES), "--on-lambda ")
+
+
+def test_steps_that_fail_for_good_are_undone_and_late_writes_bring_nothing_back(
+    runner: asyncio.Runner, in_one_process: Harness
+) -> None:
+    # given steps whose every attempt fails, or is only delayed, and undos that fail more often than a step may
+    given_up = for_good("reset", *STEPS).trips + for_good("late", *STEPS).trips
+    stubborn = [
+        trip for undo in UNDOES for trip in for_good("reset", undo, attempts=9, run_type="failNotification").trips
+    ]
+
+    # when they are booked, then nothing of them stands
+    before = in_one_process.proxy.fired["late"]
+    hold(runner, in_one_process, Plan(given_up + stubborn))
+    assert in_one_process.proxy.fired["late"] - before == 8 * len(STEPS)
