@@ -2,6 +2,7 @@
 
 import os
 import uuid
+from collections.abc import Set
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import psutil
 
 from localcloud import demo
 from localcloud.cloud import LocalCloud
+from tests.driver import eventually
 
 
 def services(cloud: LocalCloud) -> dict[str, tuple[str, int]]:
@@ -24,6 +26,12 @@ def deployments(cloud: LocalCloud) -> dict[str, str]:
     answer = httpx.get(f"{cloud.admin_url}/deployments", trust_env=False).raise_for_status()
     found: list[dict[str, str]] = answer.json()["deployments"]
     return {deployment["id"]: deployment.get("arn") or deployment["uri"] for deployment in found}
+
+
+def addresses(cloud: LocalCloud, expected: Set[str]) -> set[str]:
+    """The ARNs and addresses of all deployments, once they are the expected ones: Restate accepts a removal (202)
+    a moment before it shows it."""
+    return eventually(lambda: set(deployments(cloud).values()), lambda found: found == expected)
 
 
 def published_versions(cloud: LocalCloud) -> set[str]:

@@ -4,7 +4,7 @@ import pytest
 
 from localcloud import demo
 from localcloud.cloud import LocalCloud, LocalCloudError
-from tests.deploy.state import book, deployments, published_versions, services
+from tests.deploy.state import addresses, book, deployments, published_versions, services
 from tests.trap import Trap
 
 SERVICES = {"flights", "cars", "payments", "trips"}
@@ -64,7 +64,7 @@ def test_destroy_leaves_nothing_of_the_stack_in_restate_and_the_next_deploy_work
     own_cloud.destroy()
 
     # then Restate and CloudFormation know nothing of it
-    assert deployments(own_cloud) == {}
+    assert addresses(own_cloud, set()) == set()
     assert services(own_cloud) == {}
     stacks = own_cloud.client("cloudformation").describe_stacks()["Stacks"]
     assert "HolidayStack" not in {stack["StackName"] for stack in stacks if stack["StackStatus"] != "DELETE_COMPLETE"}

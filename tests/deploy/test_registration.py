@@ -14,7 +14,7 @@ from localcloud.cloud import LocalCloud, LocalCloudError, Ports
 from localcloud.environment import ROOT
 from tests.deploy.gatekeeper import Gatekeeper, guarding
 from tests.deploy.greetings import APP, SERVICE, written
-from tests.deploy.state import ask, deployments, routes, services, stacks, unfinished
+from tests.deploy.state import addresses, ask, deployments, routes, services, stacks, unfinished
 from tests.driver import eventually
 from tests.lifted import lifted
 
@@ -89,7 +89,7 @@ def gatekeeper(own_cloud: LocalCloud, secret: str, new_secret: str) -> Iterator[
     with guarding(own_cloud.admin_url, KEY) as gatekeeper:
         yield gatekeeper
         clear(own_cloud)
-    assert deployments(own_cloud) == {}
+    assert addresses(own_cloud, set()) == set()
 
 
 @pytest.fixture
@@ -338,18 +338,18 @@ def test_another_admin_url_takes_the_service_along_and_back_again(greetings: Gre
     # when it moves to another, then it is there, and here is nothing of it, running or registered
     greetings.deploy(adminUrl=elsewhere.admin_url)
     assert greetings.greet(url=elsewhere.ingress_url).json() == "Hello Ann"
-    assert deployments(cloud) == {}
+    assert addresses(cloud, set()) == set()
     assert eventually(lambda: unfinished(cloud), lambda left: not left) == []
 
     # and when it moves back, for a moment only, because a resource behind it fails, then it is still there
     greetings.failure(fails="yes")
     assert greetings.greet(url=elsewhere.ingress_url).json() == "Hello Ann"
-    assert deployments(cloud) == {}
+    assert addresses(cloud, set()) == set()
 
     # and when it moves back for good, then it is here, and open to callers
     greetings.deploy()
     assert greetings.greet().json() == "Hello Ann"
-    assert deployments(elsewhere) == {}
+    assert addresses(elsewhere, set()) == set()
 
 
 def test_another_role_is_used_for_all_versions_that_are_still_needed(greetings: Greetings) -> None:
@@ -411,4 +411,4 @@ def test_the_ten_lines_of_the_documentation_deploy_a_service(own_cloud: LocalClo
 
     # and when it is destroyed, nothing is left
     own_cloud.destroy()
-    assert deployments(own_cloud) == {}
+    assert addresses(own_cloud, set()) == set()

@@ -16,7 +16,7 @@ from localcloud import demo, serve
 from localcloud.cloud import LocalCloud, Ports
 from localcloud.environment import ROOT
 from localcloud.processes import end, is_free
-from tests.deploy.state import book, deployments, emulator_of, routes
+from tests.deploy.state import addresses, book, deployments, emulator_of, routes
 from tests.driver import eventually
 
 COMMAND = """
@@ -88,7 +88,7 @@ def test_trips_run_in_the_local_process_while_it_serves_and_on_lambda_afterwards
     assert serving.process.returncode == 0, said
     assert "Trips run on Lambda again." in said
     assert routes(cloud) == versions(stack)
-    assert set(deployments(cloud).values()) == versions(stack)
+    assert addresses(cloud, versions(stack)) == versions(stack)
     assert is_free(serving.port)
     assert demo.complaint(book(cloud)) is None
 
@@ -104,7 +104,7 @@ def test_a_registration_that_a_killed_serve_left_is_cleared_by_the_next_up(
     serve.clear_stale(cloud, print, serving.port)
 
     # then trips run on Lambda
-    assert set(deployments(cloud).values()) == versions(stack)
+    assert addresses(cloud, versions(stack)) == versions(stack)
     assert demo.complaint(book(cloud)) is None
 
 
@@ -160,4 +160,4 @@ def test_an_invocation_that_began_there_waits_for_the_next_serve_and_finishes(
     finally:
         again.stop()
     serve.clear_stale(cloud, print, serving.port)
-    assert set(deployments(cloud).values()) == versions(stack)
+    assert addresses(cloud, versions(stack)) == versions(stack)
