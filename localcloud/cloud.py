@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
     from mypy_boto3_sns import SNSClient
     from mypy_boto3_sqs import SQSClient
+    from mypy_boto3_stepfunctions import SFNClient
     from mypy_boto3_sts import STSClient
 
 STACK = "HolidayStack"
@@ -100,6 +101,7 @@ class LocalCloud:
 
     With `auth`, the emulator enforces signatures and IAM policies. `step` shows progress: nothing, unless it is set.
     `restate_settings` are variables that restate-server gets besides its own, the next time it is started.
+    `emulator` is what Python is told to run as the emulator.
     """
 
     def __init__(self, directory: Path, ports: Ports, auth: bool = False) -> None:
@@ -108,6 +110,7 @@ class LocalCloud:
         self.auth = auth
         self.step: Step = quietly
         self.restate_settings: dict[str, str] = {}
+        self.emulator: Sequence[str] = ("-m", "ministack")
         self.ingress_url = f"http://{HOST}:{ports.ingress}"
         self.admin_url = f"http://{HOST}:{ports.admin}"
         self.aws_url = f"http://{HOST}:{ports.aws}"
@@ -171,7 +174,7 @@ class LocalCloud:
             # What is left: Lambdas of an emulator that was killed, and servers that did not end in time.
             end((process for process in psutil.process_iter() if _mark_of(process) == record.mark), hard=True)
             self._reap()
-            for data in ("data", "tmp", "cdk.out", "outputs.json", "cloud.json"):
+            for data in ("data", "tmp", "cdk.out", "outputs", "cloud.json"):
                 _delete(self.directory / data)
         return True
 
@@ -203,11 +206,13 @@ class LocalCloud:
 
     # The stack
 
-    def deploy(self, context: Mapping[str, str] | None = None, app: str | None = None) -> dict[str, str]:
+    def deploy(
+        self, context: Mapping[str, str] | None = None, app: str | None = None, stack: str = STACK
+    ) -> dict[str, str]:
         """`cdk deploy` the stack, registered with this cloud's Restate, and return its CloudFormation outputs.
 
-        `context` adds to or replaces the settings that the stack gets. `app` is the command of another CDK app with
-        one stack, for which the same is done. Raises LocalCloudError with cdk's own words.
+        `context` adds to or replaces the settings that the stack gets. `app` is the command of another CDK app than
+        ours, and `stack` the name of its stack. Raises LocalCloudError with cdk's own words.
         """
         environment = self.environment()
         assert_local(environment)
@@ -221,29 +226,31 @@ class LocalCloud:
                 bucket = f"cdk-hnb659fds-assets-{ACCOUNT}-{REGION}"
                 local_client("s3", self.aws_url).delete_bucket_policy(Bucket=bucket)
             self._update(bootstrapped=True)
-        outputs = self.directory / "outputs.json"
+        outputs = self.directory / "outputs" / f"{stack}.json"
         settings = {"adminUrl": self.admin_url, "ingressUrl": self.ingress_url, "bundleFor": "host", **(context or {})}
-        with self.step(f"Deploying {STACK}") as note:
-            arguments = ["deploy", "--all", "--require-approval", "never", "--method", "direct", "--progress", "events"]
-            arguments += ["--output", str(self.directory / "cdk.out"), "--outputs-file", str(outputs)]
-            arguments += [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+        with self.step(f"Deploying {stack}") as note:
+            arguments = ["deploy", stack, "--require-approval", "never", "--method", "direct", "--progress", "events"]
+            arguments += ["--output", str(self._assembly(stack)), "--outputs-file", str(outputs)]
             arguments += ["--app", app] if app else []
+            arguments += [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
             cdk(arguments, environment, log, note)
-        by_stack: dict[str, dict[str, str]] = json.loads(outputs.read_text())
-        self._update(outputs=next(iter(by_stack.values()), dict[str, str]()))
-        return self.outputs()
+        deployed: dict[str, str] = json.loads(outputs.read_text())[stack]
+        if stack == STACK:
+            self._update(outputs=deployed)
+        return deployed
 
-    def destroy(self) -> None:
+    def destroy(self, stack: str = STACK) -> None:
         """`cdk destroy` the stack, as the last deploy synthesized it."""
         environment = self.environment()
         assert_local(environment)
-        with self.step(f"Destroying {STACK}") as note:
-            arguments = ["destroy", "--all", "--force", "--app", str(self.directory / "cdk.out")]
+        with self.step(f"Destroying {stack}") as note:
+            arguments = ["destroy", stack, "--force", "--app", str(self._assembly(stack))]
             cdk(arguments, environment, self.log("cdk"), note)
-        self._update(outputs={})
+        if stack == STACK:
+            self._update(outputs={})
 
     def outputs(self) -> dict[str, str]:
-        """The outputs of the last deploy; empty before it and after destroy."""
+        """The outputs of the last deploy of HolidayStack; empty before it and after destroy."""
         return self._demand_record().outputs
 
     # What the others use
@@ -277,6 +284,8 @@ class LocalCloud:
     @overload
     def client(self, service: Literal["sqs"]) -> "SQSClient": ...
     @overload
+    def client(self, service: Literal["stepfunctions"]) -> "SFNClient": ...
+    @overload
     def client(self, service: Literal["sts"]) -> "STSClient": ...
     def client(self, service: Any) -> Any:
         """A boto3 client of the emulator, whatever the caller's own environment says."""
@@ -289,7 +298,7 @@ class LocalCloud:
     def _spawn(self, server: Server) -> None:
         record = self._demand_record()
         environment = self.environment() | self._settings(server) | {MARK: record.mark}
-        command = [sys.executable, "-m", "ministack"] if server == "ministack" else [str(_restate_server())]
+        command = [sys.executable, *self.emulator] if server == "ministack" else [str(_restate_server())]
         with self.log(server).open("ab") as log, uninterrupted():
             child = subprocess.Popen(
                 command,
@@ -380,6 +389,9 @@ class LocalCloud:
                 )
 
     # What is on disk
+
+    def _assembly(self, stack: str) -> Path:
+        return self.directory / "cdk.out" / stack
 
     def _prepare_directory(self) -> None:
         logs, previous = self.directory / "logs", self.directory / "logs-of-the-run-before"

@@ -6,6 +6,7 @@ subscribed to the topic, and nothing of how the services are run.
 
 import json
 import time
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -44,7 +45,7 @@ class Holiday:
     def __post_init__(self) -> None:
         self.http = httpx.Client(base_url=self.cloud.ingress_url, timeout=TIMEOUT, trust_env=False)
         sqs, sns = self.cloud.client("sqs"), self.cloud.client("sns")
-        self._queue = sqs.create_queue(QueueName="notices-of-the-tests")["QueueUrl"]
+        self._queue = sqs.create_queue(QueueName=f"notices-of-the-tests-{uuid.uuid4()}")["QueueUrl"]
         arn = sqs.get_queue_attributes(QueueUrl=self._queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
         sns.subscribe(TopicArn=self.names["TopicArn"], Protocol="sqs", Endpoint=arn)
 
@@ -52,6 +53,10 @@ class Holiday:
         """`POST /trips/reserve` with this request, or with an empty object."""
         body = {} if request is None else {"request": request}
         return self.http.post("/trips/reserve", json=body, headers={k.replace("_", "-"): v for k, v in headers.items()})
+
+    def invocation_of(self, response: httpx.Response) -> str:
+        """Which run of the saga answered: the id that its notice carries."""
+        return response.headers["x-restate-id"]
 
     def rows(self, trip_id: str) -> dict[str, list[Row]]:
         """The trip's rows in each table: {"Flights": [...], "Cars": [...], "Payments": [...]}."""

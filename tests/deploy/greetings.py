@@ -17,6 +17,7 @@ from holiday_stack.restate_service import RestateService
 from holiday_stack.service_registration import ServiceRegistration
 from tests.deploy.variants import AlwaysFails, trust
 
+STACK = "Greetings"
 APP = ".venv/bin/python -m tests.deploy.greetings"
 SERVICE = """
 from datetime import timedelta
@@ -48,7 +49,7 @@ def written(folder: Path, service: str = SERVICE) -> dict[str, str]:
 def main() -> None:
     app = App(analytics_reporting=False)
     context = app.node.get_all_context()
-    stack = Stack(app, "Greetings")
+    stack = Stack(app, STACK)
     restate = RestateEnvironment(
         stack,
         "Restate",

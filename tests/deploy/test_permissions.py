@@ -240,7 +240,7 @@ def test_restate_with_another_external_id_can_neither_be_introduced_nor_invoke(
         "patience": "50",
     }
     with pytest.raises(LocalCloudError) as failure:
-        deployed.cloud.deploy(greetings.written(tmp_path) | settings, greetings.APP)
+        deployed.cloud.deploy(greetings.written(tmp_path) | settings, greetings.APP, greetings.STACK)
 
     # then the last lines say what to look at, and nothing of it is in Restate
     said = " ".join(str(failure.value).split())
@@ -269,7 +269,7 @@ def test_another_environment_in_another_place_takes_over_with_a_role_and_a_key_o
     # given a stack in this environment, and another environment elsewhere, with another key
     sources = greetings.written(tmp_path / "sources") | {"principal": SESSION}
     here = {"environment": ENVIRONMENT, "adminUrl": deployed.admin_url, "secret": deployed.secret}
-    deployed.cloud.deploy(sources | here, greetings.APP)
+    deployed.cloud.deploy(sources | here, greetings.APP, greetings.STACK)
     assert deployments_of(deployed.cloud, "greeter")
     key = deployed.cloud.client("secretsmanager").create_secret(Name="restate/elsewhere", SecretString=OTHER_KEY)["ARN"]
     elsewhere = LocalCloud(tmp_path / "elsewhere", Ports.free())
@@ -277,7 +277,7 @@ def test_another_environment_in_another_place_takes_over_with_a_role_and_a_key_o
     with elsewhere, guarding(elsewhere.admin_url, OTHER_KEY) as gatekeeper:
         # when the stack moves there
         there = {"environment": ANOTHER, "adminUrl": gatekeeper.url, "secret": key}
-        deployed.cloud.deploy(sources | there, greetings.APP)
+        deployed.cloud.deploy(sources | there, greetings.APP, greetings.STACK)
 
         # then it serves there, through the one role that is left, and here nothing of it is
         url = f"{elsewhere.ingress_url}/greeter/greet"

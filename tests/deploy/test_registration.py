@@ -13,7 +13,7 @@ from holiday_stack import bundling
 from localcloud.cloud import LocalCloud, LocalCloudError, Ports
 from localcloud.environment import ROOT
 from tests.deploy.gatekeeper import Gatekeeper, guarding
-from tests.deploy.greetings import APP, SERVICE, written
+from tests.deploy.greetings import APP, SERVICE, STACK, written
 from tests.deploy.state import addresses, ask, deployments, routes, services, stacks, unfinished
 from tests.driver import eventually
 from tests.lifted import lifted
@@ -39,7 +39,7 @@ class Greetings:
 
     def deploy(self, service: str = SERVICE, **context: str) -> str:
         """Deploy, and return the ARN of the version that was published for it."""
-        outputs = self.cloud.deploy(written(next(self._folders), service) | context, APP)
+        outputs = self.cloud.deploy(written(next(self._folders), service) | context, APP, STACK)
         return outputs["GreeterVersionArn"]
 
     def failure(self, service: str = SERVICE, **context: str) -> str:
@@ -61,8 +61,8 @@ class Greetings:
 
 def clear(cloud: LocalCloud) -> None:
     """Destroy the stack that the test before has left, if it has."""
-    if "Greetings" in stacks(cloud):
-        cloud.destroy()
+    if STACK in stacks(cloud):
+        cloud.destroy(STACK)
 
 
 def edition(word: str) -> str:
@@ -214,7 +214,7 @@ def test_the_key_is_sent_with_every_request_and_read_again_after_it_was_rotated(
     greetings.deploy(edition("Hi"), **settings)
     greetings.failure(edition("Hey"), fails="yes", **settings)
     assert greetings.greet().json() == "Hi Ann"
-    greetings.cloud.destroy()
+    greetings.cloud.destroy(STACK)
 
     # then no request was without the key of its time, and neither key is anywhere
     assert deployments(greetings.cloud) == {}
@@ -249,7 +249,7 @@ def test_destroy_ends_well_where_the_key_is_refused(greetings: Greetings, gateke
     gatekeeper.key = "revoked"
 
     # when it is destroyed, then it is gone, and the log says what is left in Restate
-    greetings.cloud.destroy()
+    greetings.cloud.destroy(STACK)
     assert "left in Restate, to be removed by hand" in "".join(logged(greetings.cloud).values())
     assert services(greetings.cloud).keys() == {"greeter"}
 
@@ -265,8 +265,8 @@ def test_destroy_ends_well_while_restate_is_down(greetings: Greetings) -> None:
     greetings.cloud.kill_restate()
 
     # when it is destroyed, then it is gone, and the log says what is left in Restate
-    greetings.cloud.destroy()
-    assert "Greetings" not in stacks(greetings.cloud)
+    greetings.cloud.destroy(STACK)
+    assert STACK not in stacks(greetings.cloud)
     assert "left in Restate, to be removed by hand" in "".join(logged(greetings.cloud).values())
 
     # and what is left can be removed by hand
@@ -406,9 +406,9 @@ def test_the_ten_lines_of_the_documentation_deploy_a_service(own_cloud: LocalClo
     shutil.move(folder / "greeter" / "greetings" / "greeter.py", folder / "greeter")
 
     # when it is deployed, then it is what Restate calls
-    own_cloud.deploy(app=f"cd {folder} && {ROOT / '.venv' / 'bin' / 'python'} app.py")
+    own_cloud.deploy(app=f"cd {folder} && {ROOT / '.venv' / 'bin' / 'python'} app.py", stack=STACK)
     assert Greetings(own_cloud, tmp_path).greet().json() == "Hello Ann"
 
     # and when it is destroyed, nothing is left
-    own_cloud.destroy()
+    own_cloud.destroy(STACK)
     assert addresses(own_cloud, set()) == set()

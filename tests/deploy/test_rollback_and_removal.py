@@ -162,7 +162,7 @@ def test_destroy_removes_this_stack_alone_and_leaves_no_work_that_waits_for_ever
     own_cloud: LocalCloud, code: dict[str, str], tmp_path: Path
 ) -> None:
     # given another stack's service in the same Restate, and two trips in flight
-    own_cloud.deploy(greetings.written(tmp_path), greetings.APP)
+    own_cloud.deploy(greetings.written(tmp_path), greetings.APP, greetings.STACK)
     of_the_other = deployments_of(own_cloud, "greeter")
     deploy(own_cloud, code["waiting"])
     late, endless = Waiting(own_cloud), Waiting(own_cloud)

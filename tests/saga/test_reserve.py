@@ -70,7 +70,7 @@ def test_one_success_notice_goes_out_and_names_the_bookings(holiday: Holiday, tr
         "flight_id": rows["Flights"]["id"],
         "car_id": rows["Cars"]["id"],
         "payment_id": rows["Payments"]["id"],
-        "invocation_id": response.headers["x-restate-id"],
+        "invocation_id": holiday.invocation_of(response),
         "status": "success",
         "message": f"Trip {trip_id} is booked.",
         "subject": "Holiday booking",
@@ -92,7 +92,7 @@ def test_a_simulated_failure_undoes_everything_before_it(holiday: Holiday, trip_
     assert holiday.statuses(trip_id) == NOTHING_STANDS[run_type]
     [notice] = eventually(lambda: holiday.notices(trip_id), bool)
     assert (notice["status"], notice["message"]) == ("failure", answer["message"])
-    assert notice["invocation_id"] == response.headers["x-restate-id"]
+    assert notice["invocation_id"] == holiday.invocation_of(response)
 
 
 def test_the_caller_s_own_itinerary_is_booked(holiday: Holiday, trip_id: str) -> None:

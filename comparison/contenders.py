@@ -1,0 +1,42 @@
+"""The contenders in one local cloud, each behind its own URL: the same saga on Restate, and on Step Functions."""
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from holiday_stack import bundling
+from localcloud.cloud import LocalCloud
+from localcloud.environment import ROOT
+
+COMPARISON = ROOT / "comparison"
+EMULATOR = str(COMPARISON / "emulator.py")
+STEP_FUNCTIONS = COMPARISON / "step_functions"
+WORKFLOW_TYPES = ("EXPRESS", "STANDARD")
+
+
+@dataclass(frozen=True)
+class Contender:
+    """name: as tables and plots show it. url: where a trip is booked. outputs: the stack's."""
+
+    name: str
+    url: str
+    outputs: Mapping[str, str]
+
+
+def fetch_wheels() -> None:
+    """Fetch what the functions of the Step Functions version need, before anything runs without a network."""
+    lambdas = STEP_FUNCTIONS / "lambdas"
+    bundling.fetch_wheels(bundling.HOST, lambdas, bundling.LOCAL / "step-functions")
+
+
+def deploy_restate(cloud: LocalCloud) -> Contender:
+    return Contender("Restate", f"{cloud.ingress_url}/trips/reserve", cloud.deploy())
+
+
+def deploy_step_functions(cloud: LocalCloud, workflow_type: str) -> Contender:
+    """workflow_type: EXPRESS or STANDARD."""
+    kind = workflow_type.capitalize()
+    app = f"{sys.executable} {STEP_FUNCTIONS / 'app.py'}"
+    outputs = cloud.deploy({"type": workflow_type}, app=app, stack=f"StepFunctions{kind}")
+    url = f"{cloud.aws_url}/_aws/execute-api/{outputs['ApiId']}/$default/trips/reserve"
+    return Contender(f"Step Functions {kind}", url, outputs)

@@ -1,0 +1,58 @@
+"""The Step Functions version, both kinds of workflow, in a local cloud whose emulator names errors as Lambda does."""
+
+import uuid
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from comparison.contenders import EMULATOR, WORKFLOW_TYPES, deploy_step_functions, fetch_wheels
+from localcloud.cloud import LocalCloud, Ports
+from tests.driver import TIMEOUT, Holiday
+
+
+class StepFunctions(Holiday):
+    """Driven as the Restate version is: another address, and executions instead of invocations."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.http = httpx.Client(
+            base_url=f"{self.cloud.aws_url}/_aws/execute-api/{self.names['ApiId']}/$default",
+            timeout=TIMEOUT,
+            trust_env=False,
+        )
+
+    def invocation_of(self, response: httpx.Response) -> str:
+        return response.headers["x-execution-arn"]
+
+    def unfinished(self) -> int:
+        running = self.cloud.client("stepfunctions").list_executions(
+            stateMachineArn=self.names["StateMachineArn"], statusFilter="RUNNING"
+        )
+        return len(running["executions"])
+
+
+@pytest.fixture(scope="session")
+def step_functions_cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
+    fetch_wheels()
+    cloud = LocalCloud(tmp_path_factory.mktemp("step-functions"), Ports.free())
+    cloud.emulator = (EMULATOR,)
+    with cloud:
+        yield cloud
+
+
+@pytest.fixture(scope="session")
+def workflows(step_functions_cloud: LocalCloud) -> dict[str, StepFunctions]:
+    """One of each kind, in one cloud."""
+    cloud = step_functions_cloud
+    return {kind: StepFunctions(cloud, dict(deploy_step_functions(cloud, kind).outputs)) for kind in WORKFLOW_TYPES}
+
+
+@pytest.fixture(params=WORKFLOW_TYPES)
+def holiday(request: pytest.FixtureRequest, workflows: dict[str, StepFunctions]) -> StepFunctions:
+    return workflows[request.param]
+
+
+@pytest.fixture
+def trip_id() -> str:
+    return f"trip-{uuid.uuid4()}"
