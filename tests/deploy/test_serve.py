@@ -116,6 +116,7 @@ def test_the_services_of_a_killed_serve_belong_to_the_cloud_whose_end_is_theirs(
 
     assert services.environ().items() >= cloud.mark().items()
     end([services])
+    serve.clear_stale(cloud, print, serving.port)
 
 
 def test_a_serve_that_runs_stays_the_latest_when_the_stack_is_deployed(cloud: LocalCloud, serving: Serving) -> None:
