@@ -34,5 +34,5 @@ def on_lambda(runner: asyncio.Runner, tmp_path_factory: pytest.TempPathFactory) 
     ports = Ports.free()
     proxy = runner.run(Proxy(ports.aws).__aenter__())
     with CloudBehindProxy(tmp_path_factory.mktemp("faults-on-lambda"), ports, proxy) as cloud:
-        yield Harness(cloud, cloud.deploy(), proxy)
+        yield Harness(cloud, runner.run(asyncio.to_thread(cloud.deploy)), proxy)
     runner.run(proxy.__aexit__())

@@ -33,10 +33,12 @@ PATIENCE = 300.0
 
 
 class CloudBehindProxy(LocalCloud):
-    """A local cloud whose Lambdas reach DynamoDB and SNS through a proxy: they inherit the emulator's environment."""
+    """A local cloud whose Lambdas reach DynamoDB and SNS through a proxy (they inherit the emulator's environment), as
+    Restate reaches Lambda."""
 
     def __init__(self, directory: Path, ports: Ports, proxy: Proxy) -> None:
         super().__init__(directory, ports)
+        self.restate_settings = {"AWS_ENDPOINT_URL_LAMBDA": proxy.url}
         self._endpoints = {f"AWS_ENDPOINT_URL_{service}": proxy.url for service in ("DYNAMODB", "SNS")}
 
     def _settings(self, server: Server) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""A proxy between the services and the emulator, in which every fault happens at a named call and at no other.
+"""A proxy in front of the emulator, for the services and for Restate: every fault happens at a named call and no other.
 
 The emulator injects no faults, so they happen here, on the wire, where the services cannot tell them from real ones. A
 call has a name (`cars.confirm`), a trip and a count (`attempt`, from 1), and what befalls it is looked up in the plan:
@@ -23,6 +23,10 @@ THROTTLED = (
     b'{"__type":"com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException","message":"slow down"}'
 )
 BROKEN = b'{"__type":"com.amazonaws.dynamodb.v20120810#InternalServerError","message":"broken"}'
+TOO_MANY = (
+    b"HTTP/1.1 429 No\r\nx-amzn-errortype: TooManyRequestsException\r\ncontent-type: application/json\r\n"
+    b'content-length: 28\r\n\r\n{"Message":"Rate Exceeded."}'
+)
 SNS_ERROR = b"<ErrorResponse><Error><Type>Receiver</Type><Code>%s</Code><Message>no</Message></Error></ErrorResponse>"
 
 
@@ -43,6 +47,7 @@ Decision = Callable[[Call], str | None]
 class Proxy:
     """Forwards to the emulator at `upstream`; `decide` says which fault, by name, befalls a call, or None.
 
+    `throttled` is a part of a function's name that Lambda refuses to invoke, or empty: a fault that befalls Restate.
     `cancel` is called with a trip id by the faults that cancel it. `fired` counts the faults, `calls` the requests.
     """
 
@@ -55,6 +60,7 @@ class Proxy:
         self._server: asyncio.Server | None = None
         self._open: set[asyncio.StreamWriter] = set()
         self.decide: Decision = lambda _: None
+        self.throttled = b""
         self.cancel: Hook | None = None
         self.fired: Counter[str] = Counter()
         self.calls: Counter[str] = Counter()
@@ -97,6 +103,10 @@ class Proxy:
 
     async def _answer(self, request: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes | None:
         """The answer that the service gets, or None if its connection breaks."""
+        invoked = re.match(rb"POST /2015-03-31/functions/(\S+)/invocations", request)
+        if invoked and self.throttled and self.throttled in invoked[1]:
+            self.fired["lambda throttled"] += 1
+            return TOO_MANY
         call = self._name(request)
         if call is None:
             return await self._forward(request)

@@ -99,16 +99,12 @@ def test_a_hanging_lambda_is_given_up_and_undone_when_it_recovers(runner: asynci
     assert refused < 150
 
 
-@pytest.mark.slow
 def test_a_throttled_lambda_is_ridden_out(runner: asyncio.Runner, on_lambda: Harness) -> None:
-    functions = on_lambda.cloud.client("lambda")
-    name = on_lambda.names["CarsVersionArn"].split(":")[6]
-
     async def book() -> list[str]:
-        functions.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=0)
+        on_lambda.proxy.throttled = b"CarsService"
         booking = asyncio.create_task(on_lambda.run(Plan([Trip(), Trip(run_type="failPayment"), Trip(callers=3)])))
         await on_lambda.until("target LIKE 'cars/%' AND retry_count > 1")
-        functions.delete_function_concurrency(FunctionName=name)
+        on_lambda.proxy.throttled = b""
         return await booking
 
     assert runner.run(book()) == []
