@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 REGIONS = ("us", "eu")
 TARGETS = ("lambda", "host")
 SECRET_ARN = re.compile(r"arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:[A-Za-z0-9/_+=.@-]+")
+TOPIC_ARN = re.compile(r"arn:aws[a-z-]*:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_-]{1,256}")
 EMAIL = re.compile(r"[^@\s]+@[^@\s.]+(\.[^@\s.]+)+")
 
 
@@ -36,6 +37,13 @@ class Settings:
         API's host.
     prefix: several stacks in one account: the stack is named `<prefix>-HolidayStack`. Default none, `HolidayStack`.
         Another prefix is another stack with tables of its own, but the same service names in Restate.
+    disposable: `true` or `false`. Default `false`: rows cannot be lost by a mistake. The tables refuse to be deleted,
+        stay when the stack goes (a first deployment that failed leaves three empty ones), can be restored to any
+        second of the last 35 days, and are encrypted, as the topic is, with a key of the account's whose use is
+        logged. With `true`, for a demonstration, there is none of that, and the rows go with the stack.
+    alarmTopicArn: an SNS topic in the stack's region that alarms go to: a function that keeps failing, one that keeps
+        being throttled, a registration that failed. It may not be encrypted with the key `alias/aws/sns`, which alarms
+        cannot use. Default none, and there are no alarms.
     notificationEmail: subscribed to the trips' notices, once its owner agrees to the mail from AWS. Default nobody.
     bundleFor: `lambda` or `host`. Default `lambda`. With `host` the functions only run in an emulator on a machine
         with this one's Python, operating system and CPU.
@@ -47,6 +55,8 @@ class Settings:
     admin_url: str | None = None
     ingress_url: str | None = None
     prefix: str | None = None
+    disposable: bool = False
+    alarm_topic_arn: str | None = None
     notification_email: str | None = None
     bundle_for: str = "lambda"
 
@@ -61,7 +71,10 @@ class Settings:
                 values[NAMES[name]] = value.strip()
             elif name.isidentifier():
                 raise SettingsError(f"{name} is not a setting. {_meant(name)}")
-        settings = cls(**values)
+        disposable = values.pop("disposable", "false")
+        if disposable not in ("true", "false"):
+            raise SettingsError(f"disposable {disposable!r} is neither true nor false.")
+        settings = cls(**values, disposable=disposable == "true")
         settings._check_environment()
         settings._check_values()
         return settings
@@ -103,6 +116,11 @@ class Settings:
             raise SettingsError(
                 f"prefix {self.prefix!r} cannot begin a stack's name: use up to 50 letters, digits and single hyphens, "
                 "beginning with a letter."
+            )
+        if self.alarm_topic_arn and not TOPIC_ARN.fullmatch(self.alarm_topic_arn):
+            raise SettingsError(
+                f"alarmTopicArn {self.alarm_topic_arn!r} is not the ARN of an SNS topic "
+                "(arn:aws:sns:<region>:<account>:<name>)."
             )
         if self.notification_email and not EMAIL.fullmatch(self.notification_email):
             raise SettingsError(f"notificationEmail {self.notification_email!r} is not an e-mail address.")

@@ -4,12 +4,14 @@ from pathlib import Path
 
 from aws_cdk import CfnOutput, RemovalPolicy, Stack
 from aws_cdk import aws_dynamodb as dynamodb
+from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sns_subscriptions as subscriptions
 from constructs import Construct
 
 from holiday_stack import bundling
+from holiday_stack.alarms import Alarms
 from holiday_stack.restate_environment import RestateEnvironment
 from holiday_stack.restate_service import RestateService
 from holiday_stack.service_registration import ServiceRegistration
@@ -29,8 +31,11 @@ class HolidayStack(Stack):
         self._code = lambda_.Code.from_asset(str(holiday))
 
         # What the domain owns
-        flights_table, cars_table, payments_table = (self._table(name) for name in ("Flights", "Cars", "Payments"))
-        topic = sns.Topic(self, "Notices", enforce_ssl=True)
+        flights_table, cars_table, payments_table = (
+            self._table(name, settings.disposable) for name in ("Flights", "Cars", "Payments")
+        )
+        key = None if settings.disposable else kms.Alias.from_alias_name(self, "SnsKey", "alias/aws/sns")
+        topic = sns.Topic(self, "Notices", enforce_ssl=True, master_key=key)  # pyright: ignore[reportArgumentType]
         if settings.notification_email:
             topic.add_subscription(subscriptions.EmailSubscription(settings.notification_email))  # pyright: ignore[reportArgumentType]
 
@@ -60,6 +65,17 @@ class HolidayStack(Stack):
         callees = tuple(self._introduce(service) for service in (flights, cars, payments))
         self._introduce(trips, after=callees)
 
+        # Who is told when something is wrong
+        if settings.alarm_topic_arn:
+            services = (trips, flights, cars, payments)
+            Alarms(
+                self,
+                "Alarms",
+                functions=[*(service.function for service in services), self.restate.registrar],
+                registrar=self.restate.registrar,
+                topic_arn=settings.alarm_topic_arn,
+            )
+
         # Outputs: all that a manual registration, a test or a curl needs
         for service in (trips, flights, cars, payments):
             self._output(f"{service.name.capitalize()}VersionArn", service.version.function_arn)
@@ -72,18 +88,21 @@ class HolidayStack(Stack):
         if self.restate.invoker_role:
             self._output("InvokerRoleArn", self.restate.invoker_role.role_arn)
 
-    def _table(self, name: str) -> dynamodb.Table:
-        """The rows are the audit trail: they outlive the stack, though not a first deployment that failed."""
+    def _table(self, name: str, disposable: bool) -> dynamodb.Table:
+        """The rows are the audit trail: unless they are disposable, nothing that is done to the stack loses them."""
         return dynamodb.Table(
             self,
             name,
             partition_key=dynamodb.Attribute(name="pk", type=dynamodb.AttributeType.STRING),
             sort_key=dynamodb.Attribute(name="sk", type=dynamodb.AttributeType.STRING),
             billing_mode=dynamodb.BillingMode.PAY_PER_REQUEST,
+            encryption=dynamodb.TableEncryption.DEFAULT if disposable else dynamodb.TableEncryption.AWS_MANAGED,
             point_in_time_recovery_specification=dynamodb.PointInTimeRecoverySpecification(
-                point_in_time_recovery_enabled=True
+                point_in_time_recovery_enabled=not disposable
             ),
-            removal_policy=RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE,
+            deletion_protection=not disposable,
+            # Not "except on create": what is protected cannot be deleted, and the rollback would fail.
+            removal_policy=RemovalPolicy.DESTROY if disposable else RemovalPolicy.RETAIN,
         )
 
     def _service(self, name: str, **variables: str) -> RestateService:

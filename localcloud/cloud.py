@@ -38,6 +38,7 @@ from localcloud.processes import HOST, end, holder, is_alive, is_free, uninterru
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
+    from mypy_boto3_cloudwatch import CloudWatchClient
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_iam import IAMClient
     from mypy_boto3_lambda import LambdaClient
@@ -227,7 +228,8 @@ class LocalCloud:
                 local_client("s3", self.aws_url).delete_bucket_policy(Bucket=bucket)
             self._update(bootstrapped=True)
         outputs = self.directory / "outputs" / f"{stack}.json"
-        settings = {"adminUrl": self.admin_url, "ingressUrl": self.ingress_url, "bundleFor": "host", **(context or {})}
+        settings = {"adminUrl": self.admin_url, "ingressUrl": self.ingress_url, "bundleFor": "host"}
+        settings |= {"disposable": "true", **(context or {})}
         with self.step(f"Deploying {stack}") as note:
             arguments = ["deploy", stack, "--require-approval", "never", "--method", "direct", "--progress", "events"]
             arguments += ["--output", str(self._assembly(stack)), "--outputs-file", str(outputs)]
@@ -269,6 +271,8 @@ class LocalCloud:
 
     @overload
     def client(self, service: Literal["cloudformation"]) -> "CloudFormationClient": ...
+    @overload
+    def client(self, service: Literal["cloudwatch"]) -> "CloudWatchClient": ...
     @overload
     def client(self, service: Literal["dynamodb"]) -> "DynamoDBClient": ...
     @overload

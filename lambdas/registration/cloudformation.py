@@ -111,7 +111,7 @@ def tidy_up(admin: Admin, deployment_id: str, wanted: Wanted, old: Wanted, patie
             remove(there, old.version, patience, drain_seconds=old.drain_seconds)
         prune(admin, wanted.version, keep={wanted.version.arn, old.version.arn})
     except AdminError as error:
-        log.warning("something stale may be left at %s: %s", old.admin_url, error)
+        log.error("something stale may be left at %s: %s", old.admin_url, error)
 
 
 def withdraw(wanted: Wanted, patience: Patience) -> None:
@@ -120,7 +120,7 @@ def withdraw(wanted: Wanted, patience: Patience) -> None:
     try:
         remove(wanted.admin(patience), wanted.version, patience, drain_seconds=wanted.drain_seconds)
     except AdminError as error:
-        log.warning("left in Restate, to be removed by hand: versions of %s (%s)", wanted.version.arn, error)
+        log.error("left in Restate, to be removed by hand: versions of %s (%s)", wanted.version.arn, error)
 
 
 def answer(event: Mapping[str, Any], failure: str | None) -> None:

@@ -20,6 +20,7 @@ CLOUD = {
     "authTokenSecretArn": SECRET_ARN,
     "restateRegion": "eu",
     "notificationEmail": "ann@example.com",
+    "alarmTopicArn": "arn:aws:sns:eu-west-1:111122223333:alarms",
 }
 SELF_HOSTED = {"adminUrl": "http://restate.example.com:9070", "prefix": "ann"}
 

@@ -11,6 +11,8 @@ from aws_cdk import Stack, Validations
 from aws_cdk import aws_sqs as sqs
 from aws_cdk.assertions import Template
 from cdk_nag import AwsSolutionsChecks
+from cfnlint.api import lint  # pyright: ignore[reportMissingTypeStubs]
+from cfnlint.config import ManualArgs  # pyright: ignore[reportMissingTypeStubs]
 
 from holiday_stack.settings import Settings
 from holiday_stack.stack import HolidayStack
@@ -189,10 +191,30 @@ def test_tables_are_on_demand_with_point_in_time_recovery_and_generated_names(cl
         ]
 
 
-def test_tables_outlive_the_stack(cloud: Synthesized) -> None:
-    assert {table["DeletionPolicy"] for table in cloud.of_type("AWS::DynamoDB::Table").values()} == {
-        "RetainExceptOnCreate"
-    }
+def test_rows_cannot_be_lost_by_a_mistake(cloud: Synthesized) -> None:
+    for table in cloud.of_type("AWS::DynamoDB::Table").values():
+        assert (table["DeletionPolicy"], table["UpdateReplacePolicy"]) == ("Retain", "Retain")
+        assert table["Properties"]["DeletionProtectionEnabled"] is True
+        assert table["Properties"]["SSESpecification"] == {"SSEEnabled": True}
+
+
+def test_what_is_disposable_goes_with_the_stack() -> None:
+    found = synthesized(SELF_HOSTED | {"disposable": "true"})
+
+    for table in found.of_type("AWS::DynamoDB::Table").values():
+        assert table["DeletionPolicy"] == "Delete"
+        assert not table["Properties"]["DeletionProtectionEnabled"]
+        assert table["Properties"]["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": False}
+
+
+def test_the_topic_is_encrypted_and_takes_messages_by_tls_only(cloud: Synthesized) -> None:
+    name, topic = cloud.one("AWS::SNS::Topic", "Notices")
+    ((_, policy),) = cloud.of_type("AWS::SNS::TopicPolicy").items()
+    (statement,) = policy["Properties"]["PolicyDocument"]["Statement"]
+
+    assert "alias/aws/sns" in str(topic["Properties"]["KmsMasterKeyId"])
+    assert (statement["Effect"], statement["Action"], statement["Resource"]) == ("Deny", "sns:Publish", {"Ref": name})
+    assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
 
 
 def test_notices_go_to_the_email_address_that_is_named(cloud: Synthesized, self_hosted: Synthesized) -> None:
@@ -203,6 +225,30 @@ def test_notices_go_to_the_email_address_that_is_named(cloud: Synthesized, self_
         "ann@example.com",
     )
     assert not self_hosted.of_type("AWS::SNS::Subscription")
+
+
+def test_alarms_go_to_the_topic_that_is_named(cloud: Synthesized, self_hosted: Synthesized) -> None:
+    alarms = [found["Properties"] for found in cloud.of_type("AWS::CloudWatch::Alarm").values()]
+
+    # every function's errors and throttles are watched, by its own name, the registration function's included
+    functions = {str({"Ref": name}) for name in cloud.of_type("AWS::Lambda::Function")}
+    for metric in ("Errors", "Throttles"):
+        watched = [alarm for alarm in alarms if alarm["MetricName"] == metric]
+        assert {str(alarm["Dimensions"][0]["Value"]) for alarm in watched} == functions
+    assert len(functions) == len(SERVICES) + 1
+
+    # and so are failed registrations, by what the registration function logs
+    ((_, failures),) = cloud.of_type("AWS::Logs::MetricFilter").items()
+    log_group, _ = cloud.one("AWS::Logs::LogGroup", "Registrar")
+    (metric,) = failures["Properties"]["MetricTransformations"]
+    assert failures["Properties"]["LogGroupName"] == {"Ref": log_group}
+    assert metric["MetricName"] in {alarm["MetricName"] for alarm in alarms}
+
+    # and no data is good news
+    for alarm in alarms:
+        assert alarm["AlarmActions"] == [CLOUD["alarmTopicArn"]]
+        assert alarm["TreatMissingData"] == "notBreaching"
+    assert not self_hosted.of_type("AWS::CloudWatch::Alarm")
 
 
 @pytest.mark.parametrize("service", SERVICES)
@@ -308,6 +354,21 @@ def test_the_aws_solutions_rules_are_kept_or_an_exception_is_argued(context: dic
     Validations.of(app).add_plugins(AwsSolutionsChecks(app))  # pyright: ignore[reportArgumentType]
 
     app.synth()  # raises for any finding that nobody has acknowledged
+
+
+# CDK writes dependencies down twice, as a reference and as DependsOn: harmless, and not in our hands.
+LINTED = ManualArgs(regions=["eu-west-1"], ignore_checks=["W3005"])
+
+
+@pytest.mark.parametrize("context", [CLOUD, SELF_HOSTED], ids=["cloud", "self-hosted"])
+def test_cfn_lint_finds_nothing(context: dict[str, str]) -> None:
+    assert lint(json.dumps(synthesized(context).template), config=LINTED) == []
+
+
+def test_cfn_lint_is_really_asked() -> None:
+    careless = {"Resources": {"Queue": {"Type": "AWS::SQS::Queue", "Properties": {"Colour": "blue"}}}}
+
+    assert [match.rule.id for match in lint(json.dumps(careless), config=LINTED)] == ["E3002"]
 
 
 def test_the_aws_solutions_rules_are_really_asked(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import pytest
 from holiday_stack.settings import Settings, SettingsError
 
 SECRET = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:restate/key-AbCdEf"
+TOPIC = "arn:aws:sns:eu-west-1:111122223333:alarms"
 CLOUD = {"environmentId": "env_201hy10cd3h6426jy80tb32n6en", "authTokenSecretArn": SECRET}
 OWN = {"adminUrl": "http://127.0.0.1:9070"}
 
@@ -24,6 +25,7 @@ def test_a_server_of_ones_own_is_named_by_its_admin_url() -> None:
 
 def test_everything_can_be_chosen() -> None:
     rest = {"ingressUrl": "https://in.example.com", "prefix": "ann-2", "notificationEmail": "ann@example.com"}
+    rest |= {"disposable": "true", "alarmTopicArn": TOPIC}
 
     settings = Settings.from_context(OWN | rest | {"bundleFor": "host", "authTokenSecretArn": SECRET})
 
@@ -32,6 +34,8 @@ def test_everything_can_be_chosen() -> None:
         ingress_url="https://in.example.com",
         prefix="ann-2",
         notification_email="ann@example.com",
+        disposable=True,
+        alarm_topic_arn=TOPIC,
         bundle_for="host",
         auth_token_secret_arn=SECRET,
     )
@@ -72,6 +76,8 @@ def test_cdks_own_context_is_none_of_our_business() -> None:
         (OWN | {"prefix": "a_b"}, "prefix 'a_b' cannot begin a stack's name"),
         (OWN | {"prefix": "a" * 51}, "cannot begin a stack's name"),
         (OWN | {"notificationEmail": "ann"}, "notificationEmail 'ann' is not an e-mail address"),
+        (OWN | {"disposable": "yes"}, "disposable 'yes' is neither true nor false"),
+        (OWN | {"alarmTopicArn": "alarms"}, "alarmTopicArn 'alarms' is not the ARN of an SNS topic"),
         (OWN | {"bundleFor": "arm"}, "bundleFor 'arm' is unknown: choose lambda or host"),
         (OWN | {"prefix": ""}, "prefix is empty"),
         (OWN | {"prefix": 7}, "prefix is empty or not a text"),

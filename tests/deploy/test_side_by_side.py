@@ -1,0 +1,69 @@
+"""Two copies of the stack in one account, each with a Restate of its own: one to keep, with all that goes with that."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from localcloud import demo
+from localcloud.cloud import LocalCloud, Ports
+from tests.deploy.state import addresses, deployments, stacks
+
+pytestmark = pytest.mark.slow
+
+ANN = "ann-HolidayStack"
+
+
+@pytest.fixture(scope="module")
+def elsewhere(own_cloud: LocalCloud, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
+    """A second Restate, which invokes the Lambdas of the account in `own_cloud`."""
+    other = LocalCloud(tmp_path_factory.mktemp("elsewhere"), Ports.free())
+    other.restate_settings = {"AWS_ENDPOINT_URL": own_cloud.aws_url}
+    with other as started:
+        yield started
+
+
+def test_two_copies_in_one_account_know_nothing_of_each_other(own_cloud: LocalCloud, elsewhere: LocalCloud) -> None:
+    # given two copies in one account, one of them with a prefix, in another Restate, to be kept and watched
+    alarms = own_cloud.client("sns").create_topic(Name="alarms")["TopicArn"]
+    to_keep = {"disposable": "false", "alarmTopicArn": alarms, "notificationEmail": "ann@example.com"}
+    ours = own_cloud.deploy()
+    anns = own_cloud.deploy({"prefix": "ann", "adminUrl": elsewhere.admin_url} | to_keep, stack=ANN)
+    assert not set(ours.values()) & set(anns.values()) - {own_cloud.ingress_url}
+
+    # when a trip of the same id is booked in each, then each Restate calls its own copy, which writes its own rows
+    for restate, names, others in ((own_cloud, ours, anns), (elsewhere, anns, ours)):
+        demo.book(restate, "oslo", "success")
+        assert set(deployments(restate).values()) == {arn for name, arn in names.items() if name.endswith("VersionArn")}
+        assert statuses(own_cloud, names) == [["confirmed"]] * 3
+        assert names is anns or statuses(own_cloud, others) == [[]] * 3
+
+    # and what is to be kept cannot be deleted, is watched, and tells who asked for it
+    dynamodb = own_cloud.client("dynamodb")
+    with pytest.raises(dynamodb.exceptions.ClientError, match="deletion protection"):
+        dynamodb.delete_table(TableName=anns["FlightsTableName"])
+    watched = own_cloud.client("cloudwatch").describe_alarms()["MetricAlarms"]
+    assert {tuple(alarm.get("AlarmActions", [])) for alarm in watched} == {(alarms,)}
+    (subscribed,) = own_cloud.client("sns").list_subscriptions_by_topic(TopicArn=anns["TopicArn"])["Subscriptions"]
+    assert subscribed.get("Endpoint") == "ann@example.com"
+
+    # and when both are destroyed, then the rows of the one to keep are all that is left
+    own_cloud.destroy()
+    assert addresses(own_cloud, set()) == set()
+    assert stacks(own_cloud) & {"HolidayStack", ANN} == {ANN}
+    assert demo.book(elsewhere, "bergen", "success").status == 200
+    own_cloud.destroy(ANN)
+    assert addresses(elsewhere, set()) == set()
+    assert statuses(own_cloud, anns) == [["confirmed"]] * 3
+    assert ours["FlightsTableName"] not in dynamodb.list_tables()["TableNames"]
+
+
+def statuses(cloud: LocalCloud, names: dict[str, str]) -> list[list[str]]:
+    """The statuses of the trip's rows, by table."""
+    return [
+        [
+            row["transaction_status"].get("S", "")
+            for row in cloud.client("dynamodb").scan(TableName=names[table], ConsistentRead=True)["Items"]
+            if row["pk"] == {"S": "oslo"}
+        ]
+        for table in ("FlightsTableName", "CarsTableName", "PaymentsTableName")
+    ]
