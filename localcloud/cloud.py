@@ -236,7 +236,7 @@ class LocalCloud:
             arguments += ["--app", app] if app else []
             arguments += [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
             cdk(arguments, environment, log, note)
-        deployed: dict[str, str] = json.loads(outputs.read_text())[stack]
+        deployed: dict[str, str] = json.loads(outputs.read_text()).get(stack, {})
         if stack == STACK:
             self._update(outputs=deployed)
         return deployed

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import httpx
 import watchfiles
@@ -66,14 +66,15 @@ class Admin:
 
 
 class Services:
-    """The process of `holiday.local`, started again whenever its code changes."""
+    """The process of `holiday.local`, started again whenever its code changes. `output` is where it logs: here."""
 
-    def __init__(self, cloud: LocalCloud, port: int) -> None:
+    def __init__(self, cloud: LocalCloud, port: int, output: IO[bytes] | None = None) -> None:
         outputs = cloud.outputs()
         self.url = f"http://{HOST}:{port}"
         self._command = [str(ROOT / ".venv" / "bin" / "python"), "-m", "holiday.local", "--port", str(port)]
         self._environment = cloud.environment() | {name: outputs[output] for name, output in TABLES.items()}
         self._environment |= {"PYTHONPATH": str(LAMBDAS)} | cloud.mark()
+        self._output = output
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> bool:
@@ -82,7 +83,13 @@ class Services:
         # A session of its own: Ctrl-C reaches `make serve` alone, which ends this after it has taken its leave.
         with uninterrupted():
             self._process = subprocess.Popen(
-                self._command, cwd=LAMBDAS, env=self._environment, stdin=subprocess.DEVNULL, start_new_session=True
+                self._command,
+                cwd=LAMBDAS,
+                env=self._environment,
+                stdin=subprocess.DEVNULL,
+                stdout=self._output,
+                stderr=self._output,
+                start_new_session=True,
             )
         deadline = time.monotonic() + START_TIMEOUT
         while self._process.poll() is None and time.monotonic() < deadline:

@@ -76,12 +76,13 @@ def emulator_of(cloud: LocalCloud) -> psutil.Process:
 
 
 def ask(cloud: LocalCloud, sql: str) -> list[dict[str, Any]]:
-    """Ask Restate's introspection tables."""
-    accept = {"accept": "application/json"}
-    answer = httpx.post(
-        f"{cloud.admin_url}/query", json={"query": sql}, headers=accept, timeout=60, trust_env=False
-    ).raise_for_status()
-    return answer.json()["rows"]
+    """Ask Restate's introspection tables. For a moment after a start it answers 500."""
+    url, accept = f"{cloud.admin_url}/query", {"accept": "application/json"}
+    answer = eventually(
+        lambda: httpx.post(url, json={"query": sql}, headers=accept, timeout=60, trust_env=False),
+        lambda found: not found.is_server_error,
+    )
+    return answer.raise_for_status().json()["rows"]
 
 
 def unfinished(cloud: LocalCloud) -> list[str]:

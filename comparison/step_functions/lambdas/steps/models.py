@@ -22,7 +22,7 @@ Text = Annotated[str, Meta(min_length=1, max_length=200)]
 Timestamp = Annotated[str, Meta(max_length=200)]
 
 ISO_8601 = re.compile(r"[0-9]{4}-?[0-9]{2}-?[0-9]{2}(T[0-9:.,]+(Z|[+-][0-9:]+)?)?")
-CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f]")
+CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 class TripRequest(Struct, frozen=True, forbid_unknown_fields=True):
@@ -38,8 +38,11 @@ class TripRequest(Struct, frozen=True, forbid_unknown_fields=True):
 
     def __post_init__(self) -> None:
         for field in ("trip_id", "depart_city", "arrive_city", "rental"):
-            if (text := getattr(self, field)) is not UNSET and CONTROL_CHARACTERS.search(text):
-                raise ValueError(f"`{field}` holds a control character")
+            if (text := getattr(self, field)) is not UNSET:
+                if CONTROL_CHARACTERS.search(text):
+                    raise ValueError(f"`{field}` holds a control character")
+                if not text.strip():
+                    raise ValueError(f"`{field}` is blank: leave it out, or write something")
         for start, end in (("depart_time", "arrive_time"), ("rental_from", "rental_to")):
             if _instant(end, getattr(self, end)) < _instant(start, getattr(self, start)):
                 raise ValueError(f"`{end}` ({getattr(self, end)}) is before `{start}` ({getattr(self, start)})")
