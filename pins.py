@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import product
 from pathlib import Path
 
@@ -86,7 +87,7 @@ def newer(pins: str) -> list[str]:
 def _update_python(root: Path) -> None:
     print("Resolving the Python packages", flush=True)
     wanted = [want for name in (*TOOLS, *LAMBDAS) for want in newer((root / name).read_text())]
-    resolved = {name: version for name, version, _ in _resolve(wanted, "--python-version", OLDEST_PYTHON)}
+    resolved = {name: version for name, version, _ in _resolve(wanted, ("--python-version", OLDEST_PYTHON))}
     for name in TOOLS:
         file = root / name
         file.write_text(PIN.sub(lambda pin: f"{pin[1]}{pin[2] or ''}=={resolved[_normal(pin[1])]}", file.read_text()))
@@ -97,9 +98,9 @@ def _update_python(root: Path) -> None:
         exact = [f"{pin[1]}=={resolved[_normal(pin[1])]}" for pin in PIN.finditer(file.read_text())]
         hashes = _hashes(exact)
         deployed |= {_normal(pin.partition("==")[0]) for pin in hashes}
-        pins = (" \\\n    ".join([pin, *(f"--hash=sha256:{each}" for each in hashes[pin])]) for pin in sorted(hashes))
-        comments = "".join(line for line in file.read_text().splitlines(True) if line.startswith("#"))
-        file.write_text(comments + "".join(f"{pin}\n" for pin in pins))
+        lines = [line for line in file.read_text().splitlines() if line.startswith("#")]
+        lines += [" \\\n    ".join([pin, *(f"--hash=sha256:{each}" for each in hashes[pin])]) for pin in hashes]
+        file.write_text("\n".join(lines) + "\n")
     rest = (f"{name}=={version}\n" for name, version in sorted(resolved.items()) if name not in deployed)
     (root / "constraints.txt").write_text("".join(rest))
 
@@ -109,18 +110,19 @@ def _hashes(exact: list[str]) -> dict[str, list[str]]:
     options = {target.pip_options for target in bundling.TARGETS.values() if target.pip_options}
     for python, platforms in product((OLDEST_PYTHON, *bundling.PYTHONS), MACHINES):
         options.add(("--python-version", python, *(word for each in platforms for word in ("--platform", each))))
+    hashes: dict[str, set[str]] = {}
     with ThreadPoolExecutor(4) as pool:
-        found = {
-            wheel for wheels in pool.map(lambda words: _resolve(exact, *words), sorted(options)) for wheel in wheels
-        }
-    versions = {(name, version) for name, version, _ in found}
-    return {
-        f"{name}=={version}": sorted(h for n, v, h in found if (n, v) == (name, version)) for name, version in versions
-    }
+        for wheels in pool.map(partial(_resolve, exact), sorted(options)):
+            for name, version, sha256 in wheels:
+                hashes.setdefault(f"{name}=={version}", set()).add(sha256)
+    return {pin: sorted(hashes[pin]) for pin in sorted(hashes)}
 
 
-def _resolve(wanted: list[str], *options: str) -> list[tuple[str, str, str]]:
-    """Name, version and SHA-256 of each wheel that pip would install."""
+def _resolve(wanted: list[str], options: tuple[str, ...]) -> list[tuple[str, str, str]]:
+    """Name, version and SHA-256 of each wheel that pip would install. Nothing is installed.
+
+    Environment markers are read by the Python that runs, and not by the one in the options: pip has no other way.
+    """
     command = [sys.executable, "-m", "pip", "install", "--dry-run", "--quiet", "--ignore-installed", "--report", "-"]
     said = _run([*command, "--only-binary=:all:", "--target", ".", *options, *wanted], Path.cwd())
     return [
@@ -161,4 +163,6 @@ if __name__ == "__main__":
         changed = update()
     except UpdateError as error:
         sys.exit(str(error))
+    except KeyboardInterrupt:
+        sys.exit("Stopped: nothing is changed.")
     print("\n".join(changed) or "Everything is at its newest already.")
