@@ -124,6 +124,16 @@ def test_another_source_or_another_wheel_makes_another_package(lambdas: Path, lo
     assert len({first.name, second.name, third.name}) == 3
 
 
+def test_another_way_to_build_makes_another_package(
+    lambdas: Path, local: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = package("greet", HOST, lambdas=lambdas, local=local)
+    (tmp_path / "bundling.py").write_text("# leaves other files out\n")
+    monkeypatch.setattr(bundling, "__file__", str(tmp_path / "bundling.py"))
+
+    assert package("greet", HOST, lambdas=lambdas, local=local).name != first.name
+
+
 def test_a_package_that_is_there_is_not_built_again(lambdas: Path, local: Path) -> None:
     built = package("greet", HOST, lambdas=lambdas, local=local)
     (built / "mark").touch()
@@ -220,6 +230,7 @@ def test_only_wheels_with_the_pinned_hash_are_taken(lambdas: Path, tmp_path: Pat
         ("_core.cpython-313-x86_64-linux-gnu.so", machine_code(EM_AARCH64), "is for cpython-313-x86_64-linux-gnu, not"),
         ("_core.cpython-313-darwin.so", machine_code(EM_AARCH64), "is for cpython-313-darwin, not cpython-313-aarch64"),
     ],
+    ids=["as it should be", "any Python", "another CPU", "no ELF", "another Python", "misnamed", "another system"],
 )
 def test_a_native_module_for_something_else_is_refused(
     lambdas: Path, tmp_path: Path, name: str, content: bytes, said: str | None
