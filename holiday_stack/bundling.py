@@ -94,12 +94,12 @@ def package(folder: str, target: Target | None = None, *, lambdas: Path = LAMBDA
 
 
 def fetch_wheels(target: Target, lambdas: Path = LAMBDAS, local: Path = LOCAL) -> Path:
-    """The directory with the target's wheels, fetched with pip unless they are there for these requirements."""
+    """The directory with the target's wheels, fetched with pip unless they are there as the requirements name them."""
     requirements = lambdas / "requirements.txt"
     wanted = stamp_of(target, lambdas)
     wheels = local / "wheels" / target.name
     stamp = wheels / "requirements.txt"
-    if stamp.exists() and stamp.read_text() == wanted:
+    if stamp.exists() and stamp.read_text() == wanted and _are_unchanged(wheels, wanted):
         return wheels
     wheels.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=wheels.parent) as scratch:
@@ -135,6 +135,11 @@ def stamp_of(target: Target, lambdas: Path) -> str:
     machine = f"{sys.implementation.cache_tag} {sys.platform} {platform.machine()}"
     requirements = (lambdas / "requirements.txt").read_text()
     return f"{requirements}# for {' '.join(target.pip_options) or machine}\n"
+
+
+def _are_unchanged(wheels: Path, requirements: str) -> bool:
+    pinned = set(re.findall(r"--hash=sha256:(\w+)", requirements))
+    return {hashlib.sha256(wheel.read_bytes()).hexdigest() for wheel in wheels.glob("*.whl")} <= pinned
 
 
 def _shown(path: Path) -> Path:

@@ -43,15 +43,18 @@ def with_wheels(
     wheels = local / "wheels" / target.name
     wheels.mkdir(parents=True)
     with zipfile.ZipFile(wheels / "wheel_in_cache-1-py3-none-any.whl", "w") as wheel:
-        wheel.writestr("wheel_in_cache/__init__.py", "")
-        wheel.writestr("wheel_in_cache/native.so", machine_code(EM_AARCH64))
-        wheel.writestr(
-            "wheel_in_cache-1.dist-info/METADATA", "Metadata-Version: 2.1\nName: wheel-in-cache\nVersion: 1\n"
-        )
-        for name, content in (files or {}).items():
-            wheel.writestr(name, content)
-    (wheels / "requirements.txt").write_text(bundling.stamp_of(target, lambdas))
+        module = {"wheel_in_cache/__init__.py": "", "wheel_in_cache/native.so": machine_code(EM_AARCH64)}
+        for name, content in {**module, "wheel_in_cache-1.dist-info/METADATA": "", **(files or {})}.items():
+            wheel.writestr(zipfile.ZipInfo(name), content)  # whose date is always the same
+    pin(lambdas, wheels, target)
     return local
+
+
+def pin(lambdas: Path, wheels: Path, target: Target = HOST) -> None:
+    """Have these wheels be the ones that the requirements name, and that were fetched for them."""
+    hashes = [f"--hash=sha256:{hashlib.sha256(wheel.read_bytes()).hexdigest()}" for wheel in wheels.glob("*.whl")]
+    (lambdas / "requirements.txt").write_text(f"wheel-in-cache==1 {' '.join(hashes)}\n")
+    (wheels / "requirements.txt").write_text(bundling.stamp_of(target, lambdas))
 
 
 def machine_code(machine: int) -> bytes:
@@ -119,6 +122,7 @@ def test_another_source_or_another_wheel_makes_another_package(lambdas: Path, lo
     (lambdas / "greet" / "hello.py").write_text("print('good day')\n")
     second = package("greet", HOST, lambdas=lambdas, local=local)
     (local / "wheels" / "host" / "another-1-py3-none-any.whl").write_bytes(b"PK\5\6" + bytes(18))
+    pin(lambdas, local / "wheels" / "host")
     third = package("greet", HOST, lambdas=lambdas, local=local)
 
     assert len({first.name, second.name, third.name}) == 3
@@ -155,6 +159,20 @@ def test_wheels_that_are_there_take_no_network(lambdas: Path, local: Path, monke
     monkeypatch.delattr(subprocess, "run")
 
     assert fetch_wheels(HOST, lambdas, local) == local / "wheels" / "host"
+
+
+def test_wheels_that_were_changed_since_are_not_used(lambdas: Path, tmp_path: Path) -> None:
+    # given wheels that are there, for a target for which none can be fetched
+    wheels = with_wheels(tmp_path / "local", lambdas, NOWHERE) / "wheels" / "nowhere"
+    assert fetch_wheels(NOWHERE, lambdas, tmp_path / "local") == wheels
+
+    # when one of them is changed
+    with next(wheels.glob("*.whl")).open("ab") as wheel:
+        wheel.write(b"!")
+
+    # then they have to be fetched anew
+    with pytest.raises(BundlingError, match="Cannot fetch the wheels for nowhere"):
+        fetch_wheels(NOWHERE, lambdas, tmp_path / "local")
 
 
 def test_other_requirements_are_fetched_anew(lambdas: Path, local: Path) -> None:
