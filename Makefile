@@ -14,7 +14,7 @@ REQUIREMENTS := requirements.txt requirements-dev.txt lambdas/requirements.txt c
 unexport PYTHONPATH PYTHONHOME PYTHONSAFEPATH
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up down demo serve synth check test test-all chaos format
+.PHONY: help setup up down demo serve synth check test test-all chaos format update
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | awk -F '\t' '{ printf "  make %-10s %s\n", $$1, $$2 }'
@@ -51,7 +51,7 @@ format: .venv/ready ## format, and correct what the linter can
 	ruff check --fix
 
 test: .venv/ready ## the tests of every change
-	@$(WHEELS) host lambda
+	@$(WHEELS) host lambda lambda-3.12 lambda-3.14
 	$(PYTEST) -m "not slow" tests/unit tests/stack tests/saga tests/deploy tests/faults
 
 test-all: .venv/ready ## the slow tests
@@ -60,6 +60,9 @@ test-all: .venv/ready ## the slow tests
 
 chaos: .venv/ready ## book 20000 trips with mixed faults (about 15 minutes); CHAOS="--trips 500 --seed 7" for others
 	@.venv/bin/python -m tests.faults.chaos $(CHAOS)
+
+update: .venv/ready ## pin the newest versions of everything, and show what changed (about a minute)
+	@.venv/bin/python pins.py
 
 .venv/ready: $(REQUIREMENTS)
 	@$(PYTHON) -c '' 2>/dev/null || { echo "There is no $(PYTHON) here: install Python 3.11 or newer, or name one: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
@@ -72,7 +75,8 @@ chaos: .venv/ready ## book 20000 trips with mixed faults (about 15 minutes); CHA
 	@[ -d .venv ] || { mkdir .venv && touch .venv/unfinished && echo "Making the virtual environment" && $(PYTHON) -m venv .venv; }
 	@rm -f .venv/ready; touch .venv/unfinished
 	@echo "Installing Python packages: the CDK, Restate's SDK, the AWS emulator, the tests' tools (about 40 s)"
-	@.venv/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt -c constraints.txt >.local/setup.log 2>&1 \
+	@{ .venv/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt -c constraints.txt \
+		&& .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r lambdas/requirements.txt; } >.local/setup.log 2>&1 \
 		|| { tail -n 5 .local/setup.log; echo "The Python packages could not be installed; the log is .local/setup.log"; exit 1; }
 	@echo "Installing Node.js packages: the CDK's command, the Restate server, the type checker (about 10 s)"
 	@npm ci --no-progress --loglevel=error >>.local/setup.log 2>&1 \

@@ -1,5 +1,5 @@
 """A Python function with what every function here has: a role that can do nothing but log, a log group of its own,
-JSON logs, and the runtime and CPU that bundling.LAMBDA fetches wheels for."""
+JSON logs, and the CPU that the wheels in its package are for."""
 
 from collections.abc import Mapping
 
@@ -9,9 +9,13 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
+# The newest that is in AWS CDK, has wheels of restate-sdk and runs our tests.
+RUNTIME = lambda_.Runtime.PYTHON_3_13
+
 
 class PythonFunction(lambda_.Function):
-    """code, handler: the package, and `module.attribute` in it. The rest is as in CDK's Function.
+    """runtime: the Python that the wheels in the package are for. Default: RUNTIME.
+    code, handler: the package, and `module.attribute` in it. The rest is as in CDK's Function.
 
     logs_outlive_stack: keep the log group when the stack is deleted. Default no. Entries expire after a month anyway.
     """
@@ -22,6 +26,7 @@ class PythonFunction(lambda_.Function):
         construct_id: str,
         *,
         description: str,
+        runtime: lambda_.Runtime = RUNTIME,
         code: lambda_.Code,
         handler: str,
         timeout: Duration,
@@ -58,12 +63,12 @@ class PythonFunction(lambda_.Function):
             role=role,  # pyright: ignore[reportArgumentType]
             log_group=log_group,
             logging_format=lambda_.LoggingFormat.JSON,
-            runtime=lambda_.Runtime.PYTHON_3_13,
+            runtime=runtime,
             architecture=lambda_.Architecture.ARM_64,
         )
         Validations.of(self).acknowledge(
             Acknowledgment(
                 id="AwsSolutions-L1",
-                reason="The newest runtime that is in AWS CDK, has wheels of restate-sdk and runs our tests.",
+                reason="RUNTIME is the newest that will do, and an older one is somebody's choice.",
             )
         )

@@ -20,7 +20,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
-from .python_function import PythonFunction
+from .python_function import RUNTIME, PythonFunction
 
 RESTATE_CLOUD_ACCOUNT = "654654156625"
 RESTATE_CLOUD_ROLE = f"arn:aws:iam::{RESTATE_CLOUD_ACCOUNT}:role/RestateCloud"
@@ -37,6 +37,8 @@ class RestateEnvironment(Construct):
     auth_token_secret_arn: a secret whose text is an API key with the Admin role. Default none: no key is sent. With
         the six random characters at its end that secret is granted, without them any of that name. A secret encrypted
         with a key of your own needs a grant of kms:Decrypt to `registrar` besides.
+    runtime: the Python of the registration function and of every RestateService here. Default 3.13; 3.12 is the oldest
+        that loads restate-sdk's wheels for arm64.
     patience: how long one registration waits for Restate, up to 14 minutes. Default 5 minutes: a deployment fails
         after that, and its last lines say what was waited for.
 
@@ -54,6 +56,7 @@ class RestateEnvironment(Construct):
         admin_url: str | None = None,
         ingress_url: str | None = None,
         auth_token_secret_arn: str | None = None,
+        runtime: lambda_.Runtime = RUNTIME,
         patience: Duration | None = None,
     ) -> None:
         super().__init__(scope, construct_id)
@@ -66,6 +69,7 @@ class RestateEnvironment(Construct):
         self.admin_url = admin_url
         self.ingress_url = ingress_url or _on_port_8080(admin_url)
         self.auth_token_secret_arn = auth_token_secret_arn
+        self.runtime = runtime
         self.patience = patience or Duration.minutes(5)
         self.invoker_role = self._invoker_role(environment_id) if environment_id else None
         self.registrar = self._registrar(registration_code)
@@ -95,6 +99,7 @@ class RestateEnvironment(Construct):
             self,
             "Registrar",
             description="Introduces function versions to Restate",
+            runtime=self.runtime,
             code=code,
             handler="registration.cloudformation.handler",
             timeout=self.patience,

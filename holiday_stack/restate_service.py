@@ -20,7 +20,8 @@ class RestateService(Construct):
     """A function that serves the Restate service `name`.
 
     environment: the Restate that will invoke it. In Restate Cloud its invoker role gets that permission here.
-    code, handler: the package, and the SDK's Lambda handler in it as `module.attribute`.
+    code, handler: the package, for the environment's runtime on arm64, and the SDK's Lambda handler in it as
+        `module.attribute`.
     variables: environment variables of the function. Default none.
     """
 
@@ -41,6 +42,7 @@ class RestateService(Construct):
             self,
             "Function",
             description=f"Restate service {name}",
+            runtime=environment.runtime,
             code=code,
             handler=handler,
             environment=variables,

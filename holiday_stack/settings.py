@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from holiday_stack.bundling import PYTHON, PYTHONS
+
 REGIONS = ("us", "eu")
 TARGETS = ("lambda", "host")
 SECRET_ARN = re.compile(r"arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:[A-Za-z0-9/_+=.@-]+")
@@ -47,6 +49,8 @@ class Settings:
     notificationEmail: subscribed to the trips' notices, once its owner agrees to the mail from AWS. Default nobody.
     bundleFor: `lambda` or `host`. Default `lambda`. With `host` the functions only run in an emulator on a machine
         with this one's Python, operating system and CPU.
+    pythonRuntime: the Python of the functions: `3.12`, `3.13` or `3.14`. Default `3.13`, the newest that is in AWS CDK,
+        has wheels of restate-sdk and runs our tests.
     """
 
     environment_id: str | None = None
@@ -59,6 +63,7 @@ class Settings:
     alarm_topic_arn: str | None = None
     notification_email: str | None = None
     bundle_for: str = "lambda"
+    python_runtime: str = PYTHON
 
     @classmethod
     def from_context(cls, context: Mapping[str, object]) -> "Settings":
@@ -109,6 +114,13 @@ class Settings:
             raise SettingsError(f"restateRegion {self.restate_region!r} is unknown: choose {' or '.join(REGIONS)}.")
         if self.bundle_for not in TARGETS:
             raise SettingsError(f"bundleFor {self.bundle_for!r} is unknown: choose {' or '.join(TARGETS)}.")
+        if re.fullmatch(r"2\.\d+|3\.\d|3\.1[01]", self.python_runtime):
+            raise SettingsError(
+                f"pythonRuntime {self.python_runtime} is too old: Lambda runs it on Amazon Linux 2, whose glibc 2.26 "
+                f"cannot load restate-sdk's wheels for ARM, which need 2.28: choose {' or '.join(PYTHONS)}."
+            )
+        if self.python_runtime not in PYTHONS:
+            raise SettingsError(f"pythonRuntime {self.python_runtime!r} is unknown: choose {' or '.join(PYTHONS)}.")
         for name, url in (("adminUrl", self.admin_url), ("ingressUrl", self.ingress_url)):
             if url and not _is_url(url):
                 raise SettingsError(f"{name} {url!r} is not a URL such as https://restate.example.com:9070.")

@@ -26,7 +26,8 @@ class HolidayStack(Stack):
 
     def __init__(self, scope: Construct, settings: Settings, lambdas: Path = bundling.LAMBDAS) -> None:
         super().__init__(scope, "-".join(filter(None, [settings.prefix, "HolidayStack"])))
-        holiday = bundling.package("holiday", bundling.TARGETS[settings.bundle_for], lambdas=lambdas)
+        target = f"lambda-{settings.python_runtime}" if settings.bundle_for == "lambda" else settings.bundle_for
+        holiday = bundling.package("holiday", bundling.TARGETS[target], lambdas=lambdas)
         registration = bundling.package("registration", lambdas=lambdas)
         self._code = lambda_.Code.from_asset(str(holiday))
 
@@ -49,6 +50,7 @@ class HolidayStack(Stack):
             ingress_url=settings.ingress_url,
             auth_token_secret_arn=settings.auth_token_secret_arn,
             registration_code=lambda_.Code.from_asset(str(registration)),
+            runtime=lambda_.Runtime(f"python{settings.python_runtime}", lambda_.RuntimeFamily.PYTHON),
         )
 
         # Who serves it

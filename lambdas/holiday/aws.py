@@ -1,7 +1,7 @@
 """How the services reach AWS: impatient clients, because it is Restate that retries.
 
 `AWS_ENDPOINT` (or the AWS SDK's own `AWS_ENDPOINT_URL`) points them at an emulator. boto3 is the Lambda runtime's
-own, and is imported when the first client is made: a handler that only calls other services never pays for it.
+own, and is imported when the first client is made: while a function with a table starts, otherwise at the first use.
 """
 
 import os

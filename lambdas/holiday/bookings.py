@@ -26,6 +26,14 @@ class Bookings:
 
     table: str
 
+    def __post_init__(self) -> None:
+        """A function that has the table makes its client as it starts, so that the first request need not wait for it.
+
+        It takes longer than all other imports together. Who only calls the services has no table, and no client.
+        """
+        if self.table in os.environ:
+            aws.dynamodb()
+
     async def held_by_another(self, trip_id: str, booking_id: str) -> bool:
         """Whether the trip has a live booking (pending or confirmed) under another booking id; consistent."""
         return await asyncio.to_thread(self._held_by_another, trip_id, booking_id)

@@ -1,47 +1,97 @@
 """app.py as the CDK CLI runs it: one process, settings by environment, and an exit code."""
 
+import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
+from holiday_stack import bundling
 from tests.stack.conftest import CLOUD, ROOT
 
 
 def run_app(
-    outdir: Path, context: dict[str, str], cwd: Path = ROOT, umask: int = 0o022
+    outdir: Path, context: dict[str, str], root: Path = ROOT, umask: int = 0o022, **variables: str
 ) -> subprocess.CompletedProcess[str]:
     """Without credentials, region or home directory of AWS: synth needs none of them."""
     flags = json.loads((ROOT / "cdk.json").read_text())["context"]
     return subprocess.run(
-        [sys.executable, str(ROOT / "app.py")],
+        [sys.executable, str(root / "app.py")],
         check=False,
         capture_output=True,
         text=True,
-        cwd=cwd,
+        cwd=outdir,
         umask=umask,
         env={
             "PATH": os.environ["PATH"],
             "HOME": str(outdir),
             "CDK_OUTDIR": str(outdir / "cdk.out"),
             "CDK_CONTEXT_JSON": json.dumps(flags | context),
+            **variables,
         },
     )
 
 
-def test_the_same_sources_make_the_same_template_from_anywhere(tmp_path: Path) -> None:
-    first, second = tmp_path / "first", tmp_path / "second"
-    for directory in (first, second):
-        directory.mkdir()
+def checkout(directory: Path, modified: datetime) -> Path:
+    """Another checkout with the wheels for Lambda, all of its files last modified then. Nothing is built in it yet."""
+    wheels = Path(".local") / "wheels" / bundling.LAMBDA.name
+    bundling.fetch_wheels(bundling.LAMBDA)
+    directory.mkdir()
+    shutil.copy(ROOT / "app.py", directory)
+    for folder in (Path("holiday_stack"), Path("lambdas"), wheels):
+        shutil.copytree(ROOT / folder, directory / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    for path in directory.rglob("*"):
+        os.utime(path, (modified.timestamp(), modified.timestamp()))
+    return directory
 
-    run = run_app(first, CLOUD)
-    assert run.returncode == 0, run.stderr
-    run = run_app(second, CLOUD, cwd=tmp_path, umask=0o077)
-    assert run.returncode == 0, run.stderr
 
+def assets(outdir: Path) -> dict[str, tuple[str, int]]:
+    """What would be uploaded: each file's path, which holds the asset's hash, with its content's hash and its mode."""
+    files = (path for path in (outdir / "cdk.out").glob("asset.*/**/*") if path.is_file())
+    return {
+        str(path.relative_to(outdir)): (hashlib.sha256(path.read_bytes()).hexdigest(), path.stat().st_mode)
+        for path in files
+    }
+
+
+def test_two_checkouts_make_the_same_template_and_packages_whatever_the_place_umask_or_clock(tmp_path: Path) -> None:
+    # given two checkouts whose clocks are years and half a day apart
+    first = checkout(tmp_path / "first", datetime(2001, 9, 9, tzinfo=UTC))
+    second = checkout(tmp_path / "a longer path with spaces", datetime(2026, 2, 3, tzinfo=UTC))
+
+    # when each is synthesized
+    one = run_app(first, CLOUD, first, umask=0o022, TZ="Pacific/Auckland", PYTHONHASHSEED="1")
+    other = run_app(second, CLOUD, second, umask=0o077, TZ="America/Los_Angeles", PYTHONHASHSEED="2")
+
+    # then the same would be deployed
+    assert (one.returncode, other.returncode) == (0, 0), one.stderr + other.stderr
     for name in ("HolidayStack.template.json", "HolidayStack.assets.json"):
         assert (first / "cdk.out" / name).read_text() == (second / "cdk.out" / name).read_text()
+    assert any(path.endswith("holiday/trips.py") for path in assets(first))
+    assert assets(first) == assets(second)
+
+
+def test_a_native_module_for_another_cpu_is_one_sentence_and_exit_code_1(tmp_path: Path) -> None:
+    # given a package in which a native module's header names another CPU
+    root = checkout(tmp_path / "checkout", datetime.now(UTC))
+    built = bundling.package("holiday", bundling.LAMBDA, lambdas=root / "lambdas", local=root / ".local")
+    (module,) = (built / "restate").glob("*.so")
+    with module.open("r+b") as file:
+        file.seek(18)
+        file.write((62).to_bytes(2, "little"))  # x86-64
+
+    # when it would be deployed
+    run = run_app(tmp_path, CLOUD, root)
+
+    # then
+    assert run.returncode == 1
+    assert run.stderr == (
+        f"restate/{module.name} is not machine code for aarch64, so lambda-3.13 could not load it: "
+        "delete .local/wheels and .local/packages, and run this again.\n"
+    )
 
 
 def test_a_wrong_setting_is_one_sentence_and_exit_code_1(tmp_path: Path) -> None:

@@ -8,12 +8,15 @@ from typing import Any, cast
 
 import pytest
 from aws_cdk import Stack, Validations
+from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_sqs as sqs
 from aws_cdk.assertions import Template
 from cdk_nag import AwsSolutionsChecks
 from cfnlint.api import lint  # pyright: ignore[reportMissingTypeStubs]
 from cfnlint.config import ManualArgs  # pyright: ignore[reportMissingTypeStubs]
 
+from holiday_stack.bundling import PYTHON, PYTHONS
+from holiday_stack.python_function import RUNTIME
 from holiday_stack.settings import Settings
 from holiday_stack.stack import HolidayStack
 from tests.stack.conftest import (
@@ -174,6 +177,29 @@ def test_functions_are_arm_on_python_3_13_log_json_and_are_cut_off_after_ten_sec
         assert properties["LoggingConfig"]["LogFormat"] == "JSON"
         assert properties["Timeout"] == 10
         assert properties["Handler"] == f"holiday.{service.lower()}.handler"
+
+
+@pytest.mark.parametrize("python", PYTHONS)
+def test_all_functions_are_on_the_runtime_that_is_chosen_and_so_are_their_packages(tmp_path: Path, python: str) -> None:
+    # given a choice, which AWS CDK knows
+    assert hasattr(lambda_.Runtime, f"PYTHON_{python.replace('.', '_')}")
+    app = app_with_cdk_json(tmp_path)
+
+    # when it is synthesized
+    HolidayStack(app, Settings.from_context(SELF_HOSTED | {"pythonRuntime": python}))
+    app.synth()
+
+    # then
+    template = json.loads((tmp_path / "ann-HolidayStack.template.json").read_text())
+    functions = [each["Properties"] for each in Synthesized(template).of_type("AWS::Lambda::Function").values()]
+    assert {(each["Runtime"], *each["Architectures"]) for each in functions} == {(f"python{python}", "arm64")}
+    native = [module.name for module in tmp_path.glob("asset.*/**/*.so")]
+    suffix = f".cpython-{python.replace('.', '')}-aarch64-linux-gnu.so"
+    assert native and all(name.endswith(suffix) for name in native)
+
+
+def test_the_default_runtime_is_the_one_of_the_constructs() -> None:
+    assert f"python{PYTHON}" == RUNTIME.name
 
 
 def test_tables_are_on_demand_with_point_in_time_recovery_and_generated_names(cloud: Synthesized) -> None:

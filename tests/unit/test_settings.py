@@ -25,7 +25,7 @@ def test_a_server_of_ones_own_is_named_by_its_admin_url() -> None:
 
 def test_everything_can_be_chosen() -> None:
     rest = {"ingressUrl": "https://in.example.com", "prefix": "ann-2", "notificationEmail": "ann@example.com"}
-    rest |= {"disposable": "true", "alarmTopicArn": TOPIC}
+    rest |= {"disposable": "true", "alarmTopicArn": TOPIC, "pythonRuntime": "3.12"}
 
     settings = Settings.from_context(OWN | rest | {"bundleFor": "host", "authTokenSecretArn": SECRET})
 
@@ -37,6 +37,7 @@ def test_everything_can_be_chosen() -> None:
         disposable=True,
         alarm_topic_arn=TOPIC,
         bundle_for="host",
+        python_runtime="3.12",
         auth_token_secret_arn=SECRET,
     )
 
@@ -79,6 +80,13 @@ def test_cdks_own_context_is_none_of_our_business() -> None:
         (OWN | {"disposable": "yes"}, "disposable 'yes' is neither true nor false"),
         (OWN | {"alarmTopicArn": "alarms"}, "alarmTopicArn 'alarms' is not the ARN of an SNS topic"),
         (OWN | {"bundleFor": "arm"}, "bundleFor 'arm' is unknown: choose lambda or host"),
+        (
+            OWN | {"pythonRuntime": "3.11"},
+            "pythonRuntime 3.11 is too old: Lambda runs it on Amazon Linux 2, whose glibc",
+        ),
+        (OWN | {"pythonRuntime": "3.9"}, "which need 2.28: choose 3.12 or 3.13 or 3.14."),
+        (OWN | {"pythonRuntime": "3.99"}, "pythonRuntime '3.99' is unknown: choose 3.12 or 3.13 or 3.14."),
+        (OWN | {"pythonRuntime": "python3.13"}, "pythonRuntime 'python3.13' is unknown: choose 3.12 or"),
         (OWN | {"prefix": ""}, "prefix is empty"),
         (OWN | {"prefix": 7}, "prefix is empty or not a text"),
         (OWN | {"adminURL": "http://x"}, "adminURL is not a setting. Did you mean adminUrl?"),

@@ -1,0 +1,47 @@
+"""When boto3 is paid for: as a function with a table starts, and in no other function before it is used."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from holiday_stack.bundling import LAMBDAS
+
+
+def loaded_by(module: str, also: str = "0", **variables: str) -> tuple[set[str], int]:
+    """The modules of a fresh interpreter that has imported this one, and what an expression is worth there."""
+    run = subprocess.run(
+        [sys.executable, "-c", f"import json, sys, {module}; print(json.dumps([list(sys.modules), {also}]))"],
+        check=False,
+        capture_output=True,
+        text=True,
+        env={"PYTHONPATH": str(LAMBDAS), "AWS_DEFAULT_REGION": "eu-west-1", **variables},
+    )
+    assert run.returncode == 0, run.stderr
+    modules, value = json.loads(run.stdout)
+    return set(modules), value
+
+
+@pytest.mark.parametrize("name", ["flights", "cars", "payments"])
+def test_a_service_with_a_table_has_its_client_before_the_first_request(name: str) -> None:
+    table = {f"{name.upper()}_TABLE_NAME": "table"}
+
+    _, clients = loaded_by(f"holiday.{name}", "holiday.aws.dynamodb.cache_info().currsize", **table)
+
+    assert clients == 1
+
+
+@pytest.mark.parametrize(
+    ("module", "variables"),
+    [
+        ("holiday.trips", {"SNS_TOPIC": "arn:aws:sns:eu-west-1:111122223333:notices"}),
+        ("holiday.flights", {}),
+        ("registration.cloudformation", {}),
+    ],
+)
+def test_nothing_else_imports_boto3_as_it_starts(module: str, variables: dict[str, str]) -> None:
+    modules, _ = loaded_by(module, **variables)
+
+    assert module in modules
+    assert not {name for name in modules if name.startswith("boto")}
