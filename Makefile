@@ -14,7 +14,7 @@ REQUIREMENTS := requirements.txt requirements-dev.txt lambdas/requirements.txt c
 unexport PYTHONPATH PYTHONHOME PYTHONSAFEPATH
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up down demo serve synth check test test-all chaos format
+.PHONY: help setup up down demo trip serve synth check test test-all chaos format
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | awk -F '\t' '{ printf "  make %-10s %s\n", $$1, $$2 }'
@@ -32,6 +32,9 @@ down: ## stop the local cloud and delete its data
 demo: .venv/ready ## make up, then book seven trips and show what came of them
 	@$(WHEELS) host
 	@$(LOCALCLOUD) demo
+
+trip: .venv/ready ## follow one trip through the logs of all four functions: ID=<trip id>, by default the demo's
+	@$(LOCALCLOUD) trip $${ID:+-- "$$ID"}
 
 serve: .venv/ready ## run the four services in one local process on :9080, reloading, until Ctrl-C
 	@$(WHEELS) host
