@@ -25,7 +25,8 @@ class HolidayStack(Stack):
     def __init__(self, scope: Construct, settings: Settings, lambdas: Path = bundling.LAMBDAS) -> None:
         super().__init__(scope, "-".join(filter(None, [settings.prefix, "HolidayStack"])))
         holiday = bundling.package("holiday", bundling.TARGETS[settings.bundle_for], lambdas=lambdas)
-        registration = bundling.package("registration", lambdas=lambdas)
+        automatic = settings.registration == "automatic"
+        registrar = lambda_.Code.from_asset(str(bundling.package("registration", lambdas=lambdas)))
         self._code = lambda_.Code.from_asset(str(holiday))
 
         # What the domain owns
@@ -43,7 +44,7 @@ class HolidayStack(Stack):
             admin_url=settings.admin_url,
             ingress_url=settings.ingress_url,
             auth_token_secret_arn=settings.auth_token_secret_arn,
-            registration_code=lambda_.Code.from_asset(str(registration)),
+            registration_code=registrar if automatic else None,
         )
 
         # Who serves it
@@ -57,8 +58,9 @@ class HolidayStack(Stack):
         trips.allow("sns:Publish", on=topic.topic_arn)
 
         # Introductions: who is called comes before who calls
-        callees = tuple(self._introduce(service) for service in (flights, cars, payments))
-        self._introduce(trips, after=callees)
+        if automatic:
+            callees = tuple(self._introduce(service) for service in (flights, cars, payments))
+            self._introduce(trips, after=callees)
 
         # Outputs: all that a manual registration, a test or a curl needs
         for service in (trips, flights, cars, payments):
