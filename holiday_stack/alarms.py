@@ -20,7 +20,8 @@ class Alarms(Construct):
     """Alarms that go to a topic.
 
     functions: watched for errors (crashes and time-outs; a step that fails is none) and for throttles.
-    registrar: whose log is watched for registrations that failed, or that had to leave something in Restate.
+    registrar: watched likewise, and its log for registrations that failed or had to leave something in Restate. None:
+        nothing is registered from here.
     topic_arn: where they go, in the same region.
     """
 
@@ -30,19 +31,23 @@ class Alarms(Construct):
         construct_id: str,
         *,
         functions: Sequence[lambda_.Function],
-        registrar: lambda_.Function,
+        registrar: lambda_.Function | None,
         topic_arn: str,
     ) -> None:
         super().__init__(scope, construct_id)
         topic = sns.Topic.from_topic_arn(self, "Topic", topic_arn)
         self._action = actions.SnsAction(topic)  # pyright: ignore[reportArgumentType]
-        for function in functions:
+        for function in (*functions, *([registrar] if registrar else [])):
             name = function.node.path.split("/")[1]
             errors, throttles = function.metric_errors(period=PERIOD), function.metric_throttles(period=PERIOD)
             self._alarm(f"{name}Errors", errors, f"{name} keeps failing: see its log", bad_periods=2)
             self._alarm(
                 f"{name}Throttles", throttles, f"{name} lacks concurrency: see the account's quota", bad_periods=2
             )
+        if registrar:
+            self._watch_registrations(registrar)
+
+    def _watch_registrations(self, registrar: lambda_.Function) -> None:
         failures = logs.MetricFilter(
             self,
             "RegistrationFailures",

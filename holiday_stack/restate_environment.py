@@ -6,7 +6,7 @@ the function that introduces services to it, which alone may read its API key.
 |              | Restate Cloud (environment_id)     | a server of your own (admin_url)                  |
 |--------------|------------------------------------|---------------------------------------------------|
 | invoker role | made here, behind an external id   | none: it invokes with its own credentials         |
-| API key      | required                           | optional                                          |
+| API key      | required, to register              | optional                                          |
 | URLs         | follow from the environment's id   | admin_url is required                             |
 """
 
@@ -29,7 +29,8 @@ RESTATE_CLOUD_ROLE = f"arn:aws:iam::{RESTATE_CLOUD_ACCOUNT}:role/RestateCloud"
 class RestateEnvironment(Construct):
     """One Restate, and how to reach it.
 
-    registration_code: `lambdas/registration`, as a package whose root holds the folder `registration`.
+    registration_code: `lambdas/registration`, as a package whose root holds the folder `registration`. Default none:
+        there is no `registrar`, a ServiceRegistration is refused, and versions are introduced to Restate by hand.
     environment_id: the environment of Restate Cloud, `env_…`. Default none: Restate is at `admin_url`.
     region: where that environment is, `us` or `eu`. Default `us`.
     admin_url: the admin API, as the registration function reaches it. Default: the environment's own.
@@ -50,7 +51,7 @@ class RestateEnvironment(Construct):
         scope: Construct,
         construct_id: str,
         *,
-        registration_code: lambda_.Code,
+        registration_code: lambda_.Code | None = None,
         environment_id: str | None = None,
         region: str = "us",
         admin_url: str | None = None,
@@ -60,7 +61,7 @@ class RestateEnvironment(Construct):
         patience: Duration | None = None,
     ) -> None:
         super().__init__(scope, construct_id)
-        if environment_id and not auth_token_secret_arn:
+        if environment_id and registration_code and not auth_token_secret_arn:
             raise ValueError("Restate Cloud needs an API key: auth_token_secret_arn is missing")
         if environment_id and not admin_url:
             admin_url = f"https://{environment_id.removeprefix('env_')}.env.{region}.restate.cloud:9070"
@@ -72,7 +73,7 @@ class RestateEnvironment(Construct):
         self.runtime = runtime
         self.patience = patience or Duration.minutes(5)
         self.invoker_role = self._invoker_role(environment_id) if environment_id else None
-        self.registrar = self._registrar(registration_code)
+        self.registrar = self._registrar(registration_code) if registration_code else None
 
     def _invoker_role(self, environment_id: str) -> iam.Role:
         """Only Restate Cloud can assume it, and only for the environment that is the external id.

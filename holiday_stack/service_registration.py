@@ -21,6 +21,8 @@ class ServiceRegistration(Construct):
     allow_breaking_changes: accept that a handler is gone or that the service has become another type. Default no: the
         deployment fails, because callers and invocations in flight may need what is gone.
     drain: how long removing the service waits for invocations in flight before it kills them. Default 30 seconds.
+
+    Raises ValueError if the environment was given no registration_code.
     """
 
     def __init__(
@@ -35,6 +37,8 @@ class ServiceRegistration(Construct):
         drain: Duration | None = None,
     ) -> None:
         super().__init__(scope, construct_id)
+        if not environment.registrar:
+            raise ValueError(f"nothing could register {service.name}: the environment has no registration_code")
         role = environment.invoker_role
         properties = {
             "AdminUrl": environment.admin_url,

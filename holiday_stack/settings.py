@@ -14,6 +14,7 @@ from holiday_stack.bundling import PYTHON, PYTHONS
 
 REGIONS = ("us", "eu")
 TARGETS = ("lambda", "host")
+REGISTRATIONS = ("automatic", "manual")
 SECRET_ARN = re.compile(r"arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:[A-Za-z0-9/_+=.@-]+")
 TOPIC_ARN = re.compile(r"arn:aws[a-z-]*:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_-]{1,256}")
 EMAIL = re.compile(r"[^@\s]+@[^@\s.]+(\.[^@\s.]+)+")
@@ -30,13 +31,16 @@ class Settings:
     environmentId: the Restate Cloud environment, `env_…`. Default none. It decides the two URLs, and is the external
         id without which nobody, another Restate Cloud customer included, can assume the invoker role.
     authTokenSecretArn: the Secrets Manager secret whose text is an API key with Restate's Admin role; the key is read
-        at each registration and is never in the template. Required with `environmentId`; otherwise default none, and
-        the admin API is called without a key. An ARN with the six random characters at its end is granted exactly,
-        one without them is granted with any.
+        at each registration and is never in the template. Required with `environmentId` unless registration is
+        manual; otherwise default none, and the admin API is called without a key. An ARN with the six random characters
+        at its end is granted exactly, one without them is granted with any.
     restateRegion: `us` or `eu`, where the Restate Cloud environment is. Default `us`. No effect with `adminUrl`.
     adminUrl: the admin API of a server of your own, as Lambda reaches it. Default none.
     ingressUrl: where callers reach Restate: shown as an output, and nothing else. Default: port 8080 of the admin
         API's host.
+    registration: `automatic` or `manual`. Default `automatic`: a deployment introduces its versions to Restate. With
+        `manual` no function is made that could, and no key is needed; the outputs hold what an introduction by hand
+        takes. Changing a stack from `automatic` to `manual` takes its services out of Restate, like destroying it.
     prefix: several stacks in one account: the stack is named `<prefix>-HolidayStack`. Default none, `HolidayStack`.
         Another prefix is another stack with tables of its own, but the same service names in Restate.
     disposable: `true` or `false`. Default `false`: rows cannot be lost by a mistake. The tables refuse to be deleted,
@@ -58,6 +62,7 @@ class Settings:
     restate_region: str = "us"
     admin_url: str | None = None
     ingress_url: str | None = None
+    registration: str = "automatic"
     prefix: str | None = None
     disposable: bool = False
     alarm_topic_arn: str | None = None
@@ -95,9 +100,16 @@ class Settings:
                 "Where is Restate? Name -c environmentId=env_… and -c authTokenSecretArn=arn:… for Restate Cloud, or "
                 "-c adminUrl=http://… for a server of your own."
             )
-        if self.environment_id and not self.auth_token_secret_arn:
+        if self.registration == "manual":
+            if self.auth_token_secret_arn:
+                raise SettingsError(
+                    "authTokenSecretArn and registration=manual are both named, but only a registration function reads "
+                    "the secret: leave one of them out."
+                )
+        elif self.environment_id and not self.auth_token_secret_arn:
             raise SettingsError(
-                "environmentId needs -c authTokenSecretArn=arn:…, the secret that holds an API key of that environment."
+                "environmentId needs -c authTokenSecretArn=arn:…, the secret that holds an API key of that environment "
+                "(or -c registration=manual)."
             )
 
     def _check_values(self) -> None:
@@ -112,6 +124,8 @@ class Settings:
             )
         if self.restate_region not in REGIONS:
             raise SettingsError(f"restateRegion {self.restate_region!r} is unknown: choose {' or '.join(REGIONS)}.")
+        if self.registration not in REGISTRATIONS:
+            raise SettingsError(f"registration {self.registration!r} is unknown: choose {' or '.join(REGISTRATIONS)}.")
         if self.bundle_for not in TARGETS:
             raise SettingsError(f"bundleFor {self.bundle_for!r} is unknown: choose {' or '.join(TARGETS)}.")
         if re.fullmatch(r"2\.\d+|3\.\d|3\.1[01]", self.python_runtime):

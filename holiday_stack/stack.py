@@ -28,7 +28,8 @@ class HolidayStack(Stack):
         super().__init__(scope, "-".join(filter(None, [settings.prefix, "HolidayStack"])))
         target = f"lambda-{settings.python_runtime}" if settings.bundle_for == "lambda" else settings.bundle_for
         holiday = bundling.package("holiday", bundling.TARGETS[target], lambdas=lambdas)
-        registration = bundling.package("registration", lambdas=lambdas)
+        automatic = settings.registration == "automatic"
+        registrar = lambda_.Code.from_asset(str(bundling.package("registration", lambdas=lambdas)))
         self._code = lambda_.Code.from_asset(str(holiday))
 
         # What the domain owns
@@ -49,7 +50,7 @@ class HolidayStack(Stack):
             admin_url=settings.admin_url,
             ingress_url=settings.ingress_url,
             auth_token_secret_arn=settings.auth_token_secret_arn,
-            registration_code=lambda_.Code.from_asset(str(registration)),
+            registration_code=registrar if automatic else None,
             runtime=lambda_.Runtime(f"python{settings.python_runtime}", lambda_.RuntimeFamily.PYTHON),
         )
 
@@ -64,16 +65,16 @@ class HolidayStack(Stack):
         trips.allow("sns:Publish", on=topic.topic_arn)
 
         # Introductions: who is called comes before who calls
-        callees = tuple(self._introduce(service) for service in (flights, cars, payments))
-        self._introduce(trips, after=callees)
+        if automatic:
+            callees = tuple(self._introduce(service) for service in (flights, cars, payments))
+            self._introduce(trips, after=callees)
 
         # Who is told when something is wrong
         if settings.alarm_topic_arn:
-            services = (trips, flights, cars, payments)
             Alarms(
                 self,
                 "Alarms",
-                functions=[*(service.function for service in services), self.restate.registrar],
+                functions=[service.function for service in (trips, flights, cars, payments)],
                 registrar=self.restate.registrar,
                 topic_arn=settings.alarm_topic_arn,
             )

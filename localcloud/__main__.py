@@ -1,4 +1,4 @@
-"""`python -m localcloud`: the commands behind `make up`, `down`, `demo`, `serve` and `synth`.
+"""`python -m localcloud`: the commands behind `make up`, `down`, `demo`, `trip`, `serve` and `synth`.
 
 Every failure that a person can act on ends here as one sentence, and every interruption, Ctrl-C or a signal, ends what
 this run started and nothing else.
@@ -18,7 +18,7 @@ from botocore.exceptions import BotoCoreError
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from localcloud import demo, serve
+from localcloud import demo, serve, trip
 from localcloud.cloud import LocalCloud
 from localcloud.deploy import Note, synthesize
 from localcloud.environment import LocalCloudError
@@ -93,6 +93,11 @@ def show_demo(cloud: LocalCloud) -> None:
         raise SystemExit(1)
 
 
+def show_trip(cloud: LocalCloud, trip_id: str | None) -> None:
+    """Follow one trip through the logs of all four functions: this one, or the last demo's successful one."""
+    trip.follow(cloud, trip_id, console)
+
+
 def serve_here(cloud: LocalCloud) -> None:
     """Serve the four services from this checkout on :9080, with reload, as Restate's latest deployment."""
     if not (cloud.is_running() and cloud.outputs()):
@@ -108,10 +113,11 @@ def synth(cloud: LocalCloud) -> None:
         say(f"{shape}: {template}")
 
 
-COMMANDS: dict[str, Callable[[LocalCloud], None]] = {
+COMMANDS: dict[str, Callable[..., None]] = {
     "up": show_up,
     "down": down,
     "demo": show_demo,
+    "trip": show_trip,
     "serve": serve_here,
     "synth": synth,
 }
@@ -122,14 +128,17 @@ def main(cloud: LocalCloud | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m localcloud", description="The local cloud of this project.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
     for name, command in COMMANDS.items():
-        commands.add_parser(name, help=command.__doc__, description=command.__doc__)
-    chosen: str = parser.parse_args().command
+        options = commands.add_parser(name, help=command.__doc__, description=command.__doc__)
+        if name == "trip":
+            options.add_argument("trip_id", nargs="?", help="default: the last demo's successful trip")
+    arguments = vars(parser.parse_args())
+    chosen: str = arguments.pop("command")
     for signum in INTERRUPTIONS:
         signal.signal(signum, _interrupt)
     try:
         cloud = cloud or LocalCloud.default()
         cloud.step = step
-        COMMANDS[chosen](cloud)
+        COMMANDS[chosen](cloud, **arguments)
     except LocalCloudError as error:
         console.print(f"✗ {error}", style="red", markup=False, soft_wrap=True)
         return 1

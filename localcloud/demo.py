@@ -66,7 +66,7 @@ def run(cloud: LocalCloud, console: Console) -> bool:
     complaints = {trip.trip_id: trouble for trip in trips if (trouble := complaint(trip))}
     for trip_id, trouble in complaints.items():
         console.print(f"✗ {trip_id}: {trouble}", style="red", markup=False, highlight=False, soft_wrap=True)
-    show_what_next(cloud, console)
+    show_what_next(cloud, console, follow=trips[0].trip_id)
     return not complaints
 
 
@@ -180,8 +180,8 @@ def show(trips: Sequence[Trip], console: Console) -> None:
     console.print("\nnever taken: undone before it was ever booked; —: the trip did not get that far\n", style="dim")
 
 
-def show_what_next(cloud: LocalCloud, console: Console) -> None:
-    """Print where everything is, and lines that work when they are pasted."""
+def show_what_next(cloud: LocalCloud, console: Console, follow: str | None = None) -> None:
+    """Print where everything is, and lines that work when they are pasted. `follow` is a trip worth a closer look."""
     outputs = cloud.outputs()
     url = f"{cloud.ingress_url}/trips/reserve"
     lines = [
@@ -194,6 +194,7 @@ def show_what_next(cloud: LocalCloud, console: Console) -> None:
         f"""  curl {url} --json '{{"request": {{"run_type": "failPayment"}}}}'""",
         f"""  curl {url} --json '{{"request": {{"depart_city": "Oslo", "rental": "Volvo"}}}}'""",
         "",
+        *(("Follow one trip through all four functions:", f"  make trip ID={follow}", "") if follow else ()),
         "Stop it:",
         "  make down",
     ]

@@ -5,7 +5,9 @@
 
 import argparse
 import asyncio
+import os
 import random
+import signal
 import sys
 import tempfile
 import time
@@ -14,6 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from localcloud.cloud import Ports
+from localcloud.processes import INTERRUPTIONS
 from tests.faults.harness import CloudBehindProxy, Harness, count
 from tests.faults.invariant import Reservation
 from tests.faults.plans import Plan, draw
@@ -100,6 +103,8 @@ def main() -> None:
     parser.add_argument("--plan", help="a plan in JSON, run once instead")
     parser.add_argument("--on-lambda", action="store_true", help="on Lambda in the local cloud, not in one process")
     arguments = parser.parse_args()
+    for signum in set(INTERRUPTIONS) - {signal.SIGINT}:
+        signal.signal(signum, _end_as_ctrl_c_does)
     if not arguments.plan:
         say(f"{arguments.trips} trips with mixed faults, drawn from --seed {arguments.seed}")
     with tempfile.TemporaryDirectory(prefix="chaos-") as directory, suppress(KeyboardInterrupt):
@@ -109,6 +114,11 @@ def main() -> None:
         say(f"Violations: {len(found)}")
         sys.exit(bool(found))
     sys.exit("Interrupted: nothing of it runs any more.")
+
+
+def _end_as_ctrl_c_does(*_: object) -> None:
+    """With all that this run has started."""
+    os.kill(os.getpid(), signal.SIGINT)
 
 
 if __name__ == "__main__":

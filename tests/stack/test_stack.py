@@ -132,6 +132,31 @@ def test_the_registration_function_reads_its_secret_and_nothing_else(
     assert allowed(self_hosted.statements("Registrar")) == []
 
 
+@pytest.mark.parametrize(
+    "where", [{"environmentId": ENVIRONMENT_ID, "restateRegion": "eu"}, {"adminUrl": SELF_HOSTED["adminUrl"]}]
+)
+def test_with_manual_registration_nothing_registers_and_the_outputs_hold_what_a_person_needs(
+    where: dict[str, str],
+) -> None:
+    # given the same stack with and without automatic registration
+    key = {"authTokenSecretArn": SECRET_ARN} if "environmentId" in where else {}
+    automatic, manual = synthesized(where | key), synthesized(where | {"registration": "manual"})
+
+    # then nothing that registers or may read a secret is left, and all the rest is the same
+    left_out = set(automatic.template["Resources"]) - set(manual.template["Resources"])
+    assert {
+        name for name in left_out if "Registrar" not in name and "Registration" not in name and "ApiKey" not in name
+    } == set()
+    assert len(manual.of_type("AWS::Lambda::Function")) == len(SERVICES)
+    assert not manual.of_type("Custom::RestateService")
+    assert "secretsmanager" not in json.dumps(manual.template)
+    assert set(manual.template["Resources"]) < set(automatic.template["Resources"])
+
+    # and so are the outputs, the versions and the invoker role among them
+    assert manual.template["Outputs"] == automatic.template["Outputs"]
+    assert {f"{service}VersionArn" for service in SERVICES} < set(manual.template["Outputs"])
+
+
 def test_a_secret_named_without_its_random_characters_is_granted_with_any() -> None:
     partial = SECRET_ARN.removesuffix("-AbCdEf")
 

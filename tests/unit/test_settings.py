@@ -23,6 +23,13 @@ def test_a_server_of_ones_own_is_named_by_its_admin_url() -> None:
     assert settings == Settings(admin_url="http://127.0.0.1:9070")
 
 
+def test_registration_by_hand_needs_no_secret() -> None:
+    settings = Settings.from_context({"environmentId": CLOUD["environmentId"], "registration": "manual"})
+
+    assert (settings.registration, settings.auth_token_secret_arn) == ("manual", None)
+    assert Settings.from_context(CLOUD).registration == "automatic"
+
+
 def test_everything_can_be_chosen() -> None:
     rest = {"ingressUrl": "https://in.example.com", "prefix": "ann-2", "notificationEmail": "ann@example.com"}
     rest |= {"disposable": "true", "alarmTopicArn": TOPIC, "pythonRuntime": "3.12"}
@@ -60,6 +67,9 @@ def test_cdks_own_context_is_none_of_our_business() -> None:
         ({}, "Where is Restate"),
         (CLOUD | OWN, "environmentId and adminUrl are both named"),
         ({"environmentId": "env_1"}, "environmentId needs -c authTokenSecretArn"),
+        ({"environmentId": "env_1"}, "(or -c registration=manual)"),
+        (CLOUD | {"registration": "manual"}, "authTokenSecretArn and registration=manual are both named"),
+        (OWN | {"registration": "none"}, "registration 'none' is unknown: choose automatic or manual"),
         (CLOUD | {"environmentId": "201hy10cd3"}, "environmentId '201hy10cd3' is not of the form env_"),
         (CLOUD | {"environmentId": "env_"}, "environmentId 'env_' is not of the form"),
         (CLOUD | {"environmentId": "env_ABC"}, "environmentId 'env_ABC' is not of the form"),
