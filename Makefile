@@ -14,7 +14,7 @@ REQUIREMENTS := requirements.txt requirements-dev.txt lambdas/requirements.txt c
 unexport PYTHONPATH PYTHONHOME PYTHONSAFEPATH
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up down demo serve synth check test test-all chaos format update
+.PHONY: help setup up down demo trip serve synth check test test-all chaos bench format update
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | awk -F '\t' '{ printf "  make %-10s %s\n", $$1, $$2 }'
@@ -32,6 +32,9 @@ down: ## stop the local cloud and delete its data
 demo: .venv/ready ## make up, then book seven trips and show what came of them
 	@$(WHEELS) host
 	@$(LOCALCLOUD) demo
+
+trip: .venv/ready ## follow one trip through the logs of all four functions: ID=<trip id>, by default the demo's
+	@$(LOCALCLOUD) trip $${ID:+-- "$$ID"}
 
 serve: .venv/ready ## run the four services in one local process on :9080, reloading, until Ctrl-C
 	@$(WHEELS) host
@@ -52,14 +55,24 @@ format: .venv/ready ## format, and correct what the linter can
 
 test: .venv/ready ## the tests of every change
 	@$(WHEELS) host lambda lambda-3.12 lambda-3.14
-	$(PYTEST) -m "not slow" tests/unit tests/stack tests/saga tests/deploy tests/faults
+	$(PYTEST) -m "not slow" tests/unit tests/stack tests/saga tests/deploy tests/faults tests/comparison
 
-test-all: .venv/ready ## the slow tests
+test-all: .venv/ready .venv/bench ## the slow tests
 	@$(WHEELS) host lambda
-	$(PYTEST) -m slow tests || { status=$$?; [ $$status = 5 ] && echo "There are no slow tests yet."; }
+	$(PYTEST) -m slow tests
 
 chaos: .venv/ready ## book 20000 trips with mixed faults (about 15 minutes); CHAOS="--trips 500 --seed 7" for others
 	@.venv/bin/python -m tests.faults.chaos $(CHAOS)
+
+bench: .venv/ready .venv/bench ## the saga beside its Step Functions version, measured: docs/comparison.md and the README's table
+	@$(WHEELS) host
+	@.venv/bin/python -m comparison.bench $(BENCH)
+
+.venv/bench: .venv/ready requirements-bench.txt
+	@echo "Installing what the benchmark needs: a line counter, a plotter (about 10 s)"
+	@.venv/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-bench.txt -c constraints.txt >.local/setup.log 2>&1 \
+		|| { tail -n 5 .local/setup.log; echo "The Python packages could not be installed; the log is .local/setup.log"; exit 1; }
+	@touch $@
 
 update: .venv/ready ## pin the newest versions of everything, and show what changed (about a minute)
 	@.venv/bin/python pins.py

@@ -19,7 +19,7 @@ from pathlib import Path
 from holiday_stack import bundling
 
 ROOT = Path(__file__).resolve().parent
-TOOLS = ("requirements.txt", "requirements-dev.txt")
+TOOLS = ("requirements.txt", "requirements-dev.txt", "requirements-bench.txt")
 LAMBDAS = ("lambdas/requirements.txt", "comparison/step_functions/lambdas/requirements.txt")
 NPM = ("package.json", "package-lock.json")
 FILES = (*TOOLS, *LAMBDAS, "constraints.txt", *NPM)

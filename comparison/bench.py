@@ -1,0 +1,322 @@
+"""`make bench`: the same saga on Restate and on Step Functions, side by side in fresh local clouds, and saved.
+
+One cloud is for times, one for counts and faults: there DynamoDB is reached through a proxy, which would slow the
+first. Counts are exact. Times are those of an emulator on a laptop: compare them within one run, never with AWS.
+"""
+
+import argparse
+import json
+import os
+import platform
+import signal
+import statistics
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from comparison import cold, money, ownership, process, report
+from comparison.contenders import EMULATOR, Contender, deploy_restate, deploy_step_functions, fetch_wheels
+from comparison.observe import Observer, calibrate
+from comparison.proxy import DynamoDBProxy, crash, throttle
+from localcloud.__main__ import say, step
+from localcloud.cloud import LocalCloud, Ports
+from localcloud.environment import LocalCloudError
+from localcloud.processes import INTERRUPTIONS
+
+RUN_TYPES = {"success": 200, "failPayment": 422}
+TIMEOUT = 120.0
+# Where a trip can be hit: the write of each step, for either engine's way of making it.
+MOMENTS = {
+    "flights.reserve": {"Restate": ("PutItem", "Flights"), "Step Functions": ("TransactWriteItems", "Flights")},
+    "cars.reserve": {"Restate": ("PutItem", "Cars"), "Step Functions": ("PutItem", "Cars")},
+    "payments.process": {"Restate": ("PutItem", "Payments"), "Step Functions": ("PutItem", "Payments")},
+    "flights.confirm": {"Restate": ("UpdateItem", "Flights"), "Step Functions": ("UpdateItem", "Flights")},
+    "cars.confirm": {"Restate": ("UpdateItem", "Cars"), "Step Functions": ("UpdateItem", "Cars")},
+}
+
+
+class BenchError(Exception):
+    """A trip did not end as it must: a wrong answer is not worth timing."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """rounds: how often the contenders take turns. trips: how many in each turn, by number of callers. counted: over
+    how many trips counts are taken. struck: how many trips each fault strikes."""
+
+    rounds: int = 5
+    trips: dict[int, int] = field(default_factory=lambda: {1: 10, 8: 32, 32: 96})
+    counted: int = 10
+    struck: int = 3
+
+
+SMOKE = Plan(rounds=1, trips={1: 2, 2: 4}, counted=2, struck=1)
+
+
+@dataclass
+class Turn:
+    """What came of one contender's turn: seconds until each answer, and until all was settled."""
+
+    answers: list[float]
+    seconds: float
+
+
+class Booker:
+    """Books trips at one contender. Every caller has a connection of its own, as callers do."""
+
+    def __init__(self, contender: Contender, observer: Observer) -> None:
+        self.contender = contender
+        self.observer = observer
+
+    def book(self, run_type: str, client: httpx.Client, trip_id: str | None = None) -> httpx.Response:
+        request = {"trip_id": trip_id or f"bench-{uuid.uuid4()}"}
+        request |= {} if run_type == "success" else {"run_type": run_type}
+        return client.post(self.contender.url, json={"request": request})
+
+    def turn(self, run_type: str, callers: int, trips: int) -> Turn:
+        """Let `callers` book `trips` in all, and wait until undo and notices are done too."""
+
+        def call(share: int) -> list[float]:
+            times: list[float] = []
+            with httpx.Client(timeout=TIMEOUT, trust_env=False) as client:
+                for _ in range(share):
+                    begin = time.perf_counter()
+                    answer = self.book(run_type, client)
+                    times.append(time.perf_counter() - begin)
+                    if answer.status_code != RUN_TYPES[run_type]:
+                        raise BenchError(f"{self.contender.name} answered {answer.status_code}: {answer.text[:300]}")
+            return times
+
+        begin = time.perf_counter()
+        with ThreadPoolExecutor(callers) as pool:
+            answers = [time for times in pool.map(call, [trips // callers] * callers) for time in times]
+        self.observer.settle()
+        return Turn(answers, time.perf_counter() - begin)
+
+
+def run(plan: Plan, directory: Path, note: Callable[[str], None]) -> dict[str, Any]:
+    """The whole benchmark, in clouds below `directory`. Returns what is saved. Raises BenchError."""
+    fetch_wheels()
+    results: dict[str, Any] = {"measured": _circumstances(plan), "contenders": {}}
+    found = results["contenders"]
+
+    cloud = LocalCloud(directory / "times", Ports.free())
+    cloud.step, cloud.emulator = step, (EMULATOR,)
+    with cloud:
+        bookers = _deploy(cloud)
+        for booker in bookers:
+            begin = time.perf_counter()
+            booker.turn("success", 1, 1)
+            found[booker.contender.name] = {"cold_seconds": time.perf_counter() - begin}
+            for run_type in RUN_TYPES:
+                booker.turn(run_type, 2, 4)
+        results["emulator"] = calibrate(cloud)
+        for booker in bookers:
+            note(f"counting: {booker.contender.name}")
+            found[booker.contender.name]["counts"] = {
+                run_type: _counts(booker, run_type, plan.counted) for run_type in RUN_TYPES
+            }
+        for name, latency in _latencies(bookers, plan, note).items():
+            found[name]["latency"] = latency
+        note("all four services in one local process")
+        callers = max(plan.trips)
+
+        def book(trips: int) -> None:
+            bookers[0].turn("success", callers, trips)
+
+        measured = process.measure(cloud, book, plan.trips[callers])
+        results["local_process"] = {"callers": callers} | measured
+        results["resources"] = ownership.resources(cloud.directory)
+
+    with DynamoDBProxy() as proxy:
+        cloud = LocalCloud(directory / "faults", Ports.free())
+        cloud.step, cloud.emulator = step, (EMULATOR, "--dynamodb", proxy.url)
+        proxy.target = cloud.aws_url
+        with cloud:
+            for booker in _deploy(cloud):
+                name = booker.contender.name
+                note(f"counting DynamoDB's requests, and breaking things: {name}")
+                for run_type in RUN_TYPES:
+                    booker.turn(run_type, 1, 2)
+                    before = dict(proxy.counts)
+                    booker.turn(run_type, 1, plan.counted)
+                    found[name]["counts"][run_type]["dynamodb_requests"] = {
+                        operation: (count - before.get(operation, 0)) / plan.counted
+                        for operation, count in sorted(proxy.counts.items())
+                        if count > before.get(operation, 0)
+                    }
+                found[name]["faults"] = _faults(booker, proxy, plan)
+
+    results["functions"] = cold.functions()
+    results["ownership"] = ownership.lines()
+    results["hotel"] = ownership.hotel()
+    return results
+
+
+def _deploy(cloud: LocalCloud) -> list[Booker]:
+    contenders = [deploy_restate(cloud), *(deploy_step_functions(cloud, kind) for kind in ("EXPRESS", "STANDARD"))]
+    return [Booker(contender, Observer(cloud, contender)) for contender in contenders]
+
+
+def _counts(booker: Booker, run_type: str, trips: int) -> dict[str, float]:
+    """Per trip, over so many: what Lambda and the engine were asked to do."""
+    before = booker.observer.snapshot()
+    booker.turn(run_type, 1, trips)
+    after = booker.observer.snapshot()
+    return {name: (after[name] - before[name]) / trips for name in after}
+
+
+def _latencies(bookers: Sequence[Booker], plan: Plan, note: Callable[[str], None]) -> dict[str, Any]:
+    turns: dict[tuple[str, str, int], list[Turn]] = {}
+    for callers, trips in plan.trips.items():
+        for booker in bookers:  # functions scale out before anything is timed
+            booker.turn("success", callers, callers * 2)
+            booker.turn("failPayment", callers, callers * 2)
+        for round_ in range(plan.rounds):
+            for run_type in RUN_TYPES:
+                order = [*bookers[round_ % len(bookers) :], *bookers[: round_ % len(bookers)]]
+                for booker in order:
+                    note(
+                        f"{callers} caller(s), round {round_ + 1} of {plan.rounds}, {run_type}: {booker.contender.name}"
+                    )
+                    key = (booker.contender.name, run_type, callers)
+                    turns.setdefault(key, []).append(booker.turn(run_type, callers, trips))
+    latencies: dict[str, Any] = {}
+    for (name, run_type, callers), found in turns.items():
+        latencies.setdefault(name, {}).setdefault(run_type, {})[str(callers)] = _summary(found)
+    return latencies
+
+
+def _summary(turns: Sequence[Turn]) -> dict[str, Any]:
+    answers = sorted(seconds * 1000 for turn in turns for seconds in turn.answers)
+    medians = [statistics.median(turn.answers) * 1000 for turn in turns]
+    rates = [len(turn.answers) / turn.seconds for turn in turns]
+    return {
+        "trips": len(answers),
+        "median_ms": statistics.median(answers),
+        "p99_ms": answers[min(len(answers) - 1, int(len(answers) * 0.99))],
+        "median_of_rounds_ms": [min(medians), max(medians)],
+        "trips_per_second": statistics.median(rates),
+        "trips_per_second_of_rounds": [min(rates), max(rates)],
+    }
+
+
+def _faults(booker: Booker, proxy: DynamoDBProxy, plan: Plan) -> dict[str, Any]:
+    """What one crash, one throttle and one cancel in the middle of a trip cost."""
+    engine = "Restate" if booker.contender.name == "Restate" else "Step Functions"
+    found: dict[str, Any] = {"undisturbed": _struck(booker, proxy, plan, None)}
+    found["crash"] = _struck(booker, proxy, plan, lambda: proxy.strike_once("PutItem", "Cars", crash))
+    found["throttle"] = _struck(booker, proxy, plan, lambda: proxy.strike_once("PutItem", "Cars", throttle))
+    if not booker.observer.can_cancel:
+        found["cancel"] = None
+        return found
+    left = answered = 0
+    for moment in MOMENTS.values():
+        trip_id = f"cancelled-{uuid.uuid4()}"
+
+        def cancel(_port: int) -> None:
+            booker.observer.cancel()
+
+        proxy.strike_once(*moment[engine], cancel)
+        with httpx.Client(timeout=TIMEOUT, trust_env=False) as client:
+            answer = booker.book("success", client, trip_id)
+        booker.observer.settle()
+        _demand_strike(proxy, "cancel")
+        statuses = booker.observer.statuses(trip_id)
+        left += any(status in ("pending", "confirmed") for status in statuses) and answer.status_code != 200
+        answered += answer.status_code == 422
+    found["cancel"] = {"trips": len(MOMENTS), "left_something_standing": left, "answered_422": answered}
+    return found
+
+
+def _struck(booker: Booker, proxy: DynamoDBProxy, plan: Plan, strike: Callable[[], None] | None) -> dict[str, Any]:
+    """Book trips that a fault strikes once each: how long they took, and what they cost in invocations."""
+    before = booker.observer.snapshot()
+    times: list[float] = []
+    for _ in range(plan.struck):
+        if strike:
+            strike()
+        times += booker.turn("success", 1, 1).answers
+        _demand_strike(proxy, "fault")
+    invoked = booker.observer.snapshot()["lambda_invocations"] - before["lambda_invocations"]
+    return {"median_ms": statistics.median(times) * 1000, "lambda_invocations": invoked / plan.struck}
+
+
+def _demand_strike(proxy: DynamoDBProxy, what: str) -> None:
+    if not proxy.has_struck():
+        raise BenchError(f"The {what} never struck: the trip made no such request.")
+
+
+def _circumstances(plan: Plan) -> dict[str, Any]:
+    packages = ("restate-sdk", "ministack", "boto3", "aws-cdk-lib")
+    return {
+        "on": time.strftime("%Y-%m-%d"),
+        "cpus": os.cpu_count(),
+        "load_before": round(os.getloadavg()[0], 1),
+        "system": f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
+        "versions": {name: version(name) for name in packages},
+        "rounds": plan.rounds,
+        "trips_per_turn": {str(callers): trips for callers, trips in plan.trips.items()},
+    }
+
+
+@contextmanager
+def _progress() -> Any:
+    with step("Benchmark") as note:
+        begin = time.monotonic()
+        latest = [""]
+
+        def tell(what: str) -> None:
+            note(what)
+            if not sys.stdout.isatty() and what.split(",")[0] != latest[0]:
+                latest[0] = what.split(",")[0]
+                say(f"  {time.monotonic() - begin:5.0f} s  {what}")
+
+        yield tell
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m comparison.bench", description=__doc__)
+    parser.add_argument("--smoke", action="store_true", help="a few trips only, to see that it works")
+    parser.add_argument("--results", type=Path, default=report.RESULTS, help="where the JSON and the plots go")
+    arguments = parser.parse_args()
+    for signum in INTERRUPTIONS:
+        signal.signal(signum, _interrupt)
+    try:
+        with (
+            tempfile.TemporaryDirectory(prefix="holiday-bench-", ignore_cleanup_errors=True) as directory,
+            _progress() as tell,
+        ):
+            results = run(SMOKE if arguments.smoke else Plan(), Path(directory), tell)
+    except (BenchError, LocalCloudError) as error:
+        say(f"✗ {error}")
+        return 1
+    except KeyboardInterrupt:
+        say("Interrupted.")
+        return 130
+    results["money"] = money.table(results["contenders"])
+    arguments.results.mkdir(parents=True, exist_ok=True)
+    (arguments.results / "results.json").write_text(json.dumps(results, indent=2) + "\n")
+    report.plot(results, arguments.results)
+    say(report.markdown(results))
+    if not arguments.smoke:
+        report.rewrite(results)
+    return 0
+
+
+def _interrupt(*_: Any) -> None:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(main())

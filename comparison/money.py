@@ -1,0 +1,80 @@
+"""Dollars per million trips, from counts that the benchmark measured and prices that are inputs.
+
+`python -m comparison.money` prints them. What is not a price per use, a Restate server of one's own, is given at a
+load: it costs the same whether it is used or not.
+"""
+
+import math
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from comparison import report
+
+PRICES = Path(__file__).parent / "prices.toml"
+MEMORY_GB = 1.0
+SECONDS_PER_MONTH = 30 * 24 * 3600
+WRITE_UNITS = {"PutItem": 1, "UpdateItem": 1, "DeleteItem": 1, "TransactWriteItems": 4}  # two rows, two units each
+READ_UNITS = {"Query": 1, "GetItem": 1}  # consistent, of less than 4 KB
+
+
+def per_million_trips(counts: Mapping[str, Any], prices: Mapping[str, Any], engine: str) -> dict[str, float | None]:
+    """What a million trips cost, by service. None is unknown.
+
+    counts: of one trip, as the benchmark saves them. engine: Restate, Step Functions Express or … Standard.
+    """
+    requests: Mapping[str, float] = counts["dynamodb_requests"]
+    writes = sum(WRITE_UNITS.get(operation, 0) * number for operation, number in requests.items())
+    reads = sum(READ_UNITS.get(operation, 0) * number for operation, number in requests.items())
+    cost: dict[str, float | None] = {
+        "Lambda requests": counts["lambda_invocations"] * prices["lambda"]["per_million_requests"],
+        "Lambda duration": counts["billed_ms"] / 1000 * MEMORY_GB * prices["lambda"]["per_gb_second"] * 1e6,
+        "DynamoDB": writes * prices["dynamodb"]["per_million_write_units"]
+        + reads * prices["dynamodb"]["per_million_read_units"],
+        "SNS": prices["sns"]["per_million_publishes"],
+    }
+    if engine == "Restate":
+        per_million = prices["restate"]["cloud_per_million_invocations"]
+        cost["Restate Cloud"] = per_million * counts["restate_invocations"] if per_million else None
+        return cost
+    cost["API Gateway"] = prices["api_gateway"]["per_million_requests"]
+    if engine.endswith("Standard"):
+        cost["Step Functions"] = counts["state_transitions"] * prices["step_functions"]["per_million_state_transitions"]
+    else:
+        chunks = math.ceil(counts["workflow_ms"] / 100) / 10 * 64 / 1024
+        duration = chunks * prices["step_functions"]["per_express_gb_second"] * 1e6
+        cost["Step Functions"] = prices["step_functions"]["per_million_express_requests"] + duration
+    return cost
+
+
+def self_hosted_per_million(trips_per_second: float, prices: Mapping[str, Any]) -> float:
+    """A server of one's own, per million trips, at a steady load."""
+    return prices["restate"]["self_hosted_per_month"] / (trips_per_second * SECONDS_PER_MONTH) * 1e6
+
+
+def load_prices() -> dict[str, Any]:
+    return tomllib.loads(PRICES.read_text())
+
+
+def table(contenders: Mapping[str, Any]) -> dict[str, Any]:
+    """{"verified": …, contender: {service: dollars per million successful trips}}, at the prices of prices.toml."""
+    prices = load_prices()
+    found: dict[str, Any] = {"verified": prices["verified"]}
+    for name, contender in contenders.items():
+        found[name] = per_million_trips(contender["counts"]["success"], prices, name)
+    found["Restate, a server of one's own"] = {
+        f"at {rate} trips/s": self_hosted_per_million(rate, prices) for rate in (0.1, 1, 10, 100)
+    }
+    return found
+
+
+def main() -> None:
+    results = report.load()
+    results["money"] = table(results["contenders"])
+    print(f"What was counted on {results['measured']['on']}, at the prices of {PRICES.name}: EXAMPLES, NOT VERIFIED.\n")
+    print(report.money(results))
+
+
+if __name__ == "__main__":
+    main()

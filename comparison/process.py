@@ -1,0 +1,57 @@
+"""What a trip costs when all four services run in one local process: the CPU of each process, and how busy it is."""
+
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from localcloud import serve
+from localcloud.cloud import LocalCloud, Ports
+from localcloud.environment import LocalCloudError
+
+SERVICES, RESTATE, EMULATOR = "the services", "restate-server", "MiniStack"
+WHO = {"holiday.local": SERVICES, "restate-server": RESTATE, "ministack": EMULATOR, "emulator.py": EMULATOR}
+
+
+def measure(cloud: LocalCloud, book: Callable[[int], None], trips: int) -> dict[str, Any]:
+    """Serve the services from one process while `book` books so many trips, twice: warm, then measured.
+
+    Returns trips_per_second and, for each process, cpu_ms per trip and the share of one CPU that it kept busy.
+    """
+    admin = serve.Admin(cloud.admin_url)
+    log = Path(cloud.directory) / "logs" / "services.log"
+    with log.open("ab") as output:
+        services = serve.Services(cloud, Ports.free().ingress, output)
+        try:
+            if not services.start():
+                raise LocalCloudError(f"The services did not start; their log is {log}.")
+            admin.register({"uri": services.url})
+            book(trips)
+            before, begin = _cpu_seconds(cloud.mark()), time.perf_counter()
+            book(trips)
+            seconds = time.perf_counter() - begin
+            used = {who: after - before[who] for who, after in _cpu_seconds(cloud.mark()).items()}
+        finally:
+            outputs = cloud.outputs()
+            for version in serve.VERSIONS:
+                admin.register({"arn": outputs[version]})
+            services.stop()
+    if not all(used.values()):
+        raise LocalCloudError(f"A process was not found: {used}.")
+    processes = {who: {"cpu_ms": cpu / trips * 1000, "busy": cpu / seconds} for who, cpu in used.items()}
+    return {"trips_per_second": trips / seconds, "processes": processes}
+
+
+def _cpu_seconds(mark: Mapping[str, str]) -> dict[str, float]:
+    found = dict.fromkeys(WHO.values(), 0.0)
+    for process in psutil.process_iter():
+        with suppress(psutil.Error, OSError):
+            command = " ".join(process.cmdline())
+            who = next((WHO[part] for part in WHO if part in command), None)
+            if who and "_worker" not in command and mark.items() <= process.environ().items():
+                times = process.cpu_times()
+                found[who] += times.user + times.system
+    return found
