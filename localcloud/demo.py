@@ -18,6 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from localcloud.cloud import LocalCloud
+from localcloud.trip import follow
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -62,11 +63,13 @@ def run(cloud: LocalCloud, console: Console) -> bool:
             trips.append(book(cloud, f"demo-{token}-{run_type}", run_type))
     with cloud.step("Waiting for the undo and the notices") as note:
         settle(cloud, inbox, trips)
+    console.print("\nThe first of them through all four functions, as one query of their logs tells it:\n")
+    follow(cloud, trips[0].trip_id, console)
     show(trips, console)
     complaints = {trip.trip_id: trouble for trip in trips if (trouble := complaint(trip))}
     for trip_id, trouble in complaints.items():
         console.print(f"✗ {trip_id}: {trouble}", style="red", markup=False, highlight=False, soft_wrap=True)
-    show_what_next(cloud, console, follow=trips[0].trip_id)
+    show_what_next(cloud, console, trips[-1].trip_id)
     return not complaints
 
 
@@ -180,8 +183,8 @@ def show(trips: Sequence[Trip], console: Console) -> None:
     console.print("\nnever taken: undone before it was ever booked; —: the trip did not get that far\n", style="dim")
 
 
-def show_what_next(cloud: LocalCloud, console: Console, follow: str | None = None) -> None:
-    """Print where everything is, and lines that work when they are pasted. `follow` is a trip worth a closer look."""
+def show_what_next(cloud: LocalCloud, console: Console, trip_id: str | None = None) -> None:
+    """Print where everything is, and lines that work when they are pasted. `trip_id` is worth a closer look."""
     outputs = cloud.outputs()
     url = f"{cloud.ingress_url}/trips/reserve"
     lines = [
@@ -193,8 +196,8 @@ def show_what_next(cloud: LocalCloud, console: Console, follow: str | None = Non
         f"  curl {url} --json '{{}}'",
         f"""  curl {url} --json '{{"request": {{"run_type": "failPayment"}}}}'""",
         f"""  curl {url} --json '{{"request": {{"depart_city": "Oslo", "rental": "Volvo"}}}}'""",
+        *([f"  make trip ID={trip_id}"] if trip_id else []),
         "",
-        *(("Follow one trip through all four functions:", f"  make trip ID={follow}", "") if follow else ()),
         "Stop it:",
         "  make down",
     ]

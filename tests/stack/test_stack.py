@@ -11,12 +11,16 @@ from aws_cdk import Stack, Validations
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_sqs as sqs
 from aws_cdk.assertions import Template
+from aws_cdk.aws_lambda import Code
 from cdk_nag import AwsSolutionsChecks
 from cfnlint.api import lint  # pyright: ignore[reportMissingTypeStubs]
 from cfnlint.config import ManualArgs  # pyright: ignore[reportMissingTypeStubs]
 
-from holiday_stack.bundling import PYTHON, PYTHONS
+from holiday_stack.bundling import LAMBDAS, PYTHON, PYTHONS
 from holiday_stack.python_function import RUNTIME
+from holiday_stack.restate_environment import RestateEnvironment
+from holiday_stack.restate_service import RestateService
+from holiday_stack.service_registration import ServiceRegistration
 from holiday_stack.settings import Settings
 from holiday_stack.stack import HolidayStack
 from tests.stack.conftest import (
@@ -155,6 +159,17 @@ def test_with_manual_registration_nothing_registers_and_the_outputs_hold_what_a_
     # and so are the outputs, the versions and the invoker role among them
     assert manual.template["Outputs"] == automatic.template["Outputs"]
     assert {f"{service}VersionArn" for service in SERVICES} < set(manual.template["Outputs"])
+
+
+def test_a_registration_without_a_function_that_could_register_is_refused() -> None:
+    stack = Stack(app_with_cdk_json(), "Empty")
+    environment = RestateEnvironment(stack, "Restate", admin_url="http://restate.example.com:9070")
+    service = RestateService(
+        stack, "Service", environment=environment, name="greeter", code=Code.from_asset(str(LAMBDAS)), handler="a.b"
+    )
+
+    with pytest.raises(ValueError, match="nothing could register greeter"):
+        ServiceRegistration(stack, "Registration", environment=environment, service=service)
 
 
 def test_a_secret_named_without_its_random_characters_is_granted_with_any() -> None:
