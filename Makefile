@@ -61,7 +61,7 @@ test-all: .venv/ready .venv/bench ## the slow tests
 	@$(WHEELS) host lambda
 	$(PYTEST) -m slow tests
 
-chaos: .venv/ready ## book 20000 trips with mixed faults (about 15 minutes); CHAOS="--trips 500 --seed 7" for others
+chaos: .venv/ready ## book 20000 trips with mixed faults (half an hour); CHAOS="--trips 500 --seed 7" for others
 	@.venv/bin/python -m tests.faults.chaos $(CHAOS)
 
 bench: .venv/ready .venv/bench ## the saga beside its Step Functions version, measured: docs/comparison.md and the README's table
