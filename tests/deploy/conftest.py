@@ -11,3 +11,12 @@ from localcloud.cloud import LocalCloud, Ports
 def own_cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
     with LocalCloud(tmp_path_factory.mktemp("own-cloud"), Ports.free()) as started:
         yield started
+
+
+@pytest.fixture(scope="module")
+def elsewhere(own_cloud: LocalCloud, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
+    """A second Restate, which invokes the Lambdas of `own_cloud`."""
+    other = LocalCloud(tmp_path_factory.mktemp("elsewhere"), Ports.free())
+    other.restate_settings = {"AWS_ENDPOINT_URL": own_cloud.aws_url}
+    with other as started:
+        yield started

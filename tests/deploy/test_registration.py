@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from holiday_stack import bundling
-from localcloud.cloud import LocalCloud, LocalCloudError, Ports
+from localcloud.cloud import LocalCloud, LocalCloudError
 from localcloud.environment import ROOT
 from tests.deploy.gatekeeper import Gatekeeper, guarding
 from tests.deploy.greetings import APP, SERVICE, STACK, written
@@ -109,15 +109,6 @@ def kept(cloud: LocalCloud, key: str) -> Iterator[str]:
     arn = secrets.create_secret(Name=f"restate/{key[:5]}", SecretString=key)["ARN"]
     yield arn
     secrets.delete_secret(SecretId=arn, ForceDeleteWithoutRecovery=True)
-
-
-@pytest.fixture(scope="module")
-def elsewhere(own_cloud: LocalCloud, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
-    """A second Restate, which invokes the Lambdas of `own_cloud`."""
-    other = LocalCloud(tmp_path_factory.mktemp("elsewhere"), Ports.free())
-    other.restate_settings = {"AWS_ENDPOINT_URL": own_cloud.aws_url}
-    with other as started:
-        yield started
 
 
 # What is said

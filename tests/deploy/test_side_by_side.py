@@ -1,25 +1,14 @@
 """Two copies of the stack in one account, each with a Restate of its own: one to keep, with all that goes with that."""
 
-from collections.abc import Iterator
-
 import pytest
 
 from localcloud import demo
-from localcloud.cloud import LocalCloud, Ports
+from localcloud.cloud import LocalCloud
 from tests.deploy.state import addresses, deployments, stacks
 
 pytestmark = pytest.mark.slow
 
 ANN = "ann-HolidayStack"
-
-
-@pytest.fixture(scope="module")
-def elsewhere(own_cloud: LocalCloud, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
-    """A second Restate, which invokes the Lambdas of the account in `own_cloud`."""
-    other = LocalCloud(tmp_path_factory.mktemp("elsewhere"), Ports.free())
-    other.restate_settings = {"AWS_ENDPOINT_URL": own_cloud.aws_url}
-    with other as started:
-        yield started
 
 
 def test_two_copies_in_one_account_know_nothing_of_each_other(own_cloud: LocalCloud, elsewhere: LocalCloud) -> None:
