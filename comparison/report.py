@@ -37,7 +37,8 @@ def summary(results: Mapping[str, Any]) -> str:
     rows.append(["… of which the workflow", *owned["workflow"]])
     rows.append(["resources in the template", *owned["resources"]])
     rows.append(["dollars per million trips, AWS's part, example prices", *(_dollars(results, name) for name in names)])
-    return f"{_table(['', *names], rows)}\n\n{_caution(results)}\n"
+    plot = "![Milliseconds to the answer, by callers](comparison/results/latency.png)"
+    return f"{_table(['', *names], rows)}\n\n{plot}\n\n{_caution(results)}\n"
 
 
 def markdown(results: Mapping[str, Any]) -> str:
