@@ -103,6 +103,7 @@ def main() -> None:
     parser.add_argument("--plan", help="a plan in JSON, run once instead")
     parser.add_argument("--on-lambda", action="store_true", help="on Lambda in the local cloud, not in one process")
     arguments = parser.parse_args()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # also where a shell has it ignored
     for signum in set(INTERRUPTIONS) - {signal.SIGINT}:
         signal.signal(signum, _end_as_ctrl_c_does)
     if not arguments.plan:

@@ -91,7 +91,8 @@ class Proxy:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._open.add(writer)
-        with suppress(ConnectionError, asyncio.IncompleteReadError):
+        # Cancelled is what it is when all ends; asyncio would print that as a fault.
+        with suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
             while request := await _read(reader):
                 answer = await self._answer(request, reader, writer)
                 if answer is None:
