@@ -47,7 +47,7 @@ def functions() -> list[dict[str, Any]]:
             "function": name,
             "import_ms": _start(code, packages[engine]) - bare,
             "unpacked_mb": sum(path.stat().st_size for path in packages[engine].rglob("*") if path.is_file()) / 1e6,
-            "zipped_mb": _zipped(packages[engine]) / 1e6,
+            "zipped_mb": zipped(packages[engine]) / 1e6,
         }
         for engine, code_of in (("Restate", RESTATE), ("Step Functions", STEPS))
         for name, code in code_of.items()
@@ -65,7 +65,8 @@ def _start(code: str, package: Path) -> float:
     return statistics.median(times)
 
 
-def _zipped(package: Path) -> int:
+def zipped(package: Path) -> int:
+    """Bytes of the package as it is uploaded."""
     archive = BytesIO()
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as file:
         for path in sorted(package.rglob("*")):

@@ -12,6 +12,7 @@ import httpx
 
 from comparison.contenders import Contender
 from localcloud.cloud import LocalCloud
+from localcloud.serve import Admin
 
 BILLED = re.compile(r"Billed Duration: (\d+) ms")
 NO_OP = "def handler(event, context):\n    print('.')\n    return {}\n"
@@ -22,6 +23,7 @@ class Observer:
 
     def __init__(self, cloud: LocalCloud, contender: Contender) -> None:
         self._cloud = cloud
+        self._admin = Admin(cloud.admin_url)
         self._outputs = contender.outputs
         self._machine = contender.outputs.get("StateMachineArn")
         self._stack = self._machine.split(":stateMachine:")[1].partition("-")[0] if self._machine else "HolidayStack"
@@ -59,7 +61,7 @@ class Observer:
             for execution in self._running():
                 self._cloud.client("stepfunctions").stop_execution(executionArn=execution)
             return
-        for row in self._query(
+        for row in self._admin.query(
             "SELECT id FROM sys_invocation_status WHERE status != 'completed' AND target_service_name = 'trips' "
             "AND target_handler_name = 'reserve'"
         ):
@@ -102,12 +104,7 @@ class Observer:
         return entered
 
     def _rows(self, sql: str) -> int:
-        return len(self._query(sql))
-
-    def _query(self, sql: str) -> list[dict[str, Any]]:
-        url, headers = f"{self._cloud.admin_url}/query", {"accept": "application/json"}
-        answer = httpx.post(url, json={"query": sql}, headers=headers, timeout=60, trust_env=False)
-        return answer.raise_for_status().json()["rows"]
+        return len(self._admin.query(sql))
 
 
 def calibrate(cloud: LocalCloud) -> dict[str, float]:

@@ -35,9 +35,7 @@ def measure(cloud: LocalCloud, book: Callable[[int], None], trips: int) -> dict[
             seconds = time.perf_counter() - begin
             used = {who: after - before[who] for who, after in _cpu_seconds(cloud.mark()).items()}
         finally:
-            outputs = cloud.outputs()
-            for version in serve.VERSIONS:
-                admin.register({"arn": outputs[version]})
+            admin.register_stack(cloud.outputs())
             services.stop()
     if not all(used.values()):
         raise LocalCloudError(f"A process was not found: {used}.")

@@ -7,7 +7,7 @@ retried for ever and keep its trip's key. `clear_stale` does the same for a `mak
 
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
@@ -35,7 +35,7 @@ Say = Callable[[str], None]
 
 
 class Admin:
-    """What `make serve` needs of Restate's admin API."""
+    """What is needed of Restate's admin API, beside what the registration function asks."""
 
     def __init__(self, url: str) -> None:
         self._http = httpx.Client(base_url=url, trust_env=False, timeout=30)
@@ -45,6 +45,11 @@ class Admin:
         answer = self._http.post("/deployments", json={**address, "force": True, "breaking": True})
         if answer.is_error:
             raise LocalCloudError(f"Restate does not take {next(iter(address.values()))}: {answer.text}")
+
+    def register_stack(self, outputs: Mapping[str, str]) -> None:
+        """Make the stack's own deployments the latest again."""
+        for version in VERSIONS:
+            self.register({"arn": outputs[version]})
 
     def find(self, uri: str) -> str | None:
         """The id of the deployment at this address."""
@@ -57,8 +62,12 @@ class Admin:
             "select count(*) as n from sys_invocation_status "
             f"where pinned_deployment_id = '{deployment}' and status <> 'completed'"
         )
-        answer = self._http.post("/query", json={"query": query}, headers={"accept": "application/json"})
-        return int(answer.raise_for_status().json()["rows"][0]["n"])
+        return int(self.query(query)[0]["n"])
+
+    def query(self, sql: str) -> list[dict[str, Any]]:
+        """Ask Restate's introspection tables."""
+        answer = self._http.post("/query", json={"query": sql}, headers={"accept": "application/json"})
+        return answer.raise_for_status().json()["rows"]
 
     def remove(self, deployment: str) -> None:
         """Forget a deployment that nothing is pinned to."""
@@ -159,9 +168,7 @@ def _leave(cloud: LocalCloud, admin: Admin, url: str, say: Say) -> None:
     deployment = admin.find(url)
     if deployment is None:
         return
-    outputs = cloud.outputs()
-    for version in VERSIONS:
-        admin.register({"arn": outputs[version]})
+    admin.register_stack(cloud.outputs())
     deadline = time.monotonic() + DRAIN_TIMEOUT
     while (waiting := admin.unfinished(deployment)) and answers(f"{url}/health") and time.monotonic() < deadline:
         time.sleep(0.1)

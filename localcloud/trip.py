@@ -1,7 +1,7 @@
 """One trip followed through all four functions, with one query of CloudWatch Logs Insights over their log groups.
 
-The query is written so that AWS takes it as it stands: the emulator knows a part of that language, in which a filter
-may look for a pattern in `@message` but not compare a field of the JSON in it.
+The query keeps to what AWS documents, and has not run there. The emulator knows a part of that language, in which a
+filter may look for a pattern in `@message` but not compare a field of the JSON in it.
 """
 
 import json

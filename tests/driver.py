@@ -32,6 +32,16 @@ def eventually(look: Callable[[], T], is_right: Callable[[T], bool], timeout: fl
     return found
 
 
+def ask(cloud: LocalCloud, sql: str) -> list[dict[str, Any]]:
+    """Ask Restate's introspection tables. For a moment after a start it answers 500."""
+    url, accept = f"{cloud.admin_url}/query", {"accept": "application/json"}
+    answer = eventually(
+        lambda: httpx.post(url, json={"query": sql}, headers=accept, timeout=TIMEOUT, trust_env=False),
+        lambda found: not found.is_server_error,
+    )
+    return answer.raise_for_status().json()["rows"]
+
+
 @dataclass
 class Holiday:
     """A holiday service in `cloud`. `names` holds the stack's outputs, or what stands in for them."""
@@ -87,14 +97,7 @@ class Holiday:
 
     def query(self, sql: str) -> list[dict[str, Any]]:
         """Ask Restate's introspection tables."""
-        answer = httpx.post(
-            f"{self.cloud.admin_url}/query",
-            json={"query": sql},
-            headers={"accept": "application/json"},
-            timeout=TIMEOUT,
-            trust_env=False,
-        )
-        return answer.raise_for_status().json()["rows"]
+        return ask(self.cloud, sql)
 
     def settle(self) -> None:
         """Wait until every invocation, one-way undo and notice included, has ended."""

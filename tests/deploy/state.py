@@ -11,7 +11,7 @@ import psutil
 
 from localcloud import demo
 from localcloud.cloud import LocalCloud
-from tests.driver import eventually
+from tests.driver import ask, eventually
 
 
 def services(cloud: LocalCloud) -> dict[str, tuple[str, int]]:
@@ -73,16 +73,6 @@ def processes_below(directory: Path) -> list[psutil.Process]:
 def emulator_of(cloud: LocalCloud) -> psutil.Process:
     """The emulator's own process, not one of its Lambdas."""
     return next(process for process in processes_below(cloud.directory) if "ministack" in process.cmdline())
-
-
-def ask(cloud: LocalCloud, sql: str) -> list[dict[str, Any]]:
-    """Ask Restate's introspection tables. For a moment after a start it answers 500."""
-    url, accept = f"{cloud.admin_url}/query", {"accept": "application/json"}
-    answer = eventually(
-        lambda: httpx.post(url, json={"query": sql}, headers=accept, timeout=60, trust_env=False),
-        lambda found: not found.is_server_error,
-    )
-    return answer.raise_for_status().json()["rows"]
 
 
 def unfinished(cloud: LocalCloud) -> list[str]:

@@ -21,8 +21,8 @@ from localcloud.cloud import LocalCloud, LocalCloudError, Ports
 from localcloud.environment import REGION
 from tests.deploy import greetings, variants
 from tests.deploy.gatekeeper import guarding
-from tests.deploy.state import ask, deployments_of, unfinished
-from tests.driver import eventually
+from tests.deploy.state import deployments_of, unfinished
+from tests.driver import ask, eventually
 
 pytestmark = pytest.mark.slow
 

@@ -14,8 +14,8 @@ from localcloud.cloud import LocalCloud, LocalCloudError
 from localcloud.environment import ROOT
 from tests.deploy.gatekeeper import Gatekeeper, guarding
 from tests.deploy.greetings import APP, SERVICE, STACK, written
-from tests.deploy.state import addresses, ask, deployments, routes, services, stacks, unfinished
-from tests.driver import eventually
+from tests.deploy.state import addresses, deployments, routes, services, stacks, unfinished
+from tests.driver import ask, eventually
 from tests.lifted import lifted
 
 pytestmark = pytest.mark.slow
@@ -262,7 +262,8 @@ def test_destroy_ends_well_while_restate_is_down(greetings: Greetings) -> None:
 
     # and what is left can be removed by hand
     greetings.cloud.restart_restate()
-    assert services(greetings.cloud).keys() == {"greeter"}
+    known = eventually(lambda: set(services(greetings.cloud)), lambda found: found == {"greeter"})
+    assert known == {"greeter"}, "a moment after its start, Restate knows nothing yet"
     remove_by_hand(greetings.cloud)
     assert eventually(lambda: unfinished(greetings.cloud), lambda left: not left) == []
 
