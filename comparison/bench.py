@@ -23,11 +23,12 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 
 from comparison import cold, money, ownership, process, report
 from comparison.contenders import EMULATOR, Contender, deploy_restate, deploy_step_functions, fetch_wheels
 from comparison.observe import Observer, calibrate
-from comparison.proxy import DynamoDBProxy, crash, throttle
+from comparison.proxy import DynamoDBProxy, throttle
 from localcloud.__main__ import say, step
 from localcloud.cloud import LocalCloud, Ports
 from localcloud.environment import LocalCloudError
@@ -35,6 +36,10 @@ from localcloud.processes import INTERRUPTIONS
 
 RUN_TYPES = {"success": 200, "failPayment": 422}
 TIMEOUT = 120.0
+# Seconds between one caller's arrival and the next's. Were all there at once, the emulator would start a process for
+# each in every function, and 600 of them fill the memory.
+ARRIVAL = 0.02
+MEMORY = 14 * 10**9  # bytes that the emulator's processes come to with 32 callers: one that runs short hangs
 # Where a trip can be hit: the write of each step, for either engine's way of making it.
 MOMENTS = {
     "flights.reserve": {"Restate": ("PutItem", "Flights"), "Step Functions": ("TransactWriteItems", "Flights")},
@@ -81,15 +86,19 @@ class Booker:
     def book(self, run_type: str, client: httpx.Client, trip_id: str | None = None) -> httpx.Response:
         request = {"trip_id": trip_id or f"bench-{uuid.uuid4()}"}
         request |= {} if run_type == "success" else {"run_type": run_type}
-        return client.post(self.contender.url, json={"request": request})
+        try:
+            return client.post(self.contender.url, json={"request": request})
+        except httpx.HTTPError as error:
+            raise BenchError(f"{self.contender.name} did not answer: {error!r}.") from error
 
     def turn(self, run_type: str, callers: int, trips: int) -> Turn:
         """Let `callers` book `trips` in all, and wait until undo and notices are done too."""
 
-        def call(share: int) -> list[float]:
+        def call(number: int) -> list[float]:
             times: list[float] = []
-            with httpx.Client(timeout=TIMEOUT, trust_env=False) as client:
-                for _ in range(share):
+            time.sleep(number * ARRIVAL)
+            with clients[number] as client:
+                for _ in range(trips // callers):
                     begin = time.perf_counter()
                     answer = self.book(run_type, client)
                     times.append(time.perf_counter() - begin)
@@ -97,11 +106,14 @@ class Booker:
                         raise BenchError(f"{self.contender.name} answered {answer.status_code}: {answer.text[:300]}")
             return times
 
+        clients = [httpx.Client(timeout=TIMEOUT, trust_env=False) for _ in range(callers)]
         begin = time.perf_counter()
         with ThreadPoolExecutor(callers) as pool:
-            answers = [time for times in pool.map(call, [trips // callers] * callers) for time in times]
+            answers = [time for times in pool.map(call, range(callers)) for time in times]
+        self.observer.idle()
+        seconds = time.perf_counter() - begin
         self.observer.settle()
-        return Turn(answers, time.perf_counter() - begin)
+        return Turn(answers, seconds)
 
 
 def run(plan: Plan, directory: Path, note: Callable[[str], None]) -> dict[str, Any]:
@@ -134,7 +146,7 @@ def run(plan: Plan, directory: Path, note: Callable[[str], None]) -> dict[str, A
         def book(trips: int) -> None:
             bookers[0].turn("success", callers, trips)
 
-        measured = process.measure(cloud, book, plan.trips[callers])
+        measured = process.measure(cloud, book, 3 * plan.trips[callers])
         results["local_process"] = {"callers": callers} | measured
         results["resources"] = ownership.resources(cloud.directory)
 
@@ -215,7 +227,7 @@ def _faults(booker: Booker, proxy: DynamoDBProxy, plan: Plan) -> dict[str, Any]:
     """What one crash, one throttle and one cancel in the middle of a trip cost."""
     engine = "Restate" if booker.contender.name == "Restate" else "Step Functions"
     found: dict[str, Any] = {"undisturbed": _struck(booker, proxy, plan, None)}
-    found["crash"] = _struck(booker, proxy, plan, lambda: proxy.strike_once("PutItem", "Cars", crash))
+    found["crash"] = _struck(booker, proxy, plan, lambda: proxy.strike_once("PutItem", "Cars", proxy.crash))
     found["throttle"] = _struck(booker, proxy, plan, lambda: proxy.strike_once("PutItem", "Cars", throttle))
     if not booker.observer.can_cancel:
         found["cancel"] = None
@@ -290,6 +302,10 @@ def main() -> int:
     parser.add_argument("--smoke", action="store_true", help="a few trips only, to see that it works")
     parser.add_argument("--results", type=Path, default=report.RESULTS, help="where the JSON and the plots go")
     arguments = parser.parse_args()
+    if not arguments.smoke and psutil.virtual_memory().available < MEMORY:
+        say(f"✗ The benchmark needs {MEMORY // 10**9} GB of free memory: the emulator keeps a process for each request")
+        say('  at a time to each function. A few trips need little: make bench BENCH="--smoke --results DIRECTORY".')
+        return 1
     for signum in INTERRUPTIONS:
         signal.signal(signum, _interrupt)
     try:

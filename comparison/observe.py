@@ -12,7 +12,7 @@ import httpx
 
 from comparison.contenders import Contender
 from localcloud.cloud import LocalCloud
-from localcloud.serve import Admin
+from localcloud.serve import SENT_AND_NOT_DONE, Admin
 
 BILLED = re.compile(r"Billed Duration: (\d+) ms")
 NO_OP = "def handler(event, context):\n    print('.')\n    return {}\n"
@@ -50,10 +50,16 @@ class Observer:
             return counts | {"state_transitions": self._transitions(), "workflow_ms": steps}
         return counts | {"restate_invocations": self._rows("SELECT id FROM sys_invocation_status")}
 
-    def settle(self) -> None:
-        """Wait until nothing is under way any more."""
+    def idle(self) -> None:
+        """Wait until nothing runs or waits to run: the end of what is timed."""
         while self._unfinished():
             time.sleep(0.01)
+
+    def settle(self) -> None:
+        """Wait until nothing is under way any more, not even between two of Restate's partitions."""
+        self.idle()
+        while not self._machine and self._rows(SENT_AND_NOT_DONE):
+            self.idle()
 
     def cancel(self) -> None:
         """Cancel the one trip that is under way, in the engine's own way."""

@@ -1,5 +1,7 @@
 """What a trip costs when all four services run in one local process: the CPU of each process, and how busy it is."""
 
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -10,7 +12,7 @@ import psutil
 
 from localcloud import serve
 from localcloud.cloud import LocalCloud, Ports
-from localcloud.environment import LocalCloudError
+from localcloud.environment import ROOT, LocalCloudError
 
 SERVICES, RESTATE, EMULATOR = "the services", "restate-server", "MiniStack"
 WHO = {"holiday.local": SERVICES, "restate-server": RESTATE, "ministack": EMULATOR, "emulator.py": EMULATOR}
@@ -19,7 +21,8 @@ WHO = {"holiday.local": SERVICES, "restate-server": RESTATE, "ministack": EMULAT
 def measure(cloud: LocalCloud, book: Callable[[int], None], trips: int) -> dict[str, Any]:
     """Serve the services from one process while `book` books so many trips, twice: warm, then measured.
 
-    Returns trips_per_second and, for each process, cpu_ms per trip and the share of one CPU that it kept busy.
+    Returns trips_per_second; for each process, cpu_ms per trip and the share of one CPU that it kept busy; and
+    calls_cpu_ms, which a trip's calls to AWS take of a process that does nothing else.
     """
     admin = serve.Admin(cloud.admin_url)
     log = Path(cloud.directory) / "logs" / "services.log"
@@ -34,13 +37,19 @@ def measure(cloud: LocalCloud, book: Callable[[int], None], trips: int) -> dict[
             book(trips)
             seconds = time.perf_counter() - begin
             used = {who: after - before[who] for who, after in _cpu_seconds(cloud.mark()).items()}
+            calls = _calls_cpu_ms(services.environment, trips)
         finally:
             admin.register_stack(cloud.outputs())
             services.stop()
     if not all(used.values()):
         raise LocalCloudError(f"A process was not found: {used}.")
     processes = {who: {"cpu_ms": cpu / trips * 1000, "busy": cpu / seconds} for who, cpu in used.items()}
-    return {"trips_per_second": trips / seconds, "processes": processes}
+    return {"trips_per_second": trips / seconds, "processes": processes, "calls_cpu_ms": calls}
+
+
+def _calls_cpu_ms(environment: Mapping[str, str], trips: int) -> float:
+    command = [sys.executable, "-m", "comparison.calls", str(trips)]
+    return float(subprocess.check_output(command, cwd=ROOT, env=environment, text=True))
 
 
 def _cpu_seconds(mark: Mapping[str, str]) -> dict[str, float]:

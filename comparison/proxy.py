@@ -108,14 +108,15 @@ class DynamoDBProxy:
             fault = self._faults.pop((operation, tables[-1] if tables else ""), None)
         return fault(port) if fault else None
 
-
-def crash(port: int) -> None:
-    """Kill the function whose request came from this port, as an out-of-memory kill would."""
-    for connection in psutil.net_connections("tcp"):
-        if connection.laddr and connection.laddr[1] == port and connection.pid:
-            psutil.Process(connection.pid).kill()
-            return
-    raise RuntimeError(f"nobody has port {port}")
+    def crash(self, port: int) -> None:
+        """A fault: kill the function whose request came from this port, as an out-of-memory kill would."""
+        here = self._server.server_address[1]  # a connection to elsewhere may have the same port at its other end
+        for connection in psutil.net_connections("tcp"):
+            ends = [end[1] for end in (connection.laddr, connection.raddr) if end]
+            if ends == [port, here] and connection.pid:
+                psutil.Process(connection.pid).kill()
+                return
+        raise RuntimeError(f"nobody has port {port}")
 
 
 def throttle(_port: int) -> dict[str, str]:

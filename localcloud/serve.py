@@ -31,6 +31,13 @@ TABLES = {
 }
 VERSIONS = ("FlightsVersionArn", "CarsVersionArn", "PaymentsVersionArn", "TripsVersionArn")
 
+# What an invocation sent one way and what has not been done: ask it after nothing else is unfinished. For a moment such
+# a message is on its way from one of Restate's partitions to another, and only the journal of its sender knows of it.
+SENT_AND_NOT_DONE = """
+    SELECT split_part(entry_lite_json, '"', 8) AS id FROM sys_journal WHERE entry_type = 'Command: OneWayCall'
+    AND split_part(entry_lite_json, '"', 8) NOT IN (SELECT id FROM sys_invocation_status WHERE status = 'completed')
+"""
+
 Say = Callable[[str], None]
 
 
@@ -81,8 +88,8 @@ class Services:
         outputs = cloud.outputs()
         self.url = f"http://{HOST}:{port}"
         self._command = [str(ROOT / ".venv" / "bin" / "python"), "-m", "holiday.local", "--port", str(port)]
-        self._environment = cloud.environment() | {name: outputs[output] for name, output in TABLES.items()}
-        self._environment |= {"PYTHONPATH": str(LAMBDAS)} | cloud.mark()
+        self.environment = cloud.environment() | {name: outputs[output] for name, output in TABLES.items()}
+        self.environment |= {"PYTHONPATH": str(LAMBDAS)} | cloud.mark()
         self._output = output
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -94,7 +101,7 @@ class Services:
             self._process = subprocess.Popen(
                 self._command,
                 cwd=LAMBDAS,
-                env=self._environment,
+                env=self.environment,
                 stdin=subprocess.DEVNULL,
                 stdout=self._output,
                 stderr=self._output,

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import httpx
 
 from localcloud.cloud import LocalCloud
+from localcloud.serve import SENT_AND_NOT_DONE
 
 T = TypeVar("T")
 Row = dict[str, str]
@@ -92,8 +93,9 @@ class Holiday:
         return [notice for notice in self._notices if notice["trip_id"] == trip_id]
 
     def unfinished(self) -> int:
-        """How many invocations Restate has not finished."""
-        return len(self.query("SELECT id FROM sys_invocation_status WHERE status != 'completed'"))
+        """How many invocations Restate has not finished, those that are about to begin included."""
+        running = self.query("SELECT id FROM sys_invocation_status WHERE status != 'completed'")
+        return len(running or self.query(SENT_AND_NOT_DONE))
 
     def query(self, sql: str) -> list[dict[str, Any]]:
         """Ask Restate's introspection tables."""

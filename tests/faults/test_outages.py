@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.driver import lambda_invocations
+from tests.driver import eventually, lambda_invocations
 from tests.faults.harness import Harness
 from tests.faults.plans import STEPS, Plan, Trip
 from tests.faults.proxy import Call
@@ -68,7 +68,12 @@ async def refuse_payments_for_good(harness: Harness, trip_id: str, fault: str) -
     refused_after = time.monotonic() - begin
     assert (first.status, "payments.process failed (it kept failing and was given up)" in first.answer) == (422, True)
     await harness.until(f"target LIKE '%/{trip_id}/%' AND status != 'completed'", {f"payments/{trip_id}/refund"})
-    assert [row["transaction_status"] for row in harness.rows(trip_id)["flights"]] == ["cancelled"]
+    statuses = await asyncio.to_thread(
+        eventually,
+        lambda: [row["transaction_status"] for row in harness.rows(trip_id)["flights"]],
+        lambda found: found == ["cancelled"],
+    )
+    assert statuses == ["cancelled"]
 
     # a new booking of that id waits behind it
     again = asyncio.create_task(harness.reserve(trip_id))
