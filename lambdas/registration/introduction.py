@@ -127,8 +127,9 @@ def remove(admin: Admin, version: Version, patience: Patience, *, drain_seconds:
     orphans = {service for services in ours.values() for service in services} - others
     for service in orphans:
         persist(patience, partial(admin.close, service))
+    draining = patience.at_most(drain_seconds)
     with suppress(Unavailable):
-        persist(patience.at_most(drain_seconds), lambda: check_drained(admin, ours.keys(), orphans))
+        persist(draining, lambda: check_drained(admin, ours.keys(), orphans, draining))
     persist(patience, lambda: kill_unfinished(admin, ours.keys(), orphans))
     for deployment_id in ours:
         log.info("removing deployment %s", deployment_id)
@@ -136,9 +137,12 @@ def remove(admin: Admin, version: Version, patience: Patience, *, drain_seconds:
     persist(patience, lambda: kill_unfinished(admin, ours.keys(), orphans))  # what came in meanwhile
 
 
-def check_drained(admin: Admin, deployment_ids: Set[str], services: Set[str]) -> None:
-    if unfinished := admin.unfinished(deployment_ids, services):
-        raise Unavailable(f"Waiting for {len(unfinished)} invocations, {unfinished[0]} among them.")
+def check_drained(admin: Admin, deployment_ids: Set[str], services: Set[str], patience: Patience) -> None:
+    """Look twice: while one of Restate's partitions hands an undo or a notice to another, it is no invocation yet."""
+    for _ in range(2):
+        if unfinished := admin.unfinished(deployment_ids, services):
+            raise Unavailable(f"Waiting for {len(unfinished)} invocations, {unfinished[0]} among them.")
+        patience.pause()
 
 
 def kill_unfinished(admin: Admin, deployment_ids: Set[str], services: Set[str]) -> None:

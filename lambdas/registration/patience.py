@@ -29,6 +29,10 @@ class Patience:
         """The same or less, from now."""
         return Patience(min(seconds, self.left()), self._clock, self._sleep)
 
+    def pause(self) -> None:
+        """The first pause, or what is left of the time."""
+        self._sleep(min(FIRST_PAUSE, self.left()))
+
     def tries(self) -> Iterator[None]:
         """One try at once, and more of them, with a pause before each, until the time is over."""
         pause = FIRST_PAUSE

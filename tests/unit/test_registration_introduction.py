@@ -275,6 +275,19 @@ def test_removing_waits_for_work_in_flight_and_lets_nothing_new_in(
     assert not restate.known
 
 
+def test_removing_waits_for_an_undo_that_is_on_its_way_when_all_seems_to_be_done(
+    restate: AdminStandIn, admin: Admin, patience: Patience, clock: Clock
+) -> None:
+    introduce(admin, version(V1), patience)
+    clock.events[clock.now + 0.1] = lambda: restate.unfinished.update({"trips.sent": None})
+    clock.events[clock.now + 5] = restate.unfinished.clear
+
+    remove(admin, version(V1), patience, drain_seconds=30)
+
+    assert clock.now > 5
+    assert not restate.killed
+
+
 def test_removing_kills_what_does_not_end_so_that_nothing_is_retried_for_ever(
     restate: AdminStandIn, admin: Admin, patience: Patience, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
