@@ -20,10 +20,12 @@ from tests.deploy.state import addresses, book, deployments, emulator_of, routes
 from tests.driver import eventually
 
 COMMAND = """
+import signal
 import sys
 from pathlib import Path
 from localcloud import serve
 from localcloud.cloud import LocalCloud, Ports
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's background job ignores
 directory, ports, port = sys.argv[1:]
 cloud = LocalCloud(Path(directory), Ports(*map(int, ports.split(","))))
 serve.run(cloud, lambda line: print(line, flush=True), int(port))
