@@ -33,6 +33,7 @@ VERSIONS = ("FlightsVersionArn", "CarsVersionArn", "PaymentsVersionArn", "TripsV
 
 # What an invocation sent one way and what has not been done: ask it after nothing else is unfinished. For a moment such
 # a message is on its way from one of Restate's partitions to another, and only the journal of its sender knows of it.
+# One that somebody cancels or kills while it is queued leaves no row, and is listed here for good.
 SENT_AND_NOT_DONE = """
     SELECT split_part(entry_lite_json, '"', 8) AS id FROM sys_journal WHERE entry_type = 'Command: OneWayCall'
     AND split_part(entry_lite_json, '"', 8) NOT IN (SELECT id FROM sys_invocation_status WHERE status = 'completed')
