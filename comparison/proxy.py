@@ -12,9 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 from urllib.parse import urlsplit
 
-import psutil
-
-from localcloud.processes import HOST
+from localcloud.processes import HOST, at_end
 
 TABLE = re.compile(r"-(Flights|Cars|Payments|Gate)[0-9A-F]{8}-")
 THROTTLED = {
@@ -110,13 +108,7 @@ class DynamoDBProxy:
 
     def crash(self, port: int) -> None:
         """A fault: kill the function whose request came from this port, as an out-of-memory kill would."""
-        here = self._server.server_address[1]  # a connection to elsewhere may have the same port at its other end
-        for connection in psutil.net_connections("tcp"):
-            ends = [end[1] for end in (connection.laddr, connection.raddr) if end]
-            if ends == [port, here] and connection.pid:
-                psutil.Process(connection.pid).kill()
-                return
-        raise RuntimeError(f"nobody has port {port}")
+        at_end((HOST, port), (HOST, self._server.server_port)).kill()
 
 
 def throttle(_port: int) -> dict[str, str]:

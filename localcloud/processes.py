@@ -92,3 +92,14 @@ def holder(port: int) -> str:
             if listens and connection.pid:
                 return f"{psutil.Process(connection.pid).name()} (process {connection.pid})"
     return "another process"
+
+
+def at_end(here: tuple[str, int], there: tuple[str, int]) -> psutil.Process:
+    """The process at the end `here` of a connection; `there` is its other end. One port may be in several connections.
+
+    Raises LookupError if there is none.
+    """
+    for connection in psutil.net_connections("tcp"):
+        if connection.pid and (connection.laddr, connection.raddr) == (here, there):
+            return psutil.Process(connection.pid)
+    raise LookupError(f"Nobody is connected from {here} to {there}.")

@@ -139,10 +139,14 @@ def remove(admin: Admin, version: Version, patience: Patience, *, drain_seconds:
 
 def check_drained(admin: Admin, deployment_ids: Set[str], services: Set[str], patience: Patience) -> None:
     """Look twice: while one of Restate's partitions hands an undo or a notice to another, it is no invocation yet."""
-    for _ in range(2):
-        if unfinished := admin.unfinished(deployment_ids, services):
-            raise Unavailable(f"Waiting for {len(unfinished)} invocations, {unfinished[0]} among them.")
-        patience.pause()
+    check_idle(admin, deployment_ids, services)
+    patience.pause()
+    check_idle(admin, deployment_ids, services)
+
+
+def check_idle(admin: Admin, deployment_ids: Set[str], services: Set[str]) -> None:
+    if unfinished := admin.unfinished(deployment_ids, services):
+        raise Unavailable(f"Waiting for {len(unfinished)} invocations, {unfinished[0]} among them.")
 
 
 def kill_unfinished(admin: Admin, deployment_ids: Set[str], services: Set[str]) -> None:

@@ -17,7 +17,8 @@ from urllib.parse import parse_qs
 
 import psutil
 
-HOST = "127.0.0.1"
+from localcloud.processes import HOST, at_end
+
 UNDOES = ("flights.cancel", "cars.cancel", "payments.refund")
 THROTTLED = (
     b'{"__type":"com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException","message":"slow down"}'
@@ -239,6 +240,4 @@ def _error(service: str, status: int, dynamodb: bytes, sns: bytes) -> bytes:
 
 def _process_at(writer: asyncio.StreamWriter) -> psutil.Process:
     """The process at the other end of a connection: a Lambda's worker, or the one that runs all services."""
-    here, there = writer.get_extra_info("sockname"), writer.get_extra_info("peername")
-    found = psutil.net_connections("tcp")
-    return psutil.Process(next(end.pid for end in found if end.pid and (end.laddr, end.raddr) == (there, here)))
+    return at_end(writer.get_extra_info("peername"), writer.get_extra_info("sockname"))
