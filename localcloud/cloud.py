@@ -53,6 +53,10 @@ STACK = "HolidayStack"
 MARK = "RESTATE_HOLIDAY_CLOUD"
 START_TIMEOUT = 60.0
 
+# What Restate Cloud and restate-server from 1.8 on have on by default. A cloud's `restate_settings` can switch it off.
+VQUEUES_AND_V7 = ("RESTATE_EXPERIMENTAL_ENABLE_VQUEUES", "RESTATE_EXPERIMENTAL_ENABLE_PROTOCOL_V7")
+WITHOUT_VQUEUES = dict.fromkeys(VQUEUES_AND_V7, "false")
+
 Server = Literal["restate-server", "ministack"]
 Step = Callable[[str], AbstractContextManager[Note]]
 
@@ -345,6 +349,7 @@ class LocalCloud:
             "RESTATE_DISABLE_TELEMETRY": "true",
             "RESTATE_LOG_FORMAT": "compact",
             "RESTATE_LOG_DISABLE_ANSI_CODES": "true",
+            **dict.fromkeys(VQUEUES_AND_V7, "true"),
             **self.restate_settings,
         }
 

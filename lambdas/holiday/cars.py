@@ -6,7 +6,7 @@ from restate import ObjectContext
 from holiday.bookings import Bookings
 from holiday.logs import outcome
 from holiday.models import Booking, CarReservation, simulate
-from holiday.retries import GIVE_UP_AFTER_8_ATTEMPTS, NEVER_GIVE_UP
+from holiday.retries import GIVE_UP_AFTER_8_ATTEMPTS, RETRY_UP_TO_A_MINUTE
 
 cars = restate.VirtualObject(
     "cars",
@@ -33,7 +33,7 @@ async def confirm(ctx: ObjectContext, car: Booking) -> None:
     await bookings.confirm(ctx.key(), car.id)
 
 
-@cars.handler(invocation_retry_policy=NEVER_GIVE_UP)
+@cars.handler(invocation_retry_policy=RETRY_UP_TO_A_MINUTE)
 async def cancel(ctx: ObjectContext, car: Booking) -> None:
     """Cancel the car, held or not: it cannot be taken after this."""
     await bookings.undo(ctx.key(), car.id, "cancelled")

@@ -9,7 +9,7 @@ from restate import ObjectContext, TerminalError
 from holiday.bookings import Bookings
 from holiday.logs import outcome
 from holiday.models import Booking, FlightReservation, simulate
-from holiday.retries import GIVE_UP_AFTER_8_ATTEMPTS, NEVER_GIVE_UP
+from holiday.retries import GIVE_UP_AFTER_8_ATTEMPTS, RETRY_UP_TO_A_MINUTE
 
 flights = restate.VirtualObject(
     "flights",
@@ -44,7 +44,7 @@ async def confirm(ctx: ObjectContext, flight: Booking) -> None:
     await bookings.confirm(ctx.key(), flight.id)
 
 
-@flights.handler(invocation_retry_policy=NEVER_GIVE_UP)
+@flights.handler(invocation_retry_policy=RETRY_UP_TO_A_MINUTE)
 async def cancel(ctx: ObjectContext, flight: Booking) -> None:
     """Cancel the flight, held or not: it cannot be taken after this."""
     await bookings.undo(ctx.key(), flight.id, "cancelled")

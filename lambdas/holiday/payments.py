@@ -6,7 +6,7 @@ from restate import ObjectContext
 from holiday.bookings import Bookings
 from holiday.logs import outcome
 from holiday.models import Booking, Payment, simulate
-from holiday.retries import GIVE_UP_AFTER_8_ATTEMPTS, NEVER_GIVE_UP
+from holiday.retries import GIVE_UP_AFTER_8_ATTEMPTS, RETRY_UP_TO_A_MINUTE
 
 payments = restate.VirtualObject(
     "payments",
@@ -24,7 +24,7 @@ async def process(ctx: ObjectContext, payment: Payment) -> None:
     await bookings.take(ctx.key(), payment.id, "confirmed", amount=payment.amount, currency=payment.currency)
 
 
-@payments.handler(invocation_retry_policy=NEVER_GIVE_UP)
+@payments.handler(invocation_retry_policy=RETRY_UP_TO_A_MINUTE)
 async def refund(ctx: ObjectContext, payment: Booking) -> None:
     """Refund the payment, taken or not: it cannot be taken after this."""
     await bookings.undo(ctx.key(), payment.id, "refunded")

@@ -11,7 +11,7 @@ from restate import Context, TerminalError
 from holiday import cars, flights, notifications, payments
 from holiday.logs import about, outcome
 from holiday.models import Notice, ReserveRequest, ReserveRequestSerde, TripBooked, accepted, simulate
-from holiday.retries import NEVER_GIVE_UP
+from holiday.retries import NEVER_GIVE_UP, RETRY_UP_TO_A_MINUTE
 from holiday.saga import Saga
 
 trips = restate.Service(
@@ -57,7 +57,7 @@ async def reserve(ctx: Context, request: ReserveRequest) -> TripBooked:
         raise TerminalError(why, 422, failure) from None
 
 
-@trips.handler(ingress_private=True)
+@trips.handler(ingress_private=True, invocation_retry_policy=RETRY_UP_TO_A_MINUTE)
 async def notify(_ctx: Context, notice: Notice) -> None:
     """Publish a notice until SNS has taken it: an outage neither delays an answer nor undoes a trip that stands."""
     about.set(notice.trip_id)

@@ -60,7 +60,7 @@ RULES: dict[str, tuple[list[Change], Plan, str]] = {
         "was booked although",
     ),
     "undo never gives up": (
-        [("cars.py", "invocation_retry_policy=NEVER_GIVE_UP", "invocation_retry_policy=GIVE_UP_AFTER_8_ATTEMPTS")],
+        [("cars.py", "=RETRY_UP_TO_A_MINUTE)", "=GIVE_UP_AFTER_8_ATTEMPTS)")],
         for_good("reset", "cars.cancel", attempts=9, run_type="failPayment"),
         "in cars there is: pending",
     ),
