@@ -18,10 +18,10 @@ CAR = {"rental": "BMW", "rental_from": "2026-07-08", "rental_to": "2026-07-15"}
 
 async def trip() -> None:
     trip_id, flight, car, payment = (str(uuid.uuid4()) for _ in range(4))
-    await flights.bookings.held_by_another(trip_id, flight)
-    await flights.bookings.take(trip_id, flight, "pending", **FLIGHT)
-    await cars.bookings.take(trip_id, car, "pending", **CAR)
-    await payments.bookings.take(trip_id, payment, "confirmed", amount="450.00", currency="USD")
+    await flights.bookings.look(trip_id, flight)
+    await flights.bookings.reserve(trip_id, flight, "pending", **FLIGHT)
+    await cars.bookings.reserve(trip_id, car, "pending", **CAR)
+    await payments.bookings.reserve(trip_id, payment, "confirmed", amount="450.00", currency="USD")
     await flights.bookings.confirm(trip_id, flight)
     await cars.bookings.confirm(trip_id, car)
     await notifications.publish(Notice(trip_id, flight, car, payment, invocation_id=trip_id).of_success())

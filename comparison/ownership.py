@@ -23,7 +23,7 @@ SOURCES = {
         STEP_FUNCTIONS: [f"{STEPS}/{name}.py" for name in ("flights", "cars", "payments", "bookings")],
     },
     "messages and validation": {
-        RESTATE: ["lambdas/holiday/models.py"],
+        RESTATE: ["lambdas/holiday/models.py", "lambdas/holiday/trip_request.py"],
         STEP_FUNCTIONS: [f"{STEPS}/models.py"],
     },
     "the stack": {

@@ -1,23 +1,33 @@
 """The one module that talks to DynamoDB: a booking is one row, and every write says what it expects to find.
 
 Nothing here remembers anything: the row is the truth. Every operation may be repeated (Restate retries), and none
-can bring back a booking that was undone, however late it arrives: an undo leaves a row even where there was none
-(a tombstone: keys, ids and status only), and no other write goes through on a row that was undone.
+can bring back a booking that was compensated, however late it arrives: a compensation leaves a row even where there was
+none (a tombstone: keys, ids and status only), and no other write goes through on a row that was compensated.
 """
 
 import asyncio
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from restate import TerminalError
 
 from holiday import aws
+from holiday.models import Compensation, Status
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef
 
-Status = Literal["pending", "confirmed", "cancelled", "refunded"]
+LONGEST_ID = 1024
+"""Bytes of a sort key, by DynamoDB's limits."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What there is of a trip before it is booked: its own booking's status, if any, and whether another is live."""
+
+    own: str | None
+    another_is_live: bool
 
 
 @dataclass(frozen=True)
@@ -34,23 +44,29 @@ class Bookings:
         if self.table in os.environ:
             aws.dynamodb()
 
-    async def held_by_another(self, trip_id: str, booking_id: str) -> bool:
-        """Whether the trip has a live booking (pending or confirmed) under another booking id; consistent."""
-        return await asyncio.to_thread(self._held_by_another, trip_id, booking_id)
+    async def look(self, trip_id: str, booking_id: str) -> Found:
+        """What the trip has by now under this booking id and under others; consistent."""
+        return await asyncio.to_thread(self._look, trip_id, booking_id)
 
-    async def take(self, trip_id: str, booking_id: str, status: Status, **attributes: str) -> None:
-        """Write the booking; TerminalError if it was undone before."""
-        await asyncio.to_thread(self._take, trip_id, booking_id, status, attributes)
+    async def reserve(self, trip_id: str, booking_id: str, status: Status, **attributes: str) -> None:
+        """Write the booking; TerminalError if it was compensated before."""
+        await asyncio.to_thread(self._reserve, trip_id, booking_id, status, attributes)
 
     async def confirm(self, trip_id: str, booking_id: str) -> None:
         """Make a pending booking confirmed; TerminalError if there is none. Never creates a row."""
         await asyncio.to_thread(self._confirm, trip_id, booking_id)
 
-    async def undo(self, trip_id: str, booking_id: str, status: Status) -> None:
-        """Give the booking its last status, whatever was there before. Never fails for good."""
-        await asyncio.to_thread(self._undo, trip_id, booking_id, status)
+    async def compensate(self, trip_id: str, compensation: Compensation, status: Status) -> None:
+        """Give the booking its last status, whatever was there before except what the compensation spares.
 
-    def _held_by_another(self, trip_id: str, booking_id: str) -> bool:
+        Never fails for good, but for an id that no row can have, which only a person can send (TerminalError 400).
+        """
+        if not 0 < len(compensation.id.encode()) <= LONGEST_ID:
+            why = f"A booking id has 1 to {LONGEST_ID} bytes, this one {len(compensation.id.encode())}."
+            raise TerminalError(why, 400, {"reason": "invalid"})
+        await asyncio.to_thread(self._compensate, trip_id, compensation, status)
+
+    def _look(self, trip_id: str, booking_id: str) -> Found:
         pages = (
             aws.dynamodb()
             .get_paginator("query")
@@ -58,15 +74,18 @@ class Bookings:
                 TableName=os.environ[self.table],
                 ConsistentRead=True,
                 KeyConditionExpression="pk = :trip",
-                FilterExpression="id <> :booking AND transaction_status IN (:pending, :confirmed)",
+                FilterExpression="sk = :booking OR transaction_status IN (:pending, :confirmed)",
+                ProjectionExpression="sk, transaction_status",
                 ExpressionAttributeValues=_values(
                     trip=trip_id, booking=booking_id, pending="pending", confirmed="confirmed"
                 ),
             )
         )
-        return any(page["Count"] for page in pages)
+        statuses = {row["sk"].get("S"): row["transaction_status"].get("S") for page in pages for row in page["Items"]}
+        own = statuses.pop(booking_id, None)
+        return Found(own, another_is_live=bool(statuses))
 
-    def _take(self, trip_id: str, booking_id: str, status: Status, attributes: dict[str, str]) -> None:
+    def _reserve(self, trip_id: str, booking_id: str, status: Status, attributes: dict[str, str]) -> None:
         row = {"trip_id": trip_id, "id": booking_id, "transaction_status": status} | attributes
         try:
             aws.dynamodb().put_item(
@@ -90,13 +109,19 @@ class Bookings:
         except aws.dynamodb().exceptions.ConditionalCheckFailedException:
             raise _gone(booking_id) from None
 
-    def _undo(self, trip_id: str, booking_id: str, status: Status) -> None:
-        aws.dynamodb().update_item(
-            TableName=os.environ[self.table],
-            Key=_key(trip_id, booking_id),
-            UpdateExpression="SET transaction_status = :status, trip_id = :trip, id = :booking",
-            ExpressionAttributeValues=_values(status=status, trip=trip_id, booking=booking_id),
-        )
+    def _compensate(self, trip_id: str, compensation: Compensation, status: Status) -> None:
+        try:
+            aws.dynamodb().update_item(
+                TableName=os.environ[self.table],
+                Key=_key(trip_id, compensation.id),
+                UpdateExpression="SET transaction_status = :status, trip_id = :trip, id = :booking",
+                ConditionExpression="attribute_not_exists(pk) OR transaction_status <> :spared",
+                ExpressionAttributeValues=_values(
+                    status=status, trip=trip_id, booking=compensation.id, spared=compensation.spare
+                ),
+            )
+        except aws.dynamodb().exceptions.ConditionalCheckFailedException:
+            return  # it is spared
 
 
 def _key(trip_id: str, booking_id: str) -> "dict[str, AttributeValueTypeDef]":
@@ -108,4 +133,6 @@ def _values(**values: str) -> "dict[str, AttributeValueTypeDef]":
 
 
 def _gone(booking_id: str) -> TerminalError:
-    return TerminalError(f"booking {booking_id} is not held: it was undone, or never made", 409, {"reason": "not held"})
+    return TerminalError(
+        f"booking {booking_id} is not held: it was cancelled, or never made", 409, {"reason": "not held"}
+    )

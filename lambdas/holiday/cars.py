@@ -5,7 +5,7 @@ from restate import ObjectContext
 
 from holiday.bookings import Bookings
 from holiday.logs import outcome
-from holiday.models import Booking, CarReservation, simulate
+from holiday.models import Booking, CarReservation, Compensation, Kept, simulate
 from holiday.retries import GIVE_UP_AFTER_8_ATTEMPTS, RETRY_UP_TO_A_MINUTE
 
 cars = restate.VirtualObject(
@@ -21,7 +21,7 @@ bookings = Bookings("CARS_TABLE_NAME")
 async def reserve(ctx: ObjectContext, car: CarReservation) -> None:
     """Hold a car for this trip."""
     simulate(car.run_type, "failCarRentalReservation")
-    await bookings.take(
+    await bookings.reserve(
         ctx.key(), car.id, "pending", rental=car.rental, rental_from=car.rental_from, rental_to=car.rental_to
     )
 
@@ -33,10 +33,10 @@ async def confirm(ctx: ObjectContext, car: Booking) -> None:
     await bookings.confirm(ctx.key(), car.id)
 
 
-@cars.handler(invocation_retry_policy=RETRY_UP_TO_A_MINUTE)
-async def cancel(ctx: ObjectContext, car: Booking) -> None:
-    """Cancel the car, held or not: it cannot be taken after this."""
-    await bookings.undo(ctx.key(), car.id, "cancelled")
+@cars.handler(invocation_retry_policy=RETRY_UP_TO_A_MINUTE, input_serde=Kept(Compensation))
+async def cancel(ctx: ObjectContext, car: Compensation) -> None:
+    """Cancel the car, held or not: it cannot be reserved after this."""
+    await bookings.compensate(ctx.key(), car, "cancelled")
 
 
 handler = restate.app([cars])

@@ -3,8 +3,6 @@
 import asyncio
 import os
 
-import msgspec
-
 from holiday import aws
 from holiday.models import Notice
 
@@ -13,7 +11,7 @@ SUBJECT = "Holiday booking"
 
 async def publish(notice: Notice) -> None:
     """Publish the notice, as JSON, to the topic that SNS_TOPIC names. Any error is Restate's to retry."""
-    await asyncio.to_thread(_publish, msgspec.json.encode(notice).decode())
+    await asyncio.to_thread(_publish, notice.to_json())
 
 
 def _publish(message: str) -> None:

@@ -1,53 +1,91 @@
-"""A saga's bookkeeping: which step is under way, and how to undo what has been asked for so far.
+"""A saga's bookkeeping: which step is under way, and how to compensate what has been asked for so far.
 
-Nothing here awaits anything but the steps. Undoing sends one-way messages: an undo that is sent can no longer be
+Nothing here awaits anything but the steps. Compensations are one-way messages: one that is sent can no longer be
 interrupted by a cancellation, whereas one that is awaited can be cancelled before it has begun.
 """
 
 from collections.abc import Awaitable, Callable
-from functools import partial
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
+import restate
 from restate import Context, TerminalError
 from restate.handler import handler_from_callable
 
 from holiday import logs
+from holiday.models import Booking, Compensation
 
-Message = TypeVar("Message")
+Message = TypeVar("Message", bound=Booking)
+Handler = Callable[[Any, Message], Awaitable[None]]
+Compensate = Callable[[Any, Compensation], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a trip was not booked: the step that failed, a reason to branch on, and the cause in words."""
+
+    trip_id: str
+    step: str
+    reason: str
+    cause: str
+
+    def error(self, status: int, message: str, undoing: str = "") -> TerminalError:
+        """What the caller gets: the message, and as metadata this failure and which compensations were sent."""
+        return TerminalError(message, status, {**vars(self), "undoing": undoing})
 
 
 class Saga:
-    """The steps of one trip. Each step and each undo is a handler of an object that is keyed by the trip id."""
+    """The steps of one trip. Each step and each compensation is a handler of an object that is keyed by the trip id."""
 
     def __init__(self, ctx: Context, trip_id: str) -> None:
         self._ctx = ctx
         self._trip_id = trip_id
         self._step = "start"
-        self._compensations: list[tuple[str, Callable[[], object]]] = []
+        self._compensations: list[tuple[Compensate, Compensation]] = []
         logs.about.set(trip_id)
-
-    def undo_with(self, handler: Callable[[Any, Message], Awaitable[None]], message: Message) -> None:
-        """Note how the next step is undone, before it is asked for: a step cut off in the middle is undone too."""
-        send = partial(self._ctx.object_send, handler, self._trip_id, message)
-        self._compensations.append((_name(handler), send))
 
     def begin(self, step: str) -> None:
         """Say, in the log and in a failure's answer, which step is under way."""
         self._step = step
         logs.log.info(step)
 
-    async def step(self, handler: Callable[[Any, Message], Awaitable[None]], message: Message) -> None:
-        """Ask for a step and wait until it is done. TerminalError if it failed for good or the saga was cancelled."""
-        self.begin(_name(handler))
-        await self._ctx.object_call(handler, self._trip_id, message)
+    async def step(
+        self, handler: Handler[Message], booking: Message, *, compensation: Compensate, spare: str = "nothing"
+    ) -> None:
+        """Ask for a step and wait until it is done. TerminalError if it failed for good or the saga was cancelled.
 
-    def undo(self, error: TerminalError) -> dict[str, str]:
-        """Send every undo, newest first. Returns what a client can read: trip_id, step, reason, cause and undoing."""
-        for _, send in reversed(self._compensations):
-            send()
-        reason, cause = _reason(error)
-        undoing = ", ".join(name for name, _ in reversed(self._compensations))
-        return {"trip_id": self._trip_id, "step": self._step, "reason": reason, "cause": cause, "undoing": undoing}
+        The compensation is registered before the step is asked for, so one that is cut off is compensated too.
+        spare: until the step is done, its compensation leaves a booking alone that has this status.
+        """
+        self._compensations.append((compensation, Compensation(booking.id, spare)))
+        self.begin(_name(handler))
+        await self._ctx.object_call(handler, self._trip_id, booking)
+        self._compensations[-1] = (compensation, Compensation(booking.id))
+
+    async def side_by_side(self, *steps: tuple[Handler[Booking], Booking]) -> None:
+        """Ask for steps that need nothing of each other, and wait until all have ended.
+
+        TerminalError if one failed for good (the first of them, as written, is reported) or the saga was cancelled
+        (then all of them are). What compensates them is registered already.
+        """
+        calls: dict[str, restate.RestateDurableCallFuture[None]] = {}
+        for handler, booking in steps:
+            self.begin(_name(handler))
+            calls[self._step] = self._ctx.object_call(handler, self._trip_id, booking)
+        self._step = ", ".join(calls)
+        await restate.gather(*calls.values())
+        for self._step, call in calls.items():
+            await call
+
+    def failure(self, error: TerminalError) -> Failure:
+        """What there is to say of the step that failed."""
+        return Failure(self._trip_id, self._step, *_reason(error))
+
+    def compensate(self) -> str:
+        """Send every compensation, newest first. Returns their names, separated by commas."""
+        for handler, compensation in reversed(self._compensations):
+            self._ctx.object_send(handler, self._trip_id, compensation)
+        return ", ".join(_name(handler) for handler, _ in reversed(self._compensations))
 
 
 def _name(handler: Callable[[Any, Any], Awaitable[None]]) -> str:

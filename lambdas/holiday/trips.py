@@ -1,18 +1,21 @@
-"""Trips: books a holiday, and undoes what was done when a step fails. The whole saga is this file.
+"""Trips: books a holiday, or compensates what was done when a step fails. The whole saga is this file.
 
-It is safe because ids come first, an undo is noted before its step is asked for, undo is sent and never awaited,
-forward steps give up while undo and notices do not, and sending the success notice is the commit point: nothing is
-awaited after it.
+It is safe because ids come first, a compensation is registered before its step is asked for, compensations are sent
+and never awaited, forward steps give up while compensations and notices do not, and sending the success notice is the
+commit point: nothing is awaited after it.
 """
+
+from datetime import timedelta
 
 import restate
 from restate import Context, TerminalError
 
 from holiday import cars, flights, notifications, payments
 from holiday.logs import about, outcome
-from holiday.models import Notice, ReserveRequest, ReserveRequestSerde, TripBooked, accepted, simulate
+from holiday.models import Kept, Notice, TripBooked, simulate
 from holiday.retries import NEVER_GIVE_UP, RETRY_UP_TO_A_MINUTE
 from holiday.saga import Saga
+from holiday.trip_request import ReserveRequest, ReserveRequestSerde, accepted
 
 trips = restate.Service(
     "trips",
@@ -22,42 +25,45 @@ trips = restate.Service(
 )
 
 
-@trips.handler(input_serde=ReserveRequestSerde())
+@trips.handler(input_serde=ReserveRequestSerde(), idempotency_retention=timedelta(days=1))
 async def reserve(ctx: Context, request: ReserveRequest) -> TripBooked:
     """Book a flight, a rental car and the payment of a trip, or nothing at all."""
     trip = accepted(request)
-    trip_id = trip.trip_id or str(ctx.uuid())
-    flight, car, payment = trip.flight(ctx.uuid()), trip.car(ctx.uuid()), trip.payment(ctx.uuid())
+    generated_id, flight_id, car_id, payment_id = (ctx.uuid() for _ in range(4))
+    trip_id = trip.trip_id or str(generated_id)
+    flight, car, payment = trip.flight(flight_id), trip.car(car_id), trip.payment(payment_id)
     notice = Notice(trip_id, flight.id, car.id, payment.id, invocation_id=ctx.request().id)
     saga = Saga(ctx, trip_id)
     try:
-        saga.undo_with(flights.cancel, flight.booking)
-        await saga.step(flights.reserve, flight)
-
-        saga.undo_with(cars.cancel, car.booking)
-        await saga.step(cars.reserve, car)
-
-        saga.undo_with(payments.refund, payment.booking)
-        await saga.step(payments.process, payment)
-
-        await saga.step(flights.confirm, flight.booking)
-        await saga.step(cars.confirm, car.booking)
+        # The gate. A flight that is confirmed before it opens is an earlier run's of the same idempotency key.
+        await saga.step(flights.reserve, flight, compensation=flights.cancel, spare="confirmed")
+        await saga.step(cars.reserve, car, compensation=cars.cancel)
+        await saga.step(payments.process, payment, compensation=payments.refund)
+        await saga.side_by_side((flights.confirm, flight.booking), (cars.confirm, car.booking))
 
         saga.begin("trips.notify")
         simulate(trip.run_type, "failNotification")
         ctx.service_send(notify, notice.of_success())
         return TripBooked(trip_id=trip_id)
     except TerminalError as error:
-        failure = saga.undo(error)
-        if failure["reason"] == "duplicate":  # the trip that holds the id stands: no notice
-            raise TerminalError(f"Trip {trip_id} is already booked or being booked.", 409, failure) from None
-        failed, undoing = f"{failure['step']} failed ({failure['cause']})", failure["undoing"]
-        why = f"Trip {trip_id} was not booked: {failed}. Undoing: {undoing}."
-        ctx.service_send(notify, notice.of_failure(why))
-        raise TerminalError(why, 422, failure) from None
+        failure = saga.failure(error)
+        match failure.reason:  # the first three are the gate's: nothing was asked for yet, so nothing is compensated
+            case "booked before":
+                return TripBooked(trip_id=trip_id)
+            case "rolled back":
+                why = f"Trip {trip_id} was rolled back before: to try again, send a new idempotency key."
+                raise failure.error(422, why) from None
+            case "duplicate":
+                raise failure.error(409, f"Trip {trip_id} is already booked or being booked.") from None
+            case _:
+                undoing = saga.compensate()
+                failed = f"{failure.step} failed ({failure.cause})"
+                why = f"Trip {trip_id} was not booked by this request: {failed}. Undoing: {undoing}."
+                ctx.service_send(notify, notice.of_failure(why))
+                raise failure.error(422, why, undoing) from None
 
 
-@trips.handler(ingress_private=True, invocation_retry_policy=RETRY_UP_TO_A_MINUTE)
+@trips.handler(ingress_private=True, input_serde=Kept(Notice), invocation_retry_policy=RETRY_UP_TO_A_MINUTE)
 async def notify(_ctx: Context, notice: Notice) -> None:
     """Publish a notice until SNS has taken it: an outage neither delays an answer nor undoes a trip that stands."""
     about.set(notice.trip_id)

@@ -86,7 +86,7 @@ def test_a_cancelled_trip_says_so_in_words_and_as_metadata(play: Callable[[Scene
         answer = json.loads(made.answer)
         assert made.status == 422
         assert answer["message"] == (
-            f"Trip {trip_id} was not booked: cars.reserve failed (it was cancelled). "
+            f"Trip {trip_id} was not booked by this request: cars.reserve failed (it was cancelled). "
             "Undoing: cars.cancel, flights.cancel."
         )
         assert answer["metadata"] == {

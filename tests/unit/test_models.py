@@ -9,14 +9,15 @@ from restate import TerminalError
 
 from holiday.models import (
     RUN_TYPES,
-    Refused,
-    ReserveRequest,
-    ReserveRequestSerde,
+    Booking,
+    Compensation,
+    Kept,
+    Notice,
     TripBooked,
-    TripRequest,
-    accepted,
+    UnreadableMessageError,
     simulate,
 )
+from holiday.trip_request import MOST_BYTES, Refused, ReserveRequest, ReserveRequestSerde, TripRequest, accepted
 
 serde = ReserveRequestSerde()
 BOOKING_ID = UUID("00000000-0000-0000-0000-000000000001")
@@ -94,7 +95,7 @@ def test_a_simulated_failure_strikes_its_own_step_only(run_type: str) -> None:
         pytest.param("{} {}", ["JSON"], id="two documents"),
         pytest.param(b"\xff", ["JSON"], id="not UTF-8"),
         pytest.param('{"request": {"trip_id": "\\ud800"}}', ["JSON"], id="lone surrogate"),
-        pytest.param('{"request": {"foo": ' + "[" * 100_000, ["foo", "depart_city"], id="deeply nested"),
+        pytest.param('{"request": {"foo": ' + "[" * 60_000, ["foo", "depart_city"], id="deeply nested"),
         pytest.param("[]", ["object", "array"], id="an array"),
         pytest.param("null", ["object", "null"], id="null"),
         pytest.param('"x"', ["object", "str"], id="a string"),
@@ -112,6 +113,13 @@ def test_a_simulated_failure_strikes_its_own_step_only(run_type: str) -> None:
         pytest.param('{"request": {"trip_id": "a\\nb"}}', ["trip_id", "control"], id="control character"),
         pytest.param('{"request": {"trip_id": "a\\u2028b"}}', ["trip_id", "control"], id="line separator"),
         pytest.param('{"request": {"trip_id": " "}}', ["trip_id", "blank"], id="blank trip id"),
+        pytest.param('{"request": {}, "request": {}}', ["`request`", "twice"], id="a key twice"),
+        pytest.param('{"request": {"rental": "a", "rental": "b"}}', ["`rental`", "twice"], id="a field twice"),
+        pytest.param('{"request": {"rental": "a", "rent\\u0061l": "b"}}', ["twice"], id="a field twice, escaped"),
+        pytest.param(f'{{"request": {{}}}}{" " * MOST_BYTES}', ["65,536 bytes", "65,551"], id="body too large"),
+        pytest.param('{"request": {"trip_id": "foo\u200d"}}', ["trip_id", "U+200D"], id="joiner in a trip id"),
+        pytest.param('{"request": {"trip_id": "foo\ufe0f"}}', ["trip_id", "U+FE0F"], id="selector in a trip id"),
+        pytest.param('{"request": {"rental": "\u200d\ufe0f "}}', ["rental", "blank"], id="only joiners"),
         pytest.param('{"request": {"depart_city": 7}}', ["depart_city", "int"], id="wrong type"),
         pytest.param(f'{{"request": {{"rental": "{"x" * 201}"}}}}', ["rental", "200"], id="text too long"),
         pytest.param('{"request": {"depart_time": "yesterday"}}', ["depart_time", "ISO 8601"], id="not a date"),
@@ -132,8 +140,36 @@ def test_a_bad_request_is_refused_in_words_that_help(body: str | bytes, words: l
     assert "Traceback" not in message
 
 
-def test_a_refusal_does_not_echo_a_huge_body() -> None:
-    assert len(refusal_of('{"request": {"' + "x" * 1_000_000 + '": 1}}')) < 1000
+@pytest.mark.parametrize("field", ["trip_id", "depart_city", "rental"])
+@pytest.mark.parametrize(
+    "character",
+    [
+        *("\u200b", "\ufeff", "\u2060", "\u00ad", "\u180e", "\U000e0041"),  # invisible
+        *("\u3164", "\u115f", "\uffa0", "\u2800", "\u034f"),  # letters, marks and a symbol that show nothing
+        *("\u202e", "\u2066", "\u2069", "\u200f", "\u061c"),  # bidirectional controls
+        *("\ufffe", "\uffff", "\ufdd0", "\U0001fffe", "\U0010ffff"),  # non-characters
+    ],
+    ids=lambda character: f"U+{ord(character):04X}",
+)
+def test_what_cannot_be_seen_is_refused(field: str, character: str) -> None:
+    message = refusal_of(msgspec.json.encode({"request": {field: f"foo{character}bar"}}))
+    assert field in message and f"U+{ord(character):04X}" in message
+    assert character not in message
+
+
+@pytest.mark.parametrize(
+    "text", ["Zürich", "東京", "\u0645\u06cc\u200c\u062e", "क्\u200dष", "👨\u200d👩\u200d👧", "✈\ufe0f", "São Tomé"]
+)
+def test_texts_of_every_script_are_accepted(text: str) -> None:
+    assert read(msgspec.json.encode({"request": {"depart_city": text}})).depart_city == text
+
+
+def test_a_body_of_just_64_kb_is_accepted() -> None:
+    assert read("{}".ljust(MOST_BYTES)) == TripRequest()
+
+
+def test_a_refusal_does_not_echo_a_huge_field() -> None:
+    assert len(refusal_of('{"request": {"' + "x" * 60_000 + '": 1}}')) < 1000
 
 
 @pytest.mark.parametrize(
@@ -156,6 +192,32 @@ def test_a_request_that_another_service_sends_reads_the_same() -> None:
 
 def test_the_answer_is_what_the_contract_says() -> None:
     assert msgspec.json.encode(TripBooked(trip_id="foo")) == b'{"status":"success","trip_id":"foo"}'
+
+
+def test_what_services_say_to_each_other_tolerates_fields_and_run_types_of_another_version() -> None:
+    message = b'{"id": "some", "run_type": "failHotelReservation", "new": {"field": 1}}'
+
+    assert msgspec.json.decode(message, type=Booking) == Booking("some", "failHotelReservation")
+    assert Kept(Compensation).deserialize(message) == Compensation("some")
+
+
+def test_a_compensation_says_no_more_than_the_version_before_could_read() -> None:
+    assert Kept(Compensation).serialize(Compensation("some")) == b'{"id":"some"}'
+
+
+@pytest.mark.parametrize("message", [b"", b"{", b"{}", b'{"id": 1}', b"null", b"\xff", b"[" * 100_000])
+def test_a_message_that_must_not_be_lost_is_held_until_it_is_used(message: bytes) -> None:
+    held = Kept(Compensation).deserialize(message)
+
+    with pytest.raises(UnreadableMessageError, match="waiting for a version that can read this message"):
+        _ = held.id
+
+
+def test_a_notice_is_ascii() -> None:
+    notice = Notice("東京✈", "f", "c", "p", invocation_id="inv").of_success()
+
+    assert notice.to_json().isascii()
+    assert msgspec.json.decode(notice.to_json(), type=Notice) == notice
 
 
 def test_a_refusal_is_a_value_until_the_handler_raises_it() -> None:
