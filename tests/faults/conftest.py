@@ -1,12 +1,12 @@
 """Two harnesses, each with a cloud of its own behind a proxy: the services in one process, and on Lambda."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from localcloud.cloud import Ports
-from tests.faults.harness import CloudBehindProxy, Harness
+from tests.faults.harness import CloudBehindProxy, Harness, Scene
 from tests.faults.proxy import Proxy
 
 
@@ -36,3 +36,14 @@ def on_lambda(runner: asyncio.Runner, tmp_path_factory: pytest.TempPathFactory) 
     with CloudBehindProxy(tmp_path_factory.mktemp("faults-on-lambda"), ports, proxy) as cloud:
         yield Harness(cloud, runner.run(asyncio.to_thread(cloud.deploy)), proxy)
     runner.run(proxy.__aexit__())
+
+
+@pytest.fixture
+def play(runner: asyncio.Runner, in_one_process: Harness, request: pytest.FixtureRequest) -> Callable[[Scene], None]:
+    """Play a scene with a trip id of its own and no faults but those that it asks for."""
+
+    def run(scene: Scene) -> None:
+        in_one_process.play({})
+        runner.run(scene(in_one_process, f"{request.node.name[5:]}-"))
+
+    return run

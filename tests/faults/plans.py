@@ -22,7 +22,8 @@ class Trip(msgspec.Struct, frozen=True, omit_defaults=True):
     """One trip id, and all that happens to it.
 
     run_type: as in the contract. callers: so many reservations at once, each with a key of its own. repeats: so many
-    more requests at once with the first one's idempotency key. again: booked once more when all of that has ended.
+    more requests at once with the first one's idempotency key. forgotten: so often is that key used again, each time
+    after Restate has been made to forget it. again: booked once more when all of that has ended.
     cancelled: the first reservation is cancelled as soon as Restate has it. faults: by call and attempt
     ("cars.confirm 2"), the fault that befalls it, in the words of the proxy.
     """
@@ -30,6 +31,7 @@ class Trip(msgspec.Struct, frozen=True, omit_defaults=True):
     run_type: str = ""
     callers: int = 1
     repeats: int = 0
+    forgotten: int = 0
     again: bool = False
     cancelled: bool = False
     faults: dict[str, str] = {}
@@ -94,6 +96,7 @@ def draw(pick: random.Random, rarity: int = 3) -> Trip:
         run_type=pick.choice(("", "", "", "", *RUN_TYPES)),
         callers=pick.choice((1, 1, 1, 1, 2, 3)),
         repeats=pick.choice((0, 0, 0, 2)),
+        forgotten=pick.choice((0, 0, 0, 1, 2)),
         again=pick.choice((False, False, True)),
         cancelled=pick.choice((False,) * 9 + (True,)),
         faults={f"{pick.choice(CALLS)} {pick.choice((1, 2, 3))}": pick.choice(kinds) for _ in range(pick.randrange(4))},

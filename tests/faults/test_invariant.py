@@ -26,7 +26,7 @@ def notice(status: str, **changes: str) -> dict[str, str]:
 
 
 def reservation(status: int) -> Reservation:
-    return Reservation("trip", "inv", status, "")
+    return Reservation("trip", "inv", status, "{}")
 
 
 @pytest.mark.parametrize(
@@ -49,11 +49,12 @@ def test_what_the_claim_allows(status: int, left: dict[str, list[Row]], sent: li
     [
         (200, rows(**STANDING), [], "0 distinct notices"),
         (200, rows(**STANDING), [notice("success"), notice("failure")], "2 distinct notices"),
-        (200, rows(**STANDING), [notice("failure")], "wrong notice"),
+        (200, rows(**STANDING), [notice("failure")], "1 distinct notices"),
         (200, rows(**STANDING | {"cars": "pending"}), [notice("success")], "in cars there is: pending"),
         (200, rows(flights="confirmed", cars="confirmed"), [notice("success")], "in payments there is: no row"),
         (422, rows(**UNDONE), [], "0 distinct notices"),
-        (422, rows(**UNDONE), [notice("success")], "wrong notice"),
+        (422, rows(**UNDONE), [notice("success")], "1 distinct notices"),
+        (422, rows(**UNDONE), [notice("failure", trip_id="another")], "the notice of another trip"),
         (422, rows(**UNDONE | {"flights": "pending"}), [notice("failure")], "in flights there is: pending"),
         (422, rows(**UNDONE | {"payments": "confirmed"}), [notice("failure")], "in payments there is: confirmed"),
         (409, rows(flights="pending"), [], "a row of nobody in flights"),
@@ -71,6 +72,44 @@ def test_what_the_claim_forbids(
 
 
 def test_a_trip_that_is_booked_twice_is_found() -> None:
-    twice: list[Any] = [reservation(200), Reservation("trip", "other", 200, "")]
+    twice: list[Any] = [reservation(200), Reservation("trip", "other", 200, "{}")]
 
     assert "trip was booked 2 times" in violations(twice, rows(**STANDING), [notice("success")])
+
+
+ROLLED_BACK = '{"metadata": {"reason": "rolled back"}}'
+CUT_OFF = '{"metadata": {"reason": "cancelled"}}'
+
+
+@pytest.mark.parametrize(
+    ("answers", "left", "sent"),
+    [
+        ([(200, ""), (200, "")], STANDING, [notice("success")]),
+        ([(200, ""), (422, CUT_OFF)], STANDING, [notice("success"), notice("failure")]),
+        ([(422, "{}"), (422, ROLLED_BACK)], UNDONE, [notice("failure")]),
+        ([(422, "{}"), (422, CUT_OFF)], UNDONE, [notice("failure"), notice("failure", message="cut off")]),
+        ([(409, "{}"), (200, "")], STANDING, [notice("success")]),
+    ],
+)
+def test_what_the_claim_allows_a_key_that_is_used_again(
+    answers: list[tuple[int, str]], left: dict[str, str], sent: list[dict[str, str]]
+) -> None:
+    assert violations([Reservation("trip", "inv", *answer) for answer in answers], rows(**left), sent) == []
+
+
+@pytest.mark.parametrize(
+    ("answers", "left", "sent", "complaint"),
+    [
+        ([(200, ""), (422, CUT_OFF)], STANDING | {"flights": "cancelled"}, [notice("success")], "there is: cancelled"),
+        ([(200, ""), (200, "")], STANDING, [notice("success"), notice("success", message="2")], "2 distinct notices"),
+        ([(200, ""), (200, "")], STANDING, [notice("success"), notice("failure")], "2 distinct notices"),
+        ([(200, ""), (422, ROLLED_BACK)], STANDING, [notice("success")], "called rolled back"),
+        ([(422, "{}"), (422, ROLLED_BACK)], UNDONE, [notice("failure"), notice("failure", message="2")], "2 distinct"),
+        ([(422, "{}"), (200, "")], UNDONE, [notice("success")], "was booked, and in flights there is: cancelled"),
+    ],
+)
+def test_what_the_claim_forbids_a_key_that_is_used_again(
+    answers: list[tuple[int, str]], left: dict[str, str], sent: list[dict[str, str]], complaint: str
+) -> None:
+    found = violations([Reservation("trip", "inv", *answer) for answer in answers], rows(**left), sent)
+    assert any(complaint in violation for violation in found), found

@@ -2,27 +2,13 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Coroutine
-from typing import Any
+from collections.abc import Callable
 
 import httpx
 import pytest
 
-from tests.faults.harness import Harness, count
+from tests.faults.harness import Harness, Scene, count
 from tests.faults.plans import Trip
-
-Scene = Callable[[Harness, str], Coroutine[Any, Any, None]]
-
-
-@pytest.fixture
-def play(runner: asyncio.Runner, in_one_process: Harness, request: pytest.FixtureRequest) -> Callable[[Scene], None]:
-    """Play a scene with a trip id of its own and no faults but those that it asks for."""
-
-    def run(scene: Scene) -> None:
-        in_one_process.play({})
-        runner.run(scene(in_one_process, f"{request.function.__name__[5:45]}-"))
-
-    return run
 
 
 def test_of_many_callers_of_one_trip_id_one_books(play: Callable[[Scene], None]) -> None:

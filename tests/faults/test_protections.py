@@ -54,6 +54,16 @@ RULES: dict[str, tuple[list[Change], Plan, str]] = {
         Plan([Trip(callers=3)]),
         "was booked 3 times",
     ),
+    "the gate looks at its own booking first": (
+        [("flights.py", 'found.own == "confirmed"', "False")],
+        Plan([Trip(forgotten=1)]),
+        "failed for no reason",
+    ),
+    "until the gate lets a run in, its compensation leaves a confirmed flight alone": (
+        [("trips.py", ', spare="confirmed")', ")")],
+        Plan([Trip(forgotten=1, faults={"flights.look 2": "cancel before"})]),
+        "was booked, and in flights there is: cancelled",
+    ),
     "forward steps give up": (
         [("payments.py", "GIVE_UP_AFTER_8_ATTEMPTS)", "NEVER_GIVE_UP)")],
         for_good("reset", "payments.process"),

@@ -3,6 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import httpx
 import pytest
 
 from holiday.models import RUN_TYPES
@@ -159,6 +160,29 @@ def test_an_idempotency_key_makes_a_retry_return_the_first_answer(
         "Cars": 1,
         "Payments": 1,
     }
+
+
+def test_a_key_that_is_used_again_after_its_retention_leaves_one_trip_and_one_notice(
+    holiday: Holiday, trip_id: str
+) -> None:
+    # given the sample trip, booked with a key that Restate is then made to forget
+    first = holiday.reserve(idempotency_key=trip_id)
+    holiday.settle()
+    booked = first.json()["trip_id"]
+    before = holiday.rows(booked)
+    invocation = f"{holiday.cloud.admin_url}/invocations/{holiday.invocation_of(first)}"
+    httpx.patch(f"{invocation}/purge", trust_env=False, timeout=60).raise_for_status()
+
+    # when the key is used again, then it is the same invocation, and the answer is the same
+    again = holiday.reserve(idempotency_key=trip_id)
+    assert (again.status_code, again.json()) == (200, first.json())
+    assert holiday.invocation_of(again) == holiday.invocation_of(first)
+
+    # and the trip stands as it was: it cannot be booked, or paid, a second time
+    assert holiday.reserve({"trip_id": booked}).status_code == 409
+    holiday.settle()
+    assert holiday.rows(booked) == before
+    assert [notice["status"] for notice in holiday.notices(booked)] == ["success"]
 
 
 def test_of_many_callers_of_one_id_exactly_one_gets_it(holiday: Holiday, trip_id: str) -> None:
