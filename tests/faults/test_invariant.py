@@ -54,6 +54,7 @@ def test_what_the_claim_allows(status: int, left: dict[str, list[Row]], sent: li
         (200, rows(flights="confirmed", cars="confirmed"), [notice("success")], "in payments there is: no row"),
         (422, rows(**UNDONE), [], "0 distinct notices"),
         (422, rows(**UNDONE), [notice("success")], "1 distinct notices"),
+        (422, rows(**UNDONE), [notice("success"), notice("failure")], "2 distinct notices"),
         (422, rows(**UNDONE), [notice("failure", trip_id="another")], "the notice of another trip"),
         (422, rows(**UNDONE | {"flights": "pending"}), [notice("failure")], "in flights there is: pending"),
         (422, rows(**UNDONE | {"payments": "confirmed"}), [notice("failure")], "in payments there is: confirmed"),

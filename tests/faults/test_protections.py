@@ -65,12 +65,12 @@ RULES: dict[str, tuple[list[Change], Plan, str]] = {
         "was booked, and in flights there is: cancelled",
     ),
     "forward steps give up": (
-        [("payments.py", "GIVE_UP_AFTER_8_ATTEMPTS)", "NEVER_GIVE_UP)")],
+        [("payments.py", "GIVE_UP_AFTER_8_ATTEMPTS)", "RETRY_UP_TO_A_MINUTE)")],
         for_good("reset", "payments.process"),
         "was booked although",
     ),
     "undo never gives up": (
-        [("cars.py", "=RETRY_UP_TO_A_MINUTE)", "=GIVE_UP_AFTER_8_ATTEMPTS)")],
+        [("cars.py", "=RETRY_UP_TO_A_MINUTE,", "=GIVE_UP_AFTER_8_ATTEMPTS,")],
         for_good("reset", "cars.cancel", attempts=9, run_type="failPayment"),
         "in cars there is: pending",
     ),
