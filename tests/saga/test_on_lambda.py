@@ -2,10 +2,13 @@
 
 import json
 from collections import Counter
+from typing import Any
 
 import pytest
 
 from tests.driver import Holiday, lambda_invocations, log_lines
+
+INVOCATIONS = "SELECT id, target FROM sys_invocation WHERE target_service_ty = 'virtual_object'"
 
 
 @pytest.mark.parametrize(("run_type", "most"), [(None, 12), ("failPayment", 11)])
@@ -39,3 +42,31 @@ def test_every_run_of_a_handler_logs_how_it_ended_once_and_nothing_on_replay(on_
     )
     assert all(entry["trip_id"] == trip_id and entry["invocation_id"].startswith("inv_") for entry in entries)
     assert not any("Ittoqqortoormiit" in line for line in log_lines(on_lambda.cloud))
+
+
+def test_every_line_about_a_trip_names_it_and_why_it_ended_in_our_words(on_lambda: Holiday, trip_id: str) -> None:
+    # given a trip that fails, one that is refused as a duplicate, and a body that cannot be read, all in odd words
+    words = {"Qaarsut", "Kullorsuaq", "Siorapaluk"}
+    on_lambda.reserve({"trip_id": trip_id, "run_type": "failNotification", "rental": "Qaarsut"})
+    on_lambda.reserve({"trip_id": trip_id, "arrive_city": "Kullorsuaq"})
+    on_lambda.reserve({"trip_id": trip_id, "run_type": "failPayment", "depart_city": "Kullorsuaq"})
+    invalid = on_lambda.reserve({"Siorapaluk": "Siorapaluk"})
+    on_lambda.settle()
+
+    # then each invocation that Restate made for the trip has logged lines, all of which name the trip
+    entries = logged(on_lambda)
+    of_trip = {row["id"] for row in on_lambda.query(INVOCATIONS) if trip_id in row["target"]}
+    of_trip |= {entry["invocation_id"] for entry in entries if entry["trip_id"] == trip_id}
+    lines = [entry for entry in entries if entry["invocation_id"] in of_trip]
+    assert of_trip == {line["invocation_id"] for line in lines}
+    assert [line for line in lines if line["trip_id"] != trip_id] == []
+    # and says why it was refused in a word of ours, and nothing in the caller's
+    assert {line["reason"] for line in lines if line["message"] == "refused"} == {"simulated", "duplicate"}
+    [refused] = [entry for entry in entries if entry["invocation_id"] == on_lambda.invocation_of(invalid)]
+    assert (refused["message"], refused["reason"]) == ("refused", "invalid")
+    assert not [line for line in log_lines(on_lambda.cloud) if any(word in line for word in words)]
+
+
+def logged(holiday: Holiday) -> list[dict[str, Any]]:
+    """What the services logged, without the platform's own lines."""
+    return [json.loads(line) for line in log_lines(holiday.cloud) if line.startswith('{"timestamp"')]
