@@ -28,6 +28,10 @@ TOO_MANY = (
     b"HTTP/1.1 429 No\r\nx-amzn-errortype: TooManyRequestsException\r\ncontent-type: application/json\r\n"
     b'content-length: 28\r\n\r\n{"Message":"Rate Exceeded."}'
 )
+STALE = (
+    b"HTTP/1.1 200 OK\r\ncontent-type: application/x-amz-json-1.0\r\ncontent-length: 39\r\n\r\n"
+    b'{"Count":0,"ScannedCount":0,"Items":[]}'
+)
 SNS_ERROR = b"<ErrorResponse><Error><Type>Receiver</Type><Code>%s</Code><Message>no</Message></Error></ErrorResponse>"
 
 
@@ -50,6 +54,7 @@ class Proxy:
 
     `throttled` is a part of a function's name that Lambda refuses to invoke, or empty: a fault that befalls Restate.
     `cancel` is called with a trip id by the faults that cancel it. `fired` counts the faults, `calls` the requests.
+    A read that does not ask to be consistent, which DynamoDB may answer with what was there before, finds nothing.
     """
 
     def __init__(self, upstream: int) -> None:
@@ -109,6 +114,8 @@ class Proxy:
         if invoked and self.throttled and self.throttled in invoked[1]:
             self.fired["lambda throttled"] += 1
             return TOO_MANY
+        if _may_be_stale(request):
+            return STALE
         call = self._name(request)
         if call is None:
             return await self._forward(request)
@@ -220,6 +227,12 @@ def _dynamodb(operation: str, body: dict[str, Any]) -> tuple[str, str, str]:
     else:
         step = "confirm"
     return f"{table}.{step}", key["pk"]["S"], key["sk"]["S"]
+
+
+def _may_be_stale(request: bytes) -> bool:
+    head, _, body = request.partition(b"\r\n\r\n")
+    read = re.search(rb"(?i)x-amz-target: DynamoDB_20120810\.(Query|Scan|GetItem)", head)
+    return bool(read) and not json.loads(body).get("ConsistentRead")
 
 
 async def _read(reader: asyncio.StreamReader) -> bytes:

@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from typing import Any
 
 import pytest
 
@@ -51,3 +52,28 @@ def test_every_run_of_a_handler_logs_how_it_ended_once_and_nothing_on_replay(on_
     )
     assert all(entry["trip_id"] == trip_id and entry["invocation_id"].startswith("inv_") for entry in entries)
     assert not any("Ittoqqortoormiit" in line for line in log_lines(on_lambda.cloud))
+
+
+def test_every_line_about_a_trip_names_it_and_why_it_ended_in_our_words(on_lambda: Holiday, trip_id: str) -> None:
+    # given a trip that fails, one that is booked, a duplicate of it, and a body that cannot be read, all in rare words
+    words = {"Qaarsut", "Kullorsuaq", "Siorapaluk"}
+    on_lambda.reserve({"trip_id": trip_id, "run_type": "failNotification", "rental": "Qaarsut"})
+    on_lambda.reserve({"trip_id": trip_id, "arrive_city": "Kullorsuaq"})
+    on_lambda.reserve({"trip_id": trip_id, "run_type": "failPayment", "depart_city": "Kullorsuaq"})
+    invalid = on_lambda.reserve({"Siorapaluk": "Siorapaluk"})
+    on_lambda.settle()
+
+    # then every line names its trip, but that of the body in which none could be read
+    entries = logged(on_lambda)
+    [unread] = [entry for entry in entries if entry["invocation_id"] == on_lambda.invocation_of(invalid)]
+    assert (unread["message"], unread["reason"], unread["trip_id"]) == ("refused", "invalid", "")
+    assert [entry for entry in entries if not entry["trip_id"] and entry.get("reason") != "invalid"] == []
+    # and it says in a word of ours why a run was refused, and nothing in the caller's
+    reasons = {entry["reason"] for entry in entries if entry["trip_id"] == trip_id and entry["message"] == "refused"}
+    assert reasons == {"simulated", "duplicate"}
+    assert not [line for line in log_lines(on_lambda.cloud) if any(word in line for word in words)]
+
+
+def logged(holiday: Holiday) -> list[dict[str, Any]]:
+    """What the services logged, without the platform's own lines."""
+    return [json.loads(line) for line in log_lines(holiday.cloud) if line.startswith('{"timestamp"')]

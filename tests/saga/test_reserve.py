@@ -1,5 +1,6 @@
 """The contract of `POST /trips/reserve`: what comes back, which rows are left, which notice goes out."""
 
+import json
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -94,6 +95,25 @@ def test_a_simulated_failure_undoes_everything_before_it(holiday: Holiday, trip_
     [notice] = eventually(lambda: holiday.notices(trip_id), bool)
     assert (notice["status"], notice["message"]) == ("failure", answer["message"])
     assert notice["invocation_id"] == holiday.invocation_of(response)
+
+
+def test_compensations_are_sent_newest_first_so_that_flights_the_gate_opens_last(
+    holiday: Holiday, trip_id: str
+) -> None:
+    response = holiday.reserve({"trip_id": trip_id, "run_type": "failNotification"})
+
+    sent = holiday.query(
+        "SELECT entry_lite_json FROM sys_journal WHERE entry_type = 'Command: OneWayCall' "
+        f"AND id = '{holiday.invocation_of(response)}' ORDER BY index"
+    )
+    targets = [json.loads(row["entry_lite_json"])["Command"]["OneWayCall"]["invocation_target"] for row in sent]
+    objects = [target["VirtualObject"] for target in targets if "VirtualObject" in target]
+    assert [(target["name"], target["key"]) for target in objects] == [
+        ("payments", trip_id),
+        ("cars", trip_id),
+        ("flights", trip_id),
+    ]
+    holiday.settle()
 
 
 def test_the_caller_s_own_itinerary_is_booked(holiday: Holiday, trip_id: str) -> None:
@@ -213,6 +233,7 @@ def test_of_many_callers_of_one_id_exactly_one_gets_it(holiday: Holiday, trip_id
         ("POST /trips/reserve", '{"request": {"rental": "a", "rental": "b"}}', ["rental", "twice"]),
         ("POST /trips/reserve", '{"request": {"trip_id": "foo\\u200b"}}', ["trip_id", "U+200B"]),
         ("POST /trips/reserve", "{}".ljust(65_537), ["65,537", "65,536 bytes"]),
+        ("POST /trips/reserve", b'{"request": {"trip_id": "\xff"}}', ["JSON"]),
         ("POST /flights/some-trip/reserve", "{}", ["not public"]),
         ("POST /flights/some-trip/cancel", '{"id": "x"}', ["not public"]),
         ("POST /cars/some-trip/cancel", '{"id": "x"}', ["not public"]),
@@ -221,7 +242,7 @@ def test_of_many_callers_of_one_id_exactly_one_gets_it(holiday: Holiday, trip_id
     ],
 )
 def test_a_bad_request_is_400_and_leaves_nothing(
-    holiday: Holiday, request_line: str, body: str, words: list[str]
+    holiday: Holiday, request_line: str, body: str | bytes, words: list[str]
 ) -> None:
     before = totals(holiday)
 

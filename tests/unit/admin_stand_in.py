@@ -20,12 +20,13 @@ IDS = itertools.count(1)  # of all stand-ins: no two servers give the same id
 
 @dataclass
 class Known:
-    """A registered deployment: its services by name, each with its revision."""
+    """A registered deployment: its services by name, each with its revision, and what it offered when it was asked."""
 
     id: str
     arn: str
     role: str | None
     services: dict[str, int]
+    offered: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
 
 
 @dataclass
@@ -33,6 +34,7 @@ class AdminStandIn:
     """What Restate knows, and what was asked of it.
 
     `offers` says which handlers of which services a version has, and `objects` which versions have virtual objects.
+    Whoever is not in `roles`, once there are any, may not invoke a function; a known version is invoked only if forced.
     `unfinished` has the deployment that an invocation is pinned to; one that is not pinned yet is named
     `<service>.<anything>`. `late` are invocations that are pinned to a deployment at the moment when it is removed.
     """
@@ -41,6 +43,7 @@ class AdminStandIn:
     api_key: str | None = None
     offers: dict[str, dict[str, list[str]]] = field(default_factory=dict[str, dict[str, list[str]]])
     objects: set[str] = field(default_factory=set[str])
+    roles: set[str | None] = field(default_factory=set[str | None])
     known: dict[str, Known] = field(default_factory=dict[str, Known])
     unfinished: dict[str, str | None] = field(default_factory=dict[str, str | None])
     late: list[str] = field(default_factory=list[str])
@@ -100,12 +103,17 @@ class AdminStandIn:
     def _register(self, body: dict[str, Any]) -> Answer:
         arn, role = body["arn"], body.get("assume_role_arn")
         found = next((known for known in self.known.values() if known.arn == arn), None)
+        if found and not body["force"]:
+            return 200, {"id": found.id, "services": found.offered}
+        if self.roles and role not in self.roles:
+            return 500, {"message": "AccessDeniedException", "restate_code": "META0003"}
         deployment = found or Known(f"dp_{next(IDS)}", arn, role, {})
-        if not body["dry_run"] and (not found or body["force"]):
+        services = [self._service(name, deployment.id, arn) for name in self.offers[arn]]
+        if not body["dry_run"]:
             self._revision += 1
             deployment.role, deployment.services = role, dict.fromkeys(self.offers[arn], self._revision)
+            deployment.offered = services
             self.known[deployment.id] = deployment
-        services = [self._service(name, deployment.id, arn) for name in self.offers[arn]]
         return (200 if found else 201), {"id": deployment.id, "services": services}
 
     def _revisions(self, service: str) -> list[tuple[int, str]]:

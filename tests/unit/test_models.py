@@ -94,6 +94,7 @@ def test_a_simulated_failure_strikes_its_own_step_only(run_type: str) -> None:
         pytest.param("{", ["JSON"], id="malformed JSON"),
         pytest.param("{} {}", ["JSON"], id="two documents"),
         pytest.param(b"\xff", ["JSON"], id="not UTF-8"),
+        pytest.param(b'{"request": {"trip_id": "\xff"}}', ["JSON"], id="a text that is not UTF-8"),
         pytest.param('{"request": {"trip_id": "\\ud800"}}', ["JSON"], id="lone surrogate"),
         pytest.param('{"request": {"foo": ' + "[" * 60_000, ["foo", "depart_city"], id="deeply nested"),
         pytest.param("[]", ["object", "array"], id="an array"),
@@ -178,6 +179,16 @@ def test_a_refusal_does_not_echo_a_huge_field() -> None:
 )
 def test_iso_8601_in_its_usual_forms_is_accepted_and_kept_as_it_was_sent(time: str) -> None:
     assert read(msgspec.json.encode({"request": {"depart_time": time}})).depart_time == time
+
+
+@pytest.mark.parametrize("end", ["2021-07-08T06:00:00Z", "2021-07-08T06:00", "2021-07-08T08:00:00+02:00"])
+@pytest.mark.parametrize(("start_field", "end_field"), [("depart_time", "arrive_time"), ("rental_from", "rental_to")])
+def test_an_end_that_is_the_same_instant_as_its_start_is_accepted(start_field: str, end_field: str, end: str) -> None:
+    times = {start_field: "2021-07-08T06:00:00.000Z", end_field: end}
+
+    trip = read(msgspec.json.encode({"request": times}))
+
+    assert {field: getattr(trip, field) for field in times} == times
 
 
 def test_a_trip_id_of_128_characters_in_any_script_is_accepted() -> None:

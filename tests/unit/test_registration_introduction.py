@@ -96,6 +96,19 @@ def test_a_role_that_is_no_longer_wanted_is_dropped(restate: AdminStandIn, admin
     assert restate.known[deployment_id].role is None
 
 
+def test_another_role_that_may_not_invoke_a_known_version_is_refused_and_the_old_one_stays(
+    restate: AdminStandIn, admin: Admin, patience: Patience
+) -> None:
+    """Of a version that it knows Restate answers from memory, unless the dry run is forced."""
+    introduce(admin, version(V1, ROLE), patience)
+    restate.roles = {ROLE}
+
+    with pytest.raises(Unavailable, match="check what its role may invoke"):
+        introduce(admin, version(V1, f"{ROLE}-2"), patience)
+
+    assert {known.role for known in restate.known.values()} == {ROLE}
+
+
 def test_a_function_that_offers_another_service_never_goes_live(
     restate: AdminStandIn, admin: Admin, patience: Patience
 ) -> None:

@@ -1,0 +1,60 @@
+"""A booking that is gone when its trip comes back to it: the trip is rolled back, and told apart from a duplicate."""
+
+import asyncio
+import json
+import uuid
+from collections.abc import Callable
+
+import pytest
+
+from tests.faults.harness import Harness
+from tests.faults.plans import Trip
+from tests.faults.proxy import Call
+
+MAY_FAIL = Trip(cancelled=True)
+"""What the harness is told of a trip that does not have to be booked."""
+
+
+@pytest.mark.parametrize("step", ["cars.reserve", "payments.process", "flights.confirm", "cars.confirm"])
+def test_a_trip_whose_booking_was_cancelled_under_it_is_rolled_back_for_that_reason(
+    runner: asyncio.Runner, in_one_process: Harness, step: str
+) -> None:
+    def cancelled(table: str, call: Call) -> None:
+        in_one_process.cloud.client("dynamodb").update_item(
+            TableName=table,
+            Key={"pk": {"S": call.trip_id}, "sk": {"S": call.booking}},
+            UpdateExpression="SET transaction_status = :status, trip_id = :trip, id = :booking",
+            ExpressionAttributeValues={
+                ":status": {"S": "refunded" if step == "payments.process" else "cancelled"},
+                ":trip": {"S": call.trip_id},
+                ":booking": {"S": call.booking},
+            },
+        )
+
+    assert runner.run(rolled_back(in_one_process, step, cancelled)) == []
+
+
+@pytest.mark.parametrize("step", ["flights.confirm", "cars.confirm"])
+def test_a_trip_whose_booking_is_not_there_any_more_is_rolled_back_for_that_reason(
+    runner: asyncio.Runner, in_one_process: Harness, step: str
+) -> None:
+    def deleted(table: str, call: Call) -> None:
+        key = {"pk": {"S": call.trip_id}, "sk": {"S": call.booking}}
+        in_one_process.cloud.client("dynamodb").delete_item(TableName=table, Key=key)
+
+    assert runner.run(rolled_back(in_one_process, step, deleted)) == []
+
+
+async def rolled_back(harness: Harness, step: str, meddle: Callable[[str, Call], None]) -> list[str]:
+    """Book a trip and meddle with the row of its step, just before the step's first write. Returns what is wrong."""
+    trip_id = f"lost-{uuid.uuid4()}"
+
+    def decide(call: Call) -> None:
+        if (call.trip_id, call.name, call.attempt) == (trip_id, step, 1):
+            meddle(harness.names[f"{step.partition('.')[0].capitalize()}TableName"], call)
+
+    harness.proxy.decide = decide
+    made = await harness.reserve(trip_id)
+    answer = json.loads(made.answer)
+    assert (made.status, answer["metadata"]["step"], answer["metadata"]["reason"]) == (422, step, "not held")
+    return await harness.check(trip_id, {trip_id: MAY_FAIL}, [made])

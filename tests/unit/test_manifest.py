@@ -1,0 +1,90 @@
+"""What Restate is told of each handler when it registers the services: how long it retries, and what overlaps."""
+
+import asyncio
+from typing import Any
+
+import httpx
+import pytest
+
+from holiday import cars, flights, payments, trips
+
+APPS: dict[str, Any] = {
+    "flights": flights.handler,
+    "cars": cars.handler,
+    "payments": payments.handler,
+    "trips": trips.handler,
+}
+
+FORWARD, CALLER, PROMISE = "a forward step", "what a caller waits for", "what has to happen, however late"
+HANDLERS = {
+    "flights.reserve": FORWARD,
+    "flights.confirm": FORWARD,
+    "flights.cancel": PROMISE,
+    "cars.reserve": FORWARD,
+    "cars.confirm": FORWARD,
+    "cars.cancel": PROMISE,
+    "payments.process": FORWARD,
+    "payments.refund": PROMISE,
+    "trips.reserve": CALLER,
+    "trips.notify": PROMISE,
+}
+LONGEST_INTERVAL = {FORWARD: 10_000, CALLER: 10_000, PROMISE: 60_000}
+WITHOUT_END = 1_000_000
+"""At the longest interval these attempts take months: what would happen after the last one never does."""
+
+
+async def discovered(app: Any) -> dict[str, Any]:
+    accept = {"accept": "application/vnd.restate.endpointmanifest.v4+json"}
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://services") as client:
+        return (await client.get("/discover", headers=accept)).raise_for_status().json()
+
+
+@pytest.fixture(scope="module")
+def manifest() -> dict[str, dict[str, Any]]:
+    """Every handler of the four functions: the service's settings, and the handler's own on top of them."""
+    services = [service for app in APPS.values() for service in asyncio.run(discovered(app))["services"]]
+    return {
+        f"{service['name']}.{handler['name']}": service | handler
+        for service in services
+        for handler in service["handlers"]
+    }
+
+
+def test_each_function_serves_its_own_service_and_no_handler_is_missing_here(
+    manifest: dict[str, dict[str, Any]],
+) -> None:
+    served = {
+        name: [service["name"] for service in asyncio.run(discovered(app))["services"]] for name, app in APPS.items()
+    }
+
+    assert served == {name: [name] for name in APPS}
+    assert set(manifest) == set(HANDLERS)
+
+
+@pytest.mark.parametrize("name", HANDLERS)
+def test_forward_steps_are_given_up_after_8_attempts_and_nothing_else_ever_is(
+    manifest: dict[str, dict[str, Any]], name: str
+) -> None:
+    policy = manifest[name]
+
+    if HANDLERS[name] == FORWARD:
+        assert (policy["retryPolicyMaxAttempts"], policy["retryPolicyOnMaxAttempts"]) == (8, "KILL")
+    else:
+        assert policy["retryPolicyMaxAttempts"] >= WITHOUT_END
+
+
+@pytest.mark.parametrize("name", HANDLERS)
+def test_retries_start_soon_and_their_intervals_grow_up_to_a_bound(
+    manifest: dict[str, dict[str, Any]], name: str
+) -> None:
+    policy = manifest[name]
+
+    assert policy["retryPolicyInitialInterval"] <= 1_000
+    assert policy["retryPolicyExponentiationFactor"] > 1
+    assert policy["retryPolicyMaxInterval"] <= LONGEST_INTERVAL[HANDLERS[name]]
+
+
+def test_the_steps_of_one_trip_never_overlap_in_a_service(manifest: dict[str, dict[str, Any]]) -> None:
+    kinds = {name: handler["ty"] for name, handler in manifest.items() if not name.startswith("trips.")}
+
+    assert kinds == dict.fromkeys(kinds, "EXCLUSIVE")
