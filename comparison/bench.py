@@ -123,7 +123,7 @@ def run(plan: Plan, directory: Path, note: Callable[[str], None]) -> dict[str, A
     found = results["contenders"]
 
     cloud = LocalCloud(directory / "times", Ports.free())
-    cloud.step, cloud.emulator = step, (EMULATOR,)
+    cloud.step, cloud.emulator = step, EMULATOR
     with cloud:
         bookers = _deploy(cloud)
         for booker in bookers:
@@ -152,7 +152,7 @@ def run(plan: Plan, directory: Path, note: Callable[[str], None]) -> dict[str, A
 
     with DynamoDBProxy() as proxy:
         cloud = LocalCloud(directory / "faults", Ports.free())
-        cloud.step, cloud.emulator = step, (EMULATOR, "--dynamodb", proxy.url)
+        cloud.step, cloud.emulator = step, (*EMULATOR, "--dynamodb", proxy.url)
         proxy.target = cloud.aws_url
         with cloud:
             for booker in _deploy(cloud):

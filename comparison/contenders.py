@@ -9,7 +9,7 @@ from localcloud.cloud import LocalCloud
 from localcloud.environment import ROOT
 
 COMPARISON = ROOT / "comparison"
-EMULATOR = str(COMPARISON / "emulator.py")
+EMULATOR = ("-m", "comparison.emulator")
 STEP_FUNCTIONS = COMPARISON / "step_functions"
 WORKFLOW_TYPES = ("EXPRESS", "STANDARD")
 

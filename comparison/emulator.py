@@ -11,6 +11,8 @@ import sys
 from importlib import import_module
 from typing import Any, cast
 
+from localcloud import emulator
+
 MARK = "__raised__"
 
 
@@ -44,7 +46,7 @@ def main() -> None:
         os.environ["AWS_ENDPOINT_URL_DYNAMODB"] = dynamodb  # functions inherit it
     sys.argv[1:] = []
     name_errors(import_module("ministack.core.lambda_runtime"), import_module("ministack.services.lambda_svc"))
-    import_module("ministack.app").main()
+    emulator.main()
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from localcloud.cloud import LocalCloud, Ports
 from localcloud.environment import ROOT, LocalCloudError
 
 SERVICES, RESTATE, EMULATOR = "the services", "restate-server", "MiniStack"
-WHO = {"holiday.local": SERVICES, "restate-server": RESTATE, "ministack": EMULATOR, "emulator.py": EMULATOR}
+WHO = {"holiday.local": SERVICES, "restate-server": RESTATE, ".emulator": EMULATOR}
 
 
 def measure(cloud: LocalCloud, book: Callable[[int], None], trips: int) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, overload
 import httpx
 import psutil
 
+from localcloud import emulator
 from localcloud.deploy import Note, cdk
 from localcloud.environment import (
     ACCOUNT,
@@ -115,7 +116,7 @@ class LocalCloud:
         self.auth = auth
         self.step: Step = quietly
         self.restate_settings: dict[str, str] = {}
-        self.emulator: Sequence[str] = ("-m", "ministack")
+        self.emulator: Sequence[str] = ("-m", "localcloud.emulator")
         self.ingress_url = f"http://{HOST}:{ports.ingress}"
         self.admin_url = f"http://{HOST}:{ports.admin}"
         self.aws_url = f"http://{HOST}:{ports.aws}"
@@ -310,7 +311,7 @@ class LocalCloud:
         with self.log(server).open("ab") as log, uninterrupted():
             child = subprocess.Popen(
                 command,
-                cwd=self.directory,
+                cwd=ROOT if server == "ministack" else self.directory,  # a module is looked for where Python starts
                 env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -325,18 +326,7 @@ class LocalCloud:
         data = self.directory / "data" / server
         data.mkdir(parents=True, exist_ok=True)
         if server == "ministack":
-            return {
-                "GATEWAY_PORT": str(self.ports.aws),
-                "BIND_HOST": HOST,
-                "MINISTACK_HOST": HOST,
-                "TMPDIR": str(data),
-                "STATE_DIR": str(data / "state"),
-                "S3_DATA_DIR": str(data / "s3"),
-                "AUTH": str(self.auth).lower(),
-                # Neither is used here, and both listen on ports of their own.
-                "IOT_MTLS_ENABLED": "0",
-                "SFTP_ENABLED": "0",
-            }
+            return emulator.settings(HOST, self.ports.aws, data, self.auth)
         return {
             "RESTATE_INGRESS__BIND_ADDRESS": f"{HOST}:{self.ports.ingress}",
             "RESTATE_ADMIN__BIND_ADDRESS": f"{HOST}:{self.ports.admin}",

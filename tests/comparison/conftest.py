@@ -36,7 +36,7 @@ class StepFunctions(Holiday):
 def step_functions_cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
     fetch_wheels()
     cloud = LocalCloud(tmp_path_factory.mktemp("step-functions"), Ports.free())
-    cloud.emulator = (EMULATOR,)
+    cloud.emulator = EMULATOR
     with cloud:
         yield cloud
 

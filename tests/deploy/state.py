@@ -72,7 +72,7 @@ def processes_below(directory: Path) -> list[psutil.Process]:
 
 def emulator_of(cloud: LocalCloud) -> psutil.Process:
     """The emulator's own process, not one of its Lambdas."""
-    return next(process for process in processes_below(cloud.directory) if "ministack" in process.cmdline())
+    return next(process for process in processes_below(cloud.directory) if "localcloud.emulator" in process.cmdline())
 
 
 def unfinished(cloud: LocalCloud) -> list[str]:

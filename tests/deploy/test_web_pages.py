@@ -1,0 +1,164 @@
+"""What a web page in the developer's browser can do at the emulator: nothing.
+
+Each request is sent byte for byte, as a browser or an attacker would, because an HTTP client would set its own `Host`.
+"""
+
+import base64
+import io
+import json
+import socket
+import zipfile
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from http.client import HTTPResponse
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from comparison.contenders import EMULATOR as OF_THE_COMPARISON
+from localcloud.cloud import LocalCloud, Ports
+from localcloud.environment import local_client
+
+OF_THE_LOCAL_CLOUD = LocalCloud.default().emulator
+MINISTACK_ITSELF = ("-m", "ministack")
+
+HERE = "Host: 127.0.0.1"
+OF_A_PAGE = ("Origin: https://evil.example", "Sec-Fetch-Site: cross-site", "Sec-Fetch-Mode: no-cors")
+UPGRADE = (
+    "Connection: Upgrade",
+    "Upgrade: websocket",
+    "Sec-WebSocket-Version: 13",
+    "Sec-WebSocket-Key: " + "A" * 22 + "==",
+)
+FUNCTIONS = "/2015-03-31/functions"
+SERVICES = "/_ministack/health"
+
+
+def ask(cloud: LocalCloud, request_line: str, *headers: str, body: bytes = b"") -> HTTPResponse:
+    """The answer to these very bytes, its body still to be read."""
+    head = "\r\n".join([request_line, *headers, f"Content-Length: {len(body)}", "", ""])
+    with socket.create_connection(("127.0.0.1", cloud.ports.aws), timeout=60) as connection:
+        connection.sendall(head.encode() + body)
+        answer = HTTPResponse(connection)
+        answer.begin()
+    return answer
+
+
+def attack(cloud: LocalCloud) -> list[HTTPResponse]:
+    """What a page's two `fetch(…, {method: "POST", mode: "no-cors", body: "…"})` get: create a function, and run it."""
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as code:
+        code.writestr(
+            "evil.py", "import os\ndef handler(event, context):\n    return os.listdir(os.path.expanduser('~'))\n"
+        )
+    function = {
+        "FunctionName": "evil",
+        "Runtime": "python3.13",
+        "Role": "arn:aws:iam::000000000000:role/any",
+        "Handler": "evil.handler",
+        "Code": {"ZipFile": base64.b64encode(archive.getvalue()).decode()},
+    }
+    headers = (HERE, *OF_A_PAGE, "Content-Type: text/plain;charset=UTF-8")
+    return [
+        ask(cloud, f"POST {FUNCTIONS} HTTP/1.1", *headers, body=json.dumps(function).encode()),
+        ask(cloud, f"POST {FUNCTIONS}/evil/invocations HTTP/1.1", *headers, body=b"{}"),
+    ]
+
+
+def functions(cloud: LocalCloud) -> list[str]:
+    return [function.get("FunctionName", "") for function in cloud.client("lambda").list_functions()["Functions"]]
+
+
+def websocket_api(cloud: LocalCloud) -> str:
+    """The path of a websocket API of API Gateway, which accepts every connection."""
+    gateway: Any = local_client("apigatewayv2", cloud.aws_url)
+    api = gateway.create_api(Name="any", ProtocolType="WEBSOCKET", RouteSelectionExpression="$request.body.action")
+    gateway.create_stage(ApiId=api["ApiId"], StageName="prod")
+    return f"/_aws/execute-api/{api['ApiId']}/prod"
+
+
+@contextmanager
+def started(directory: Path, emulator: Sequence[str]) -> Generator[LocalCloud]:
+    cloud = LocalCloud(directory, Ports.free())
+    cloud.emulator = emulator
+    with cloud:
+        yield cloud
+
+
+def test_without_the_guard_a_page_runs_code_on_this_machine(tmp_path: Path) -> None:
+    with started(tmp_path, MINISTACK_ITSELF) as cloud:
+        created, invoked = attack(cloud)
+
+        assert (created.status, created.headers["access-control-allow-origin"]) == (201, "*")
+        assert invoked.status == 200
+        assert functions(cloud) == ["evil"]
+        path = websocket_api(cloud)
+        assert ask(cloud, f"GET {path} HTTP/1.1", HERE, *UPGRADE, "Origin: https://evil.example").status == 101
+
+
+@pytest.mark.parametrize("emulator", [OF_THE_LOCAL_CLOUD, OF_THE_COMPARISON], ids=" ".join)
+def test_a_page_is_refused_and_makes_no_function(tmp_path: Path, emulator: Sequence[str]) -> None:
+    with started(tmp_path, emulator) as cloud:
+        for refused in attack(cloud):
+            assert refused.status == 403
+            assert [name for name in refused.headers if name.lower().startswith("access-control")] == []
+        assert functions(cloud) == []
+
+        path = websocket_api(cloud)
+        assert ask(cloud, f"GET {path} HTTP/1.1", HERE, *UPGRADE, "Origin: https://evil.example").status == 403
+        assert ask(cloud, f"GET {path} HTTP/1.1", "Host: evil.example", *UPGRADE).status == 403
+        assert ask(cloud, f"GET {path} HTTP/1.1", HERE, *UPGRADE).status == 101
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        pytest.param((f"{HERE}:4566", "Origin: https://evil.example"), id="an origin"),
+        pytest.param((f"{HERE}:4566", "Origin: null"), id="a sandboxed page"),
+        pytest.param((f"{HERE}:4566", "ORIGIN: http://127.0.0.1:4566"), id="an origin like its own"),
+        pytest.param((f"{HERE}:4566", "Origin:"), id="an empty origin"),
+        pytest.param((f"{HERE}:4566", "Sec-Fetch-Site: cross-site"), id="an image or a link of a page"),
+        pytest.param((f"{HERE}:4566", "Sec-Fetch-Site: same-site"), id="another port of this machine"),
+        pytest.param(("Host: evil.example:4566",), id="DNS rebinding"),
+        pytest.param(("Host: evil.example:4566", "Sec-Fetch-Site: same-origin"), id="DNS rebinding, same origin"),
+        pytest.param(("Host: 127.0.0.1.evil.example",), id="a name that begins like an address"),
+        pytest.param(("Host: localhost.evil.example",), id="a name that begins like localhost"),
+        pytest.param(("Host: 0.0.0.0:4566",), id="the unspecified address"),
+        pytest.param(("Host:",), id="an empty host"),
+    ],
+)
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "OPTIONS"])
+def test_every_mark_of_a_page_is_refused(cloud: LocalCloud, method: str, headers: tuple[str, ...]) -> None:
+    preflight = ("Access-Control-Request-Method: POST",) if method == "OPTIONS" else ()
+
+    refused = ask(cloud, f"{method} {SERVICES} HTTP/1.1", *headers, *preflight)
+
+    assert refused.status == 403
+    assert [name for name in refused.headers if name.lower().startswith("access-control")] == []
+
+
+@pytest.mark.parametrize(
+    ("version", "headers", "status"),
+    [
+        pytest.param("1.0", (), 403, id="HTTP/1.0 without a host"),
+        pytest.param("1.1", (), 400, id="HTTP/1.1 without a host, which the server itself refuses"),
+        pytest.param("1.1", (HERE, "Host: evil.example"), 400, id="two hosts, likewise"),
+        pytest.param("1.0", ("Host: evil.example", HERE), 400, id="two hosts in HTTP/1.0"),
+        pytest.param("1.1", (HERE, "Origin : https://evil.example"), 400, id="a space behind a name"),
+        pytest.param(
+            "1.1", (HERE, "X: y", " Origin: https://evil.example"), 200, id="a folded line, which is no Origin"
+        ),
+    ],
+)
+def test_a_malformed_request_is_refused_too(
+    cloud: LocalCloud, version: str, headers: tuple[str, ...], status: int
+) -> None:
+    assert ask(cloud, f"GET {SERVICES} HTTP/{version}", *headers).status == status
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.1:1", "localhost:4566", "LOCALHOST", "127.1.2.3", "[::1]:4566"])
+@pytest.mark.parametrize("version", ["1.0", "1.1"])
+def test_a_program_is_answered(cloud: LocalCloud, host: str, version: str) -> None:
+    assert ask(cloud, f"GET {SERVICES} HTTP/{version}", f"Host: {host}").status == 200
+    assert ask(cloud, f"GET {SERVICES} HTTP/{version}", f"Host: {host}", "Sec-Fetch-Site: none").status == 200
