@@ -1,0 +1,176 @@
+"""Trips that begin on one version of the code and end on another, by real deployments: forward, and back again.
+
+Version 2 says more than version 1 knows: a field more in each message, and a run type more. Version 3 speaks
+otherwise: version 1 cannot read its messages at all. Every deployment finds trips held in each step.
+"""
+
+import asyncio
+import shutil
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+
+from localcloud.cloud import Ports
+from localcloud.environment import ROOT
+from tests.deploy.variants import APP
+from tests.driver import log_lines
+from tests.faults.harness import CloudBehindProxy, Harness
+from tests.faults.invariant import Reservation
+from tests.faults.plans import Trip
+from tests.faults.proxy import Call, Proxy
+
+pytestmark = pytest.mark.slow
+
+Edits = list[tuple[str, str]]
+STEPS = ("flights.reserve", "cars.reserve", "payments.process", "flights.confirm", "cars.confirm")
+MAY_FAIL = Trip(cancelled=True)
+OF_A_BOOKING = "    run_type: str | UnsetType = UNSET\n"
+OF_A_COMPENSATION = '    spare: str = "nothing"\n'
+OF_A_NOTICE = '    message: str = ""\n'
+MORE: Edits = [
+    (OF_A_BOOKING, OF_A_BOOKING + '    tier: str = "gold"\n'),
+    ("class Compensation(Struct, frozen=True, omit_defaults=True):", "class Compensation(Struct, frozen=True):"),
+    (OF_A_COMPENSATION, OF_A_COMPENSATION + '    tier: str = "gold"\n'),
+    (OF_A_NOTICE, OF_A_NOTICE + '    tier: str = "gold"\n'),
+    ('    "failPayment",\n', '    "failPayment",\n    "failHotelReservation",\n'),
+]
+OTHERWISE: Edits = [
+    ("class Booking(Struct, frozen=True):", 'class Booking(Struct, frozen=True, rename={"id": "booking"}):'),
+    ("class Compensation(Struct, frozen=True,", 'class Compensation(Struct, rename={"id": "booking"}, frozen=True,'),
+    ("class Notice(Struct, frozen=True):", 'class Notice(Struct, frozen=True, rename={"trip_id": "trip"}):'),
+    ("json.dumps(msgspec.to_builtins(self))", 'json.dumps(msgspec.to_builtins(self) | {"trip_id": self.trip_id})'),
+]
+
+
+@pytest.fixture(scope="module")
+def versions(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The sources of each version. Those of version 1 are as they are."""
+    found = {"1": ROOT / "lambdas"}
+    for name, edits in {"2": MORE, "3": OTHERWISE}.items():
+        found[name] = tmp_path_factory.mktemp("sources") / name
+        shutil.copytree(ROOT / "lambdas", found[name], ignore=shutil.ignore_patterns("__pycache__"))
+        models = found[name] / "holiday" / "models.py"
+        text = models.read_text()
+        for old, new in edits:
+            assert text.count(old) == 1, f"models.py does not say {old!r} once any more"
+            text = text.replace(old, new)
+        models.write_text(text)
+    return found
+
+
+@pytest.fixture(scope="module")
+def harness(runner: asyncio.Runner, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harness]:
+    ports = Ports.free()
+    proxy = runner.run(Proxy(ports.aws).__aenter__())
+    with CloudBehindProxy(tmp_path_factory.mktemp("versions"), ports, proxy) as cloud:
+        yield Harness(cloud, runner.run(asyncio.to_thread(cloud.deploy, {}, APP)), proxy)
+    runner.run(proxy.__aexit__())
+
+
+class Scene:
+    """Trips that are held in each step of one version while another one is deployed."""
+
+    def __init__(self, harness: Harness, versions: dict[str, Path], run_types: tuple[str, ...]) -> None:
+        self.harness, self.versions = harness, versions
+        self.mark = uuid.uuid4().hex[:8]
+        self.trips = {f"{self.mark}-{step}-{run_type}": (step, run_type) for step in STEPS for run_type in run_types}
+        self.invocations: dict[str, str] = {}
+
+    async def deploy(self, version: str) -> str:
+        """Deploy it, and return the ARN of its trips function."""
+        context = {"test:lambdas": str(self.versions[version])}
+        self.harness.names.update(await asyncio.to_thread(self.harness.cloud.deploy, context, APP))
+        return self.harness.names["TripsVersionArn"]
+
+    async def begin(self, trips_version: str) -> None:
+        """Begin the trips on the version that is deployed now, and hold each in its step."""
+        held = True
+
+        def decide(call: Call) -> str | None:
+            named = self.trips.get(call.trip_id)
+            return "reset" if held and named and call.name == named[0] else None
+
+        self.harness.proxy.decide = decide
+        for trip_id, (step, run_type) in self.trips.items():
+            self.invocations[trip_id] = await self.harness.send(trip_id, run_type)
+            service, handler = step.split(".")
+            await self.harness.until(f"target = '{service}/{trip_id}/{handler}'")
+        # From here on Restate cannot invoke this version of trips: the steps end, and the trips go on later.
+        self.harness.proxy.throttled = quote(trips_version.rpartition("function:")[2], safe="").encode()
+        held = False
+        steps = {
+            "/".join((step.split(".")[0], trip_id, step.split(".")[1])) for trip_id, (step, _) in self.trips.items()
+        }
+        named = ", ".join(f"'{step}'" for step in steps)
+        await self.harness.until(f"target IN ({named}) AND status = 'completed'", steps)
+
+    async def end(self) -> list[Reservation]:
+        """Let the trips go on, and wait for their answers."""
+        self.harness.proxy.throttled = b""
+        return [await self.harness.answer(*named) for named in self.invocations.items()]
+
+    async def check(self, made: list[Reservation]) -> list[str]:
+        """The breaches of the claim, once all has ended."""
+        return await self.harness.check(self.mark, dict.fromkeys(self.trips, MAY_FAIL), made)
+
+
+@pytest.mark.parametrize(
+    ("begun_on", "ended_on", "run_types"),
+    [
+        pytest.param("1", "2", ("", "failNotification"), id="an upgrade"),
+        pytest.param("2", "1", ("", "failNotification", "failHotelReservation"), id="a rollback"),
+    ],
+)
+def test_trips_that_are_held_in_each_step_end_well_on_the_other_version(
+    runner: asyncio.Runner,
+    harness: Harness,
+    versions: dict[str, Path],
+    begun_on: str,
+    ended_on: str,
+    run_types: tuple[str, ...],
+) -> None:
+    async def deploy_in_mid_trip() -> None:
+        scene = Scene(harness, versions, run_types)
+        await scene.begin(await scene.deploy(begun_on))
+        await scene.deploy(ended_on)
+
+        made = await scene.end()
+        assert await scene.check(made) == []
+        # a step that was held for too long is given up: of those that were not, each ended as it was asked to
+        ends = {reservation.trip_id: (reservation.status, reservation.reason) for reservation in made}
+        expected = {"failNotification": (422, "simulated")}
+        for trip_id, (_, run_type) in scene.trips.items():
+            assert ends[trip_id] in (expected.get(run_type, (200, "")), (422, "given up")), trip_id
+        assert any(status == 200 for status, _ in ends.values())
+
+    runner.run(deploy_in_mid_trip())
+
+
+def test_what_the_other_version_cannot_read_waits_until_a_version_that_can_is_live(
+    runner: asyncio.Runner, harness: Harness, versions: dict[str, Path]
+) -> None:
+    async def deploy_in_mid_trip() -> None:
+        # given trips on version 3, of whose messages version 1 can read none, and a rollback to version 1
+        scene = Scene(harness, versions, ("",))
+        await scene.begin(await scene.deploy("3"))
+        await scene.deploy("1")
+
+        # when they go on, then each next step fails, and its compensations and notice are retried, as the log says
+        made = await scene.end()
+        confirmed = {trip_id for trip_id, (step, _) in scene.trips.items() if "confirm" in step}
+        assert {run.trip_id for run in made if run.status == 200} <= confirmed
+        waiting = f"target LIKE '%/{scene.mark}%' AND status != 'completed'"
+        flights = {f"flights/{run.trip_id}/cancel" for run in made if run.status == 422}
+        assert flights
+        assert flights <= {row["target"] for row in await harness.until(waiting)}
+        failed = [line for line in await asyncio.to_thread(log_lines, harness.cloud) if scene.mark in line]
+        assert any('"message": "failed"' in line and "waiting for a version" in line for line in failed)
+
+        # and when version 3 is live again, all ends well by itself
+        await scene.deploy("3")
+        assert await scene.check(made) == []
+
+    runner.run(deploy_in_mid_trip())
