@@ -12,7 +12,8 @@ import httpx
 
 from comparison.contenders import Contender
 from localcloud.cloud import LocalCloud
-from localcloud.serve import SENT_AND_NOT_DONE, Admin
+from localcloud.invocations import SENT_AND_NOT_DONE, unfinished
+from localcloud.serve import Admin
 
 BILLED = re.compile(r"Billed Duration: (\d+) ms")
 NO_OP = "def handler(event, context):\n    print('.')\n    return {}\n"
@@ -67,10 +68,7 @@ class Observer:
             for execution in self._running():
                 self._cloud.client("stepfunctions").stop_execution(executionArn=execution)
             return
-        for row in self._admin.query(
-            "SELECT id FROM sys_invocation_status WHERE status != 'completed' AND target_service_name = 'trips' "
-            "AND target_handler_name = 'reserve'"
-        ):
+        for row in self._admin.query(unfinished("target = 'trips/reserve'", "id")):
             url = f"{self._cloud.admin_url}/invocations/{row['id']}/cancel"
             httpx.patch(url, trust_env=False, timeout=30).raise_for_status()
 
@@ -91,7 +89,7 @@ class Observer:
     def _unfinished(self) -> int:
         if self._machine:
             return len(self._running())
-        return self._rows("SELECT id FROM sys_invocation_status WHERE status != 'completed'")
+        return self._rows(unfinished(columns="id"))
 
     def _running(self) -> list[str]:
         found = self._cloud.client("stepfunctions").list_executions(

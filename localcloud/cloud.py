@@ -56,7 +56,7 @@ START_TIMEOUT = 60.0
 
 # What Restate Cloud and restate-server from 1.8 on have on by default. A cloud's `restate_settings` can switch it off.
 VQUEUES_AND_V7 = ("RESTATE_EXPERIMENTAL_ENABLE_VQUEUES", "RESTATE_EXPERIMENTAL_ENABLE_PROTOCOL_V7")
-WITHOUT_VQUEUES = dict.fromkeys(VQUEUES_AND_V7, "false")
+WITHOUT_VQUEUES: dict[str, str] = dict.fromkeys(VQUEUES_AND_V7, "false")
 
 Server = Literal["restate-server", "ministack"]
 Step = Callable[[str], AbstractContextManager[Note]]

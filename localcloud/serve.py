@@ -17,6 +17,7 @@ import watchfiles
 
 from localcloud.cloud import LocalCloud, answers
 from localcloud.environment import ROOT, LocalCloudError
+from localcloud.invocations import unfinished
 from localcloud.processes import HOST, end_group, holder, is_free, uninterrupted
 
 PORT = 9080
@@ -30,14 +31,6 @@ TABLES = {
     "SNS_TOPIC": "TopicArn",
 }
 VERSIONS = ("FlightsVersionArn", "CarsVersionArn", "PaymentsVersionArn", "TripsVersionArn")
-
-# What an invocation sent one way and what has not been done: ask it after nothing else is unfinished. For a moment such
-# a message is on its way from one of Restate's partitions to another, and only the journal of its sender knows of it.
-# One that somebody cancels or kills while it is queued leaves no row, and is listed here for good.
-SENT_AND_NOT_DONE = """
-    SELECT split_part(entry_lite_json, '"', 8) AS id FROM sys_journal WHERE entry_type = 'Command: OneWayCall'
-    AND split_part(entry_lite_json, '"', 8) NOT IN (SELECT id FROM sys_invocation_status WHERE status = 'completed')
-"""
 
 Say = Callable[[str], None]
 
@@ -66,11 +59,7 @@ class Admin:
 
     def unfinished(self, deployment: str) -> int:
         """How many invocations will only ever continue on this deployment."""
-        query = (
-            "select count(*) as n from sys_invocation_status "
-            f"where pinned_deployment_id = '{deployment}' and status <> 'completed'"
-        )
-        return int(self.query(query)[0]["n"])
+        return len(self.query(unfinished(f"pinned = '{deployment}'", "id")))
 
     def query(self, sql: str) -> list[dict[str, Any]]:
         """Ask Restate's introspection tables."""

@@ -8,14 +8,22 @@ import os
 import random
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from localcloud.cloud import LocalCloud, Ports
+from localcloud.cloud import WITHOUT_VQUEUES, LocalCloud, Ports
+from tests.driver import Holiday
 from tests.trap import Trap, hostile_variables
 
 FAULTS_SEED = int(os.environ.get("FAULTS_SEED") or random.randrange(1_000_000))
 """What the faults of this run are drawn from. Printed at its start; set it to draw the same ones again."""
+
+
+def in_both_modes(fixture: str) -> list[Any]:
+    """Parameters for a fixture: the names of this one and, slow, of the same one whose Restate has no VQueues and
+    speaks protocol v6, as servers before 1.8 do."""
+    return [fixture, pytest.param(f"{fixture}_without_vqueues", marks=pytest.mark.slow)]
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -37,6 +45,19 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
 def stack(cloud: LocalCloud) -> dict[str, str]:
     """The outputs of the stack, deployed into `cloud`."""
     return cloud.deploy()
+
+
+@pytest.fixture(scope="session")
+def on_lambda(cloud: LocalCloud, stack: dict[str, str]) -> Holiday:
+    return Holiday(cloud, stack)
+
+
+@pytest.fixture(scope="session")
+def on_lambda_without_vqueues(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Holiday]:
+    cloud = LocalCloud(tmp_path_factory.mktemp("without-vqueues"), Ports.free())
+    cloud.restate_settings = dict(WITHOUT_VQUEUES)
+    with cloud:
+        yield Holiday(cloud, cloud.deploy())
 
 
 @pytest.fixture

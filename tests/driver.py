@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import httpx
 
 from localcloud.cloud import LocalCloud
-from localcloud.serve import SENT_AND_NOT_DONE
+from localcloud.invocations import SENT_AND_NOT_DONE, unfinished
 
 T = TypeVar("T")
 Row = dict[str, str]
@@ -94,8 +94,7 @@ class Holiday:
 
     def unfinished(self) -> int:
         """How many invocations Restate has not finished, those that are about to begin included."""
-        running = self.query("SELECT id FROM sys_invocation_status WHERE status != 'completed'")
-        return len(running or self.query(SENT_AND_NOT_DONE))
+        return len(self.query(unfinished(columns="id")) or self.query(SENT_AND_NOT_DONE))
 
     def query(self, sql: str) -> list[dict[str, Any]]:
         """Ask Restate's introspection tables."""

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import psutil
 
-from localcloud import demo
+from localcloud import demo, invocations
 from localcloud.cloud import LocalCloud
 from tests.driver import ask, eventually
 
@@ -77,7 +77,7 @@ def emulator_of(cloud: LocalCloud) -> psutil.Process:
 
 def unfinished(cloud: LocalCloud) -> list[str]:
     """What Restate has not finished: running, suspended, queued or backing off."""
-    rows = ask(cloud, "SELECT target, status FROM sys_invocation WHERE status != 'completed'")
+    rows = ask(cloud, invocations.unfinished())
     return [f"{row['target']} {row['status']}" for row in rows]
 
 

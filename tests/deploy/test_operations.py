@@ -13,7 +13,9 @@ import pytest
 
 from localcloud.cloud import LocalCloud
 from localcloud.environment import ROOT
+from localcloud.invocations import unfinished
 from localcloud.trip import pattern_of, query
+from tests.conftest import in_both_modes
 from tests.driver import Holiday, eventually
 from tests.saga.conftest import create_table
 
@@ -61,7 +63,7 @@ def run(cloud: LocalCloud, command: str) -> tuple[int, str]:
         stderr=subprocess.STDOUT,
         text=True,
         timeout=60,
-        cwd=cloud.directory,
+        cwd=ROOT,
         env={"PATH": path, "HOME": str(cloud.directory), "RESTATE_ADMIN_URL": cloud.admin_url},
     )
     return done.returncode, done.stdout
@@ -83,19 +85,21 @@ def stuck(holiday: Holiday) -> tuple[str, str]:
     """The id of a trip whose payment fails again and again, and of the invocation that books it."""
     trip_id = f"stuck-{uuid.uuid4().hex[:6]}"
     sent = holiday.http.post("/trips/reserve/send", json={"request": {"trip_id": trip_id}})
-    failing = f"SELECT id FROM sys_invocation WHERE target = 'payments/{trip_id}/process' AND retry_count > 1"
+    failing = unfinished(f"target = 'payments/{trip_id}/process' AND failures > 3")
     assert eventually(lambda: holiday.query(failing), bool)
     return trip_id, sent.json()["invocationId"]
 
 
+@pytest.mark.parametrize("mode", in_both_modes("on_lambda"))
 def test_a_trip_is_found_paused_resumed_and_cancelled_by_the_page_s_commands(
-    cloud: LocalCloud, stack: dict[str, str]
+    request: pytest.FixtureRequest, mode: str
 ) -> None:
-    holiday = Holiday(cloud, stack)
-    shown = commands(section("Find, pause, resume, cancel a trip"))
+    holiday: Holiday = request.getfixturevalue(mode)
+    cloud = holiday.cloud
+    (setting, _), *shown = commands(section("Find, pause, resume, cancel a trip"))
     assert len(shown) == 8 and all(lines for _, lines in shown)
 
-    with taken_away(cloud, stack["PaymentsTableName"]):
+    with taken_away(cloud, holiday.names["PaymentsTableName"]):
         # given a trip that is as stuck as the page's
         trip_id, invocation_id = stuck(holiday)
         for command, lines in shown:
@@ -103,7 +107,7 @@ def test_a_trip_is_found_paused_resumed_and_cancelled_by_the_page_s_commands(
             here = re.sub(r"\binv_\w+", invocation_id, command).replace("narvik", trip_id)
             here = here.replace("http://127.0.0.1:9070", cloud.admin_url)
             expected = comparable("\n".join(lines).replace("narvik", trip_id))
-            look = partial(run, cloud, here)
+            look = partial(run, cloud, f"{setting}\n{here}")
 
             # then it succeeds, and prints what the page shows; one that only looks may look until that has come true
             is_right = partial(prints, expected)

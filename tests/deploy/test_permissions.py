@@ -16,7 +16,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from holiday_stack.restate_environment import RESTATE_CLOUD_ACCOUNT, RESTATE_CLOUD_ROLE
-from localcloud import demo
+from localcloud import demo, invocations
 from localcloud.cloud import LocalCloud, LocalCloudError, Ports
 from localcloud.environment import REGION
 from tests.deploy import greetings, variants
@@ -252,9 +252,9 @@ def test_restate_with_another_external_id_can_neither_be_introduced_nor_invoke(
     try:
         address = f"{deployed.cloud.ingress_url}/trips/reserve/send"
         invocation = httpx.post(address, json={}, timeout=60, trust_env=False).json()["invocationId"]
-        query = f"SELECT last_failure FROM sys_invocation WHERE id = '{invocation}' AND last_failure IS NOT NULL"
+        query = invocations.unfinished(f"id = '{invocation}' AND failure IS NOT NULL")
         (found,) = eventually(lambda: ask(deployed.cloud, query), bool)
-        assert "AssumeRole" in found["last_failure"]
+        assert "AssumeRole" in found["failure"]
     finally:
         deployed.let_restate_use(ENVIRONMENT)
 

@@ -10,7 +10,8 @@ import httpx
 import pytest
 
 from holiday_stack import bundling
-from localcloud.cloud import LocalCloud, LocalCloudError
+from localcloud import invocations
+from localcloud.cloud import WITHOUT_VQUEUES, LocalCloud, LocalCloudError, Ports
 from localcloud.environment import ROOT
 from tests.deploy.gatekeeper import Gatekeeper, guarding
 from tests.deploy.greetings import APP, SERVICE, STACK, written
@@ -73,6 +74,15 @@ def registered(cloud: LocalCloud) -> dict[str, dict[str, Any]]:
     """What Restate says of each deployment, by ARN."""
     answer = httpx.get(f"{cloud.admin_url}/deployments", trust_env=False).raise_for_status()
     return {deployment["arn"]: deployment for deployment in answer.json()["deployments"]}
+
+
+@pytest.fixture(scope="module", params=[{}, WITHOUT_VQUEUES], ids=["with VQueues", "without"])
+def own_cloud(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
+    """In the place of the other modules': with a Restate that has VQueues, and with one that has none."""
+    cloud = LocalCloud(tmp_path_factory.mktemp("own-cloud"), Ports.free())
+    cloud.restate_settings = dict(request.param)
+    with cloud:
+        yield cloud
 
 
 @pytest.fixture
@@ -283,7 +293,7 @@ def test_a_permission_that_is_not_known_everywhere_yet_is_ridden_out(
 def remove_by_hand(cloud: LocalCloud) -> None:
     """As an operator would, with the key, or past what demands one."""
     admin = httpx.Client(base_url=cloud.admin_url, timeout=60, trust_env=False)
-    for invocation in ask(cloud, "SELECT id FROM sys_invocation WHERE status != 'completed'"):
+    for invocation in ask(cloud, invocations.unfinished(columns="id")):
         admin.patch(f"/invocations/{invocation['id']}/kill").raise_for_status()
     for deployment in deployments(cloud):
         admin.delete(f"/deployments/{deployment}?force=true").raise_for_status()

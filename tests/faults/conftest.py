@@ -1,11 +1,18 @@
-"""Two harnesses, each with a cloud of its own behind a proxy: the services in one process, and on Lambda."""
+"""Harnesses, each with a cloud of its own behind a proxy: the services in one process, and on Lambda.
+
+Among the slow tests, both also with a restate-server that has no VQueues.
+"""
 
 import asyncio
-from collections.abc import Callable, Iterator
+import uuid
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
-from localcloud.cloud import Ports
+from localcloud.cloud import WITHOUT_VQUEUES, Ports
+from tests.conftest import in_both_modes
 from tests.faults.harness import CloudBehindProxy, Harness, Scene
 from tests.faults.proxy import Proxy
 
@@ -17,33 +24,79 @@ def runner() -> Iterator[asyncio.Runner]:
         yield started
 
 
-@pytest.fixture(scope="session")
-def in_one_process(runner: asyncio.Runner, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harness]:
+@contextmanager
+def proxied(runner: asyncio.Runner, directory: Path, settings: Mapping[str, str]) -> Generator[CloudBehindProxy]:
     ports = Ports.free()
     proxy = runner.run(Proxy(ports.aws).__aenter__())
-    with CloudBehindProxy(tmp_path_factory.mktemp("faults"), ports, proxy) as cloud:
-        harness = Harness.in_one_process(cloud, proxy)
+    cloud = CloudBehindProxy(directory, ports, proxy)
+    cloud.restate_settings |= settings
+    with cloud:
+        yield cloud
+    runner.run(proxy.__aexit__())
+
+
+@contextmanager
+def one_process(
+    runner: asyncio.Runner, directory: Path, settings: Mapping[str, str] | None = None
+) -> Generator[Harness]:
+    with proxied(runner, directory, settings or {}) as cloud:
+        harness = Harness.in_one_process(cloud, cloud.proxy)
         services = harness.serve()
         yield harness
         services.stop()
-    runner.run(proxy.__aexit__())
+
+
+@contextmanager
+def deployed(runner: asyncio.Runner, directory: Path, settings: Mapping[str, str] | None = None) -> Generator[Harness]:
+    with proxied(runner, directory, settings or {}) as cloud:
+        yield Harness(cloud, runner.run(asyncio.to_thread(cloud.deploy)), cloud.proxy)
+
+
+@pytest.fixture(scope="session")
+def in_one_process(runner: asyncio.Runner, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harness]:
+    with one_process(runner, tmp_path_factory.mktemp("faults")) as harness:
+        yield harness
 
 
 @pytest.fixture(scope="session")
 def on_lambda(runner: asyncio.Runner, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harness]:
-    ports = Ports.free()
-    proxy = runner.run(Proxy(ports.aws).__aenter__())
-    with CloudBehindProxy(tmp_path_factory.mktemp("faults-on-lambda"), ports, proxy) as cloud:
-        yield Harness(cloud, runner.run(asyncio.to_thread(cloud.deploy)), proxy)
-    runner.run(proxy.__aexit__())
+    with deployed(runner, tmp_path_factory.mktemp("faults-on-lambda")) as harness:
+        yield harness
+
+
+@pytest.fixture(scope="session")
+def in_one_process_without_vqueues(
+    runner: asyncio.Runner, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Harness]:
+    with one_process(runner, tmp_path_factory.mktemp("faults-without"), WITHOUT_VQUEUES) as harness:
+        yield harness
+
+
+@pytest.fixture(scope="session")
+def on_lambda_without_vqueues(runner: asyncio.Runner, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harness]:
+    with deployed(runner, tmp_path_factory.mktemp("faults-on-lambda-without"), WITHOUT_VQUEUES) as harness:
+        yield harness
+
+
+@pytest.fixture(params=in_both_modes("in_one_process"))
+def in_one_process_either_way(request: pytest.FixtureRequest) -> Harness:
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture(params=in_both_modes("on_lambda"))
+def on_lambda_either_way(request: pytest.FixtureRequest) -> Harness:
+    return request.getfixturevalue(request.param)
 
 
 @pytest.fixture
-def play(runner: asyncio.Runner, in_one_process: Harness, request: pytest.FixtureRequest) -> Callable[[Scene], None]:
-    """Play a scene with a trip id of its own and no faults but those that it asks for."""
+def play(
+    runner: asyncio.Runner, in_one_process_either_way: Harness, request: pytest.FixtureRequest
+) -> Callable[[Scene], None]:
+    """Play a scene with trip ids of its own and no faults but those that it asks for."""
 
     def run(scene: Scene) -> None:
-        in_one_process.play({})
-        runner.run(scene(in_one_process, f"{request.node.name[5:]}-"))
+        in_one_process_either_way.play({})
+        mark = f"{request.function.__name__[5:45]}-{uuid.uuid4().hex[:8]}-"
+        runner.run(scene(in_one_process_either_way, mark))
 
     return run

@@ -22,6 +22,7 @@ import httpx
 
 from localcloud.cloud import LocalCloud, Ports, Server
 from localcloud.environment import ROOT
+from localcloud.invocations import unfinished
 from tests.driver import TABLES, eventually
 from tests.faults.invariant import IDS, Reservation, Row, violations
 from tests.faults.plans import Plan, Trip
@@ -41,6 +42,7 @@ class CloudBehindProxy(LocalCloud):
 
     def __init__(self, directory: Path, ports: Ports, proxy: Proxy) -> None:
         super().__init__(directory, ports)
+        self.proxy = proxy
         self.restate_settings = {"AWS_ENDPOINT_URL_LAMBDA": proxy.url}
         self._endpoints = {f"AWS_ENDPOINT_URL_{service}": proxy.url for service in ("DYNAMODB", "SNS")}
 
@@ -191,22 +193,21 @@ class Harness:
 
     async def unfinished(self) -> int:
         """How many invocations have not ended."""
-        return len(await self.query("SELECT id FROM sys_invocation_status WHERE status != 'completed'"))
+        return len(await self.query(unfinished(columns="id")))
 
     async def until(self, condition: str, targets: set[str] | None = None) -> list[dict[str, Any]]:
-        """Wait for invocations of which this SQL condition holds: any, or those of just these targets."""
+        """Wait for unfinished invocations of which this SQL condition holds: any, or those of just these targets."""
         found: list[dict[str, Any]] = []
         async with asyncio.timeout(PATIENCE):
             while not found or (targets is not None and {row["target"] for row in found} != targets):
                 await asyncio.sleep(0.05)
-                found = await self.query(f"SELECT id, target, status FROM sys_invocation WHERE {condition}")
+                found = await self.query(unfinished(condition))
         return found
 
     async def settle(self) -> list[str]:
         """Wait until every invocation has ended; returns those that do not."""
-        unfinished = "SELECT id, target, status, last_failure FROM sys_invocation WHERE status != 'completed'"
         deadline = time.monotonic() + PATIENCE
-        while (stuck := await self.query(unfinished)) and time.monotonic() < deadline:
+        while (stuck := await self.query(unfinished())) and time.monotonic() < deadline:
             await asyncio.sleep(0.1)
         return [f"never ended: {invocation}" for invocation in stuck]
 

@@ -47,13 +47,13 @@ def test_every_harmless_fault_at_every_call_is_ridden_out(runner: asyncio.Runner
 
 
 def test_a_cancellation_before_during_and_after_every_call_and_twice(
-    runner: asyncio.Runner, in_one_process: Harness
+    runner: asyncio.Runner, in_one_process_either_way: Harness
 ) -> None:
-    hold(runner, in_one_process, at_every_call(*CANCELS))
+    hold(runner, in_one_process_either_way, at_every_call(*CANCELS))
 
 
-def test_a_cancellation_at_every_call_on_lambda(runner: asyncio.Runner, on_lambda: Harness) -> None:
-    hold(runner, on_lambda, at_every_call(*CANCELS), "--on-lambda ")
+def test_a_cancellation_at_every_call_on_lambda(runner: asyncio.Runner, on_lambda_either_way: Harness) -> None:
+    hold(runner, on_lambda_either_way, at_every_call(*CANCELS), "--on-lambda ")
 
 
 @pytest.mark.parametrize("call", CALLS)

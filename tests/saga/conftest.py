@@ -1,24 +1,29 @@
 """The same tests against two ways of running the services: in one process over HTTP/2, where an invocation keeps its
 connection, and on Lambda, where every await suspends and the next invocation replays. Both with the real
-restate-server and the emulator's DynamoDB, SNS and SQS.
+restate-server and the emulator's DynamoDB, SNS and SQS; among the slow tests also with one that has no VQueues.
 """
 
 import subprocess
 import sys
 import uuid
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 
 import httpx
 import pytest
 
-from localcloud.cloud import LocalCloud, Ports
+from localcloud.cloud import WITHOUT_VQUEUES, LocalCloud, Ports
 from localcloud.environment import ROOT
+from tests.conftest import in_both_modes
 from tests.driver import TABLES, Holiday, eventually
 
 
-@pytest.fixture(scope="session")
-def in_one_process(tmp_path_factory: pytest.TempPathFactory) -> Generator[Holiday]:
-    with LocalCloud(tmp_path_factory.mktemp("one-process"), Ports.free()) as cloud:
+@contextmanager
+def one_process(directory: Path, settings: Mapping[str, str]) -> Generator[Holiday]:
+    cloud = LocalCloud(directory, Ports.free())
+    cloud.restate_settings = dict(settings)
+    with cloud:
         names = {f"{table}TableName": create_table(cloud, table) for table in TABLES}
         names["TopicArn"] = cloud.client("sns").create_topic(Name="Notices")["TopicArn"]
         port = Ports.free().ingress
@@ -42,11 +47,18 @@ def in_one_process(tmp_path_factory: pytest.TempPathFactory) -> Generator[Holida
 
 
 @pytest.fixture(scope="session")
-def on_lambda(cloud: LocalCloud, stack: dict[str, str]) -> Holiday:
-    return Holiday(cloud, stack)
+def in_one_process(tmp_path_factory: pytest.TempPathFactory) -> Generator[Holiday]:
+    with one_process(tmp_path_factory.mktemp("one-process"), {}) as holiday:
+        yield holiday
 
 
-@pytest.fixture(params=["in_one_process", "on_lambda"])
+@pytest.fixture(scope="session")
+def in_one_process_without_vqueues(tmp_path_factory: pytest.TempPathFactory) -> Generator[Holiday]:
+    with one_process(tmp_path_factory.mktemp("one-process-without"), WITHOUT_VQUEUES) as holiday:
+        yield holiday
+
+
+@pytest.fixture(params=[*in_both_modes("in_one_process"), *in_both_modes("on_lambda")])
 def holiday(request: pytest.FixtureRequest) -> Holiday:
     return request.getfixturevalue(request.param)
 
