@@ -329,6 +329,7 @@ class LocalCloud:
             return emulator.settings(HOST, self.ports.aws, data, self.auth)
         return {
             "RESTATE_INGRESS__BIND_ADDRESS": f"{HOST}:{self.ports.ingress}",
+            "RESTATE_INGRESS__REQUEST_SIZE_LIMIT": "1MB",
             "RESTATE_ADMIN__BIND_ADDRESS": f"{HOST}:{self.ports.admin}",
             "RESTATE_BIND_ADDRESS": f"{HOST}:{self.ports.node}",
             "RESTATE_LISTEN_MODE": "tcp",

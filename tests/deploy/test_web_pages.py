@@ -1,4 +1,4 @@
-"""What a web page in the developer's browser can do at the emulator: nothing.
+"""What a web page in the developer's browser can do at the local cloud's ports: at the emulator's, nothing.
 
 Each request is sent byte for byte, as a browser or an attacker would, because an HTTP client would set its own `Host`.
 """
@@ -35,10 +35,12 @@ FUNCTIONS = "/2015-03-31/functions"
 SERVICES = "/_ministack/health"
 
 
-def ask(cloud: LocalCloud, request_line: str, *headers: str, body: bytes = b"") -> HTTPResponse:
-    """The answer to these very bytes, its body still to be read."""
+def ask(
+    cloud: LocalCloud, request_line: str, *headers: str, body: bytes = b"", port: int | None = None
+) -> HTTPResponse:
+    """The answer to these very bytes, of the emulator or of another port. Its body is not read."""
     head = "\r\n".join([request_line, *headers, f"Content-Length: {len(body)}", "", ""])
-    with socket.create_connection(("127.0.0.1", cloud.ports.aws), timeout=60) as connection:
+    with socket.create_connection(("127.0.0.1", port or cloud.ports.aws), timeout=60) as connection:
         connection.sendall(head.encode() + body)
         answer = HTTPResponse(connection)
         answer.begin()
@@ -162,3 +164,44 @@ def test_a_malformed_request_is_refused_too(
 def test_a_program_is_answered(cloud: LocalCloud, host: str, version: str) -> None:
     assert ask(cloud, f"GET {SERVICES} HTTP/{version}", f"Host: {host}").status == 200
     assert ask(cloud, f"GET {SERVICES} HTTP/{version}", f"Host: {host}", "Sec-Fetch-Site: none").status == 200
+
+
+# Restate's own ports, of which docs/operations.md says what a page can do there.
+
+
+def test_a_page_can_book_at_the_ingress_and_read_the_answer(cloud: LocalCloud, stack: dict[str, str]) -> None:
+    assert stack
+    port, page = cloud.ports.ingress, (HERE, *OF_A_PAGE)
+    wanted = ("Access-Control-Request-Method: POST", "Access-Control-Request-Headers: content-type")
+
+    # given the preflight that the browser makes for JSON, when a page books, then it is answered, and may read that
+    allowed = ask(cloud, "OPTIONS /trips/reserve HTTP/1.1", *page, *wanted, port=port)
+    booked = ask(cloud, "POST /trips/reserve HTTP/1.1", *page, "Content-Type: application/json", body=b"{}", port=port)
+    assert (allowed.status, booked.status) == (200, 200)
+    assert allowed.headers["access-control-allow-headers"] == "content-type"
+    assert booked.headers["access-control-allow-origin"] == "https://evil.example"
+
+    # and what needs no preflight books nothing
+    for unasked in (("Content-Type: text/plain",), ("Content-Type: application/x-www-form-urlencoded",), ()):
+        assert ask(cloud, "POST /trips/reserve HTTP/1.1", *page, *unasked, body=b"{}", port=port).status == 400
+    assert ask(cloud, "GET /trips/reserve HTTP/1.1", *page, port=port).status == 400
+
+
+@pytest.mark.parametrize("path", ["/deployments", "/query", "/services/flights/state", "/subscriptions"])
+def test_a_page_can_change_nothing_by_a_body_at_the_admin_api(cloud: LocalCloud, path: str) -> None:
+    port, page = cloud.ports.admin, (HERE, *OF_A_PAGE)
+
+    for unasked in (("Content-Type: text/plain",), ("Content-Type: application/x-www-form-urlencoded",), ()):
+        assert ask(cloud, f"POST {path} HTTP/1.1", *page, *unasked, body=b"{}", port=port).status == 415
+    wanted = ("Access-Control-Request-Method: POST", "Access-Control-Request-Headers: content-type")
+    assert ask(cloud, f"OPTIONS {path} HTTP/1.1", *page, *wanted, port=port).status == 405
+
+
+def test_the_admin_api_is_not_for_a_page_to_read_unless_its_name_was_rebound(cloud: LocalCloud) -> None:
+    read = ask(cloud, "GET /deployments HTTP/1.1", HERE, *OF_A_PAGE, port=cloud.ports.admin)
+    assert (read.status, read.headers["access-control-allow-origin"]) == (200, None)
+
+    # a page of evil.example, whose name has come to mean 127.0.0.1, is of one origin with what it asks
+    query = json.dumps({"query": "SELECT name FROM sys_service"}).encode()
+    headers = ("Host: evil.example", "Origin: http://evil.example", "Content-Type: application/json")
+    assert ask(cloud, "POST /query HTTP/1.1", *headers, body=query, port=cloud.ports.admin).status == 200

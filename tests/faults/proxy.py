@@ -24,14 +24,12 @@ THROTTLED = (
     b'{"__type":"com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException","message":"slow down"}'
 )
 BROKEN = b'{"__type":"com.amazonaws.dynamodb.v20120810#InternalServerError","message":"broken"}'
-TOO_MANY = (
-    b"HTTP/1.1 429 No\r\nx-amzn-errortype: TooManyRequestsException\r\ncontent-type: application/json\r\n"
-    b'content-length: 28\r\n\r\n{"Message":"Rate Exceeded."}'
-)
 STALE = (
     b"HTTP/1.1 200 OK\r\ncontent-type: application/x-amz-json-1.0\r\ncontent-length: 39\r\n\r\n"
     b'{"Count":0,"ScannedCount":0,"Items":[]}'
 )
+LARGEST_PAYLOAD = 6_291_456
+"""Bytes that Lambda takes as the payload of an invocation. The emulator takes more."""
 SNS_ERROR = b"<ErrorResponse><Error><Type>Receiver</Type><Code>%s</Code><Message>no</Message></Error></ErrorResponse>"
 
 
@@ -53,6 +51,7 @@ class Proxy:
     """Forwards to the emulator at `upstream`; `decide` says which fault, by name, befalls a call, or None.
 
     `throttled` is a part of a function's name that Lambda refuses to invoke, or empty: a fault that befalls Restate.
+    A payload that is too large for Lambda is refused always; `largest` is the largest that came, refused or not.
     `cancel` is called with a trip id by the faults that cancel it. `fired` counts the faults, `calls` the requests.
     A read that does not ask to be consistent, which DynamoDB may answer with what was there before, finds nothing.
     """
@@ -67,6 +66,7 @@ class Proxy:
         self._open: set[asyncio.StreamWriter] = set()
         self.decide: Decision = lambda _: None
         self.throttled = b""
+        self.largest = 0
         self.cancel: Hook | None = None
         self.fired: Counter[str] = Counter()
         self.calls: Counter[str] = Counter()
@@ -113,7 +113,14 @@ class Proxy:
         invoked = re.match(rb"POST /2015-03-31/functions/(\S+)/invocations", request)
         if invoked and self.throttled and self.throttled in invoked[1]:
             self.fired["lambda throttled"] += 1
-            return TOO_MANY
+            return _refused_by_lambda(429, b"TooManyRequestsException", b"Rate Exceeded.")
+        if invoked:
+            size = len(request) - request.index(b"\r\n\r\n") - 4
+            self.largest = max(self.largest, size)
+            if size > LARGEST_PAYLOAD:
+                self.fired["lambda payload too large"] += 1
+                message = b"Request must be smaller than 6291456 bytes for the InvokeFunction operation"
+                return _refused_by_lambda(413, b"RequestTooLargeException", message)
         if _may_be_stale(request):
             return STALE
         call = self._name(request)
@@ -249,6 +256,12 @@ def _error(service: str, status: int, dynamodb: bytes, sns: bytes) -> bytes:
     body = dynamodb if service == "dynamodb" else SNS_ERROR % sns
     kind = b"application/x-amz-json-1.0" if service == "dynamodb" else b"text/xml"
     return b"HTTP/1.1 %d No\r\ncontent-type: %s\r\ncontent-length: %d\r\n\r\n%s" % (status, kind, len(body), body)
+
+
+def _refused_by_lambda(status: int, kind: bytes, message: bytes) -> bytes:
+    body = b'{"Message":"%s"}' % message
+    head = b"HTTP/1.1 %d No\r\nx-amzn-errortype: %s\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
+    return head % (status, kind, len(body)) + body
 
 
 def _process_at(writer: asyncio.StreamWriter) -> psutil.Process:

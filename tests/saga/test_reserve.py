@@ -257,6 +257,33 @@ def test_a_bad_request_is_400_and_leaves_nothing(
     assert totals(holiday) == before
 
 
+def test_a_body_over_64_kb_is_refused_before_anything_is_held(holiday: Holiday, trip_id: str) -> None:
+    body = json.dumps({"request": {"trip_id": trip_id}})
+    headers = {"content-type": "application/json"}
+
+    # when a body is one byte too long, then it is refused, and it does not matter that only blanks make it so
+    refused = holiday.http.post("/trips/reserve", content=body.ljust(65_537), headers=headers)
+    assert (refused.status_code, refused.json()["metadata"]["reason"]) == (400, "invalid")
+    assert "65,536 bytes" in refused.json()["message"]
+    holiday.settle()
+    assert holiday.statuses(trip_id) == {"Flights": [], "Cars": [], "Payments": []}
+    assert holiday.notices(trip_id) == []
+
+    # when it is as long as it may be, then it is booked
+    assert holiday.http.post("/trips/reserve", content=body.ljust(65_536), headers=headers).status_code == 200
+
+
+def test_bytes_are_counted_and_not_letters(holiday: Holiday, trip_id: str) -> None:
+    # given a body of fewer than 65,536 letters that is longer in UTF-8, because of what a city's name is padded with
+    body = json.dumps({"request": {"trip_id": trip_id, "depart_city": "京" * 30_000}}, ensure_ascii=False)
+    assert len(body) < 65_536 < len(body.encode())
+
+    refused = holiday.http.post("/trips/reserve", content=body.encode(), headers={"content-type": "application/json"})
+
+    assert refused.status_code == 400
+    assert "65,536 bytes" in refused.json()["message"]
+
+
 @pytest.mark.parametrize("path", ["/trips/book", "/hotels/reserve"])
 def test_a_wrong_path_is_not_found(holiday: Holiday, path: str) -> None:
     assert holiday.http.post(path, json={}).status_code == 404
