@@ -115,6 +115,11 @@ def test_a_simulated_failure_strikes_its_own_step_only(run_type: str) -> None:
         pytest.param('{"request": {"trip_id": " "}}', ["trip_id", "blank"], id="blank trip id"),
         pytest.param('{"request": {"depart_city": 7}}', ["depart_city", "int"], id="wrong type"),
         pytest.param(f'{{"request": {{"rental": "{"x" * 201}"}}}}', ["rental", "200"], id="text too long"),
+        pytest.param(
+            f'{{"request": {{"rental_to": "2021-07-17T06:00:00.{"0" * 200}"}}}}',
+            ["rental_to", "200"],
+            id="time too long",
+        ),
         pytest.param('{"request": {"depart_time": "yesterday"}}', ["depart_time", "ISO 8601"], id="not a date"),
         pytest.param('{"request": {"rental_to": "2021-02-30"}}', ["rental_to", "ISO 8601"], id="no such day"),
         pytest.param('{"request": {"arrive_time": "2021-07-09 08:00"}}', ["arrive_time", "ISO 8601"], id="no T"),
@@ -131,6 +136,11 @@ def test_a_bad_request_is_refused_in_words_that_help(body: str | bytes, words: l
     message = refusal_of(body)
     assert [word for word in words if word not in message] == []
     assert "Traceback" not in message
+
+
+def test_a_refusal_says_no_more_than_it_has_to() -> None:
+    expected = "Invalid request: Expected `str`, got `int` - at `$.request.depart_city`."
+    assert refusal_of('{"request": {"depart_city": 7}}') == expected
 
 
 def test_a_refusal_does_not_echo_a_huge_body() -> None:
