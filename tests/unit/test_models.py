@@ -138,6 +138,12 @@ def test_a_bad_request_is_refused_in_words_that_help(body: str | bytes, words: l
     assert "Traceback" not in message
 
 
+@pytest.mark.parametrize("field", ["trip_id", "depart_city", "arrive_city", "rental"])
+@pytest.mark.parametrize("text", ["", " ", "\t", "a\x00b", "a\x7fb", "a\u0085b", "a\u2029b"])
+def test_no_text_may_be_blank_or_hold_a_control_character(field: str, text: str) -> None:
+    assert field in refusal_of(msgspec.json.encode({"request": {field: text}}))
+
+
 def test_a_refusal_says_no_more_than_it_has_to() -> None:
     expected = "Invalid request: Expected `str`, got `int` - at `$.request.depart_city`."
     assert refusal_of('{"request": {"depart_city": 7}}') == expected

@@ -304,7 +304,8 @@ def test_removing_waits_for_an_undo_that_is_on_its_way_when_all_seems_to_be_done
 def test_removing_kills_what_does_not_end_so_that_nothing_is_retried_for_ever(
     restate: AdminStandIn, admin: Admin, patience: Patience, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    restate.unfinished["inv_1"] = introduce(admin, version(V1), patience)
+    deployment_id = introduce(admin, version(V1), patience)
+    restate.unfinished["inv_1"] = deployment_id
     restate.unfinished["trips.queued"] = None
     restate.unfinished["reports.queued"] = None
 
@@ -312,6 +313,8 @@ def test_removing_kills_what_does_not_end_so_that_nothing_is_retried_for_ever(
 
     assert 20 < clock.now <= 30
     assert restate.killed == ["inv_1", "trips.queued"]
+    killed, removed = "PATCH /invocations/inv_1/kill", f"DELETE /deployments/{deployment_id}?force=true"
+    assert restate.asked.index(killed) < restate.asked.index(removed)
     assert "killing invocation inv_1" in caplog.text
     assert list(restate.unfinished) == ["reports.queued"]
     assert not restate.known
