@@ -2,7 +2,7 @@
 
 import pytest
 
-from registration.admin import Admin, AdminError, Refused, Unavailable
+from registration.admin import Admin, AdminError, Refused, Service, Unavailable
 from registration.introduction import Version, introduce, prune, remove
 from registration.patience import LONGEST_PAUSE, Patience
 from tests.unit.admin_stand_in import AdminStandIn
@@ -42,6 +42,26 @@ def test_an_older_version_is_made_the_latest_again(restate: AdminStandIn, admin:
     introduce(admin, version(V1), patience)
 
     assert restate.latest("trips") == V1
+
+
+@pytest.mark.parametrize("seconds", [10, 1_000])
+def test_a_version_is_registered_only_when_restate_sends_new_work_to_it(
+    admin: Admin, patience: Patience, clock: Clock, monkeypatch: pytest.MonkeyPatch, seconds: float
+) -> None:
+    introduce(admin, version(V1), patience)
+    before, services = admin.services(), Admin.services
+
+    def late(admin: Admin) -> dict[str, Service]:
+        return before if clock.now < seconds else services(admin)
+
+    monkeypatch.setattr(Admin, "services", late)
+
+    if seconds < patience.seconds:
+        introduce(admin, version(V2), patience)
+        assert clock.now >= seconds
+    else:
+        with pytest.raises(Unavailable, match=f"Restate does not send new work for trips to {V2} yet"):
+            introduce(admin, version(V2), patience)
 
 
 def test_a_version_that_is_the_latest_already_is_left_alone(
