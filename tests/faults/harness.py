@@ -36,6 +36,10 @@ PATIENCE = 300.0
 """Seconds that anything may take: an invocation that has not ended by then never will."""
 
 
+INTERNALS = ("Traceback", "Error", "Exception")
+"""What no answer may hold: the text of a step that Restate gave up is its last error, or even a stack trace."""
+
+
 class CloudBehindProxy(LocalCloud):
     """A local cloud whose Lambdas reach DynamoDB and SNS through a proxy (they inherit the emulator's environment), as
     Restate reaches Lambda."""
@@ -226,6 +230,11 @@ class Harness:
             f"{reservation.trip_id} was booked although it was to fail"
             for reservation in reservations
             if reservation.status == 200 and trips[reservation.trip_id].must_fail()
+        ]
+        surprises += [
+            f"{reservation.trip_id} is told what the services keep to themselves: {reservation.answer}"
+            for reservation in reservations
+            if any(word in reservation.answer for word in INTERNALS)
         ]
         found: list[str] = []
         for _ in range(20):

@@ -17,7 +17,8 @@ def test_a_trip_that_is_booked_is_found_behind_a_megabyte_of_other_rows(in_one_p
 
     # when the trip is booked again, then it is refused
     response = in_one_process.reserve({"trip_id": trip_id})
-    assert (response.status_code, response.json()["metadata"]["reason"]) == (409, "duplicate")
+    metadata = response.json()["metadata"]
+    assert (response.status_code, metadata["reason"], metadata["trip_id"]) == (409, "duplicate", trip_id)
 
 
 def row(trip_id: str, booking_id: str, status: str) -> dict[str, dict[str, str]]:

@@ -50,6 +50,11 @@ def test_every_run_of_a_handler_logs_how_it_ended_once_and_nothing_on_replay(on_
             ("payments", "process"): 1,
         }
     )
+    steps = Counter(
+        entry["message"] for entry in entries if entry["handler"] == "reserve" and entry["service"] == "trips"
+    )
+    assert steps >= Counter(["flights.reserve", "cars.reserve", "payments.process", "flights.confirm", "cars.confirm"])
+    assert set(steps.values()) == {1}
     assert all(entry["trip_id"] == trip_id and entry["invocation_id"].startswith("inv_") for entry in entries)
     assert not any("Ittoqqortoormiit" in line for line in log_lines(on_lambda.cloud))
 

@@ -85,7 +85,8 @@ class AdminStandIn:
                 self.known[name].role = body["assume_role_arn"]
                 return 200, self._deployment(self.known[name])
             case "PATCH", "services":
-                self.closed.add(name)
+                if body == {"public": False}:
+                    self.closed.add(name)
                 return 200, {}
             case "DELETE", "deployments":
                 self.unfinished |= dict.fromkeys(self.late, name)

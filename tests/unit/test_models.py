@@ -123,6 +123,11 @@ def test_a_simulated_failure_strikes_its_own_step_only(run_type: str) -> None:
         pytest.param('{"request": {"rental": "\u200d\ufe0f "}}', ["rental", "blank"], id="only joiners"),
         pytest.param('{"request": {"depart_city": 7}}', ["depart_city", "int"], id="wrong type"),
         pytest.param(f'{{"request": {{"rental": "{"x" * 201}"}}}}', ["rental", "200"], id="text too long"),
+        pytest.param(
+            f'{{"request": {{"rental_to": "2021-07-17T06:00:00.{"0" * 200}"}}}}',
+            ["rental_to", "200"],
+            id="time too long",
+        ),
         pytest.param('{"request": {"depart_time": "yesterday"}}', ["depart_time", "ISO 8601"], id="not a date"),
         pytest.param('{"request": {"rental_to": "2021-02-30"}}', ["rental_to", "ISO 8601"], id="no such day"),
         pytest.param('{"request": {"arrive_time": "2021-07-09 08:00"}}', ["arrive_time", "ISO 8601"], id="no T"),
@@ -171,6 +176,17 @@ def test_a_body_of_just_64_kb_is_accepted() -> None:
 
 def test_a_refusal_does_not_echo_a_huge_field() -> None:
     assert len(refusal_of('{"request": {"' + "x" * 60_000 + '": 1}}')) < 1000
+
+
+@pytest.mark.parametrize("field", ["trip_id", "depart_city", "arrive_city", "rental"])
+@pytest.mark.parametrize("text", ["", " ", "\t", "a\x00b", "a\x7fb", "a\u0085b", "a\u2029b"])
+def test_no_text_may_be_blank_or_hold_a_control_character(field: str, text: str) -> None:
+    assert field in refusal_of(msgspec.json.encode({"request": {field: text}}))
+
+
+def test_a_refusal_says_no_more_than_it_has_to() -> None:
+    expected = "Invalid request: Expected `str`, got `int` - at `$.request.depart_city`."
+    assert refusal_of('{"request": {"depart_city": 7}}') == expected
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,13 @@
 """The admin client: what it says of each kind of answer, and what it never says."""
 
 import socket
+import threading
 
 import pytest
 
-from registration.admin import Admin, Refused, Unavailable
+from registration import admin as module
+from registration.admin import LONGEST_MESSAGE, REQUEST_SECONDS, Admin, Refused, Unavailable
+from registration.cloudformation import KEPT_BACK_SECONDS
 from tests.unit.admin_stand_in import AdminStandIn
 from tests.unit.conftest import V1
 
@@ -20,6 +23,19 @@ def test_the_key_is_sent_as_a_bearer_token_with_every_request(restate: AdminStan
     admin.unfinished(["dp_1"])
 
     assert restate.keys == [f"Bearer {KEY}"] * 4
+
+
+def test_without_a_key_none_is_sent(restate: AdminStandIn) -> None:
+    Admin(restate.url).check_health()
+
+    assert restate.keys == [None]
+
+
+def test_the_key_is_never_sent_unencrypted_to_an_https_address(restate: AdminStandIn) -> None:
+    with pytest.raises(Unavailable, match=r"cannot be reached .*SSL"):
+        Admin(restate.url.replace("http:", "https:"), KEY).check_health()
+
+    assert restate.keys == []
 
 
 @pytest.mark.parametrize("status", [401, 403])
@@ -103,6 +119,30 @@ def test_a_server_that_is_not_there_may_come_up() -> None:
             Admin(f"http://127.0.0.1:{held.getsockname()[1]}").check_health()
 
 
+def test_a_server_that_does_not_answer_is_given_up_while_there_is_time_to_say_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert REQUEST_SECONDS <= KEPT_BACK_SECONDS / 2, "the other half is for the answer to CloudFormation"
+    monkeypatch.setattr(module, "REQUEST_SECONDS", 0.1)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        end = threading.Timer(5, silent.close)  # in case that it is waited for, which is then no time-out
+        end.start()
+        with pytest.raises(Unavailable, match="timed out"):
+            Admin(f"http://127.0.0.1:{silent.getsockname()[1]}").check_health()
+        end.cancel()
+
+
+def test_a_long_message_is_cut_off(restate: AdminStandIn) -> None:
+    """CloudFormation takes a reason of 4 KB at most."""
+    restate.answers_before = [(500, {"message": "x" * 10_000})]
+
+    with pytest.raises(Unavailable) as unavailable:
+        Admin(restate.url).check_health()
+
+    assert str(unavailable.value) == f"Restate answered 500: {'x' * LONGEST_MESSAGE}…"
+    assert LONGEST_MESSAGE <= 1_000
+
+
 def test_something_that_is_not_json_is_not_taken_for_an_answer(restate: AdminStandIn) -> None:
     restate.answers_before = [(200, "<html>welcome</html>")]
 
@@ -131,5 +171,20 @@ def test_what_is_gone_need_not_be_removed_or_killed_again(restate: AdminStandIn)
 
     admin.remove("dp_gone")
     admin.kill("inv_over")
+    restate.answers_before = [(404, {"message": "not found", "restate_code": "META0005"})]
+    admin.close("gone")
 
-    assert restate.asked == ["DELETE /deployments/dp_gone?force=true", "PATCH /invocations/inv_over/kill"]
+    assert restate.asked == [
+        "DELETE /deployments/dp_gone?force=true",
+        "PATCH /invocations/inv_over/kill",
+        "PATCH /services/gone",
+    ]
+
+
+def test_what_could_not_be_removed_is_not_taken_for_gone(restate: AdminStandIn) -> None:
+    admin = Admin(restate.url)
+
+    for remove in (admin.remove, admin.kill, admin.close):
+        restate.answers_before = [(503, "not now")]
+        with pytest.raises(Unavailable, match="503"):
+            remove("it")

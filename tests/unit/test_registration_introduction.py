@@ -2,7 +2,7 @@
 
 import pytest
 
-from registration.admin import Admin, AdminError, Refused, Unavailable
+from registration.admin import Admin, AdminError, Refused, Service, Unavailable
 from registration.introduction import Version, introduce, prune, remove
 from registration.patience import LONGEST_PAUSE, Patience
 from tests.unit.admin_stand_in import AdminStandIn
@@ -42,6 +42,26 @@ def test_an_older_version_is_made_the_latest_again(restate: AdminStandIn, admin:
     introduce(admin, version(V1), patience)
 
     assert restate.latest("trips") == V1
+
+
+@pytest.mark.parametrize("seconds", [10, 1_000])
+def test_a_version_is_registered_only_when_restate_sends_new_work_to_it(
+    admin: Admin, patience: Patience, clock: Clock, monkeypatch: pytest.MonkeyPatch, seconds: float
+) -> None:
+    introduce(admin, version(V1), patience)
+    before, services = admin.services(), Admin.services
+
+    def late(admin: Admin) -> dict[str, Service]:
+        return before if clock.now < seconds else services(admin)
+
+    monkeypatch.setattr(Admin, "services", late)
+
+    if seconds < patience.seconds:
+        introduce(admin, version(V2), patience)
+        assert clock.now >= seconds
+    else:
+        with pytest.raises(Unavailable, match=f"Restate does not send new work for trips to {V2} yet"):
+            introduce(admin, version(V2), patience)
 
 
 def test_a_version_that_is_the_latest_already_is_left_alone(
@@ -304,7 +324,8 @@ def test_removing_waits_for_an_undo_that_is_on_its_way_when_all_seems_to_be_done
 def test_removing_kills_what_does_not_end_so_that_nothing_is_retried_for_ever(
     restate: AdminStandIn, admin: Admin, patience: Patience, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    restate.unfinished["inv_1"] = introduce(admin, version(V1), patience)
+    deployment_id = introduce(admin, version(V1), patience)
+    restate.unfinished["inv_1"] = deployment_id
     restate.unfinished["trips.queued"] = None
     restate.unfinished["reports.queued"] = None
 
@@ -312,6 +333,8 @@ def test_removing_kills_what_does_not_end_so_that_nothing_is_retried_for_ever(
 
     assert 20 < clock.now <= 30
     assert restate.killed == ["inv_1", "trips.queued"]
+    killed, removed = "PATCH /invocations/inv_1/kill", f"DELETE /deployments/{deployment_id}?force=true"
+    assert restate.asked.index(killed) < restate.asked.index(removed)
     assert "killing invocation inv_1" in caplog.text
     assert list(restate.unfinished) == ["reports.queued"]
     assert not restate.known
