@@ -216,6 +216,17 @@ def test_a_delete_never_fails_and_says_what_is_left(
     assert f"left in Restate, to be removed by hand: versions of {V1}" in caplog.text
 
 
+def test_a_delete_is_bounded_where_restate_goes_down_in_the_middle_of_it(
+    restate: AdminStandIn, patience: Patience, clock: Clock
+) -> None:
+    failure_of(event("Create", restate, V1), patience)
+    restate.answers_before = [restate.answer("GET", "/deployments", {}, None), *[(503, "down")] * 1000]
+
+    assert failure_of(event("Delete", restate, V1, DrainSeconds="30"), patience) is None
+
+    assert clock.now <= 30 + cloudformation.CLEANING_SECONDS <= 60
+
+
 def test_a_delete_does_not_fail_even_if_the_event_makes_no_sense(patience: Patience) -> None:
     assert failure_of({"RequestType": "Delete", "ResourceProperties": {}}, patience) is None
 
