@@ -208,6 +208,14 @@ class Harness:
                 found = await self.query(unfinished(condition))
         return found
 
+    async def until_done(self, *targets: str) -> None:
+        """Wait until an invocation of each of these targets has ended."""
+        names = ", ".join(f"'{target}'" for target in targets)
+        done = f"SELECT DISTINCT target FROM sys_invocation WHERE target IN ({names}) AND status = 'completed'"
+        async with asyncio.timeout(PATIENCE):
+            while len(await self.query(done)) < len(targets):
+                await asyncio.sleep(0.05)
+
     async def settle(self) -> list[str]:
         """Wait until every invocation has ended; returns those that do not."""
         deadline = time.monotonic() + PATIENCE

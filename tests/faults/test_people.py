@@ -108,10 +108,11 @@ def test_what_a_killed_trip_leaves_is_cleaned_up_by_hand(play: Callable[[Scene],
         harness.play({trip_id: Trip(faults={"flights.confirm 1": "slow"})})
         invocation = await harness.send(trip_id)
         await harness.until(f"target = 'flights/{trip_id}/confirm'")
+        await harness.until_done(f"cars/{trip_id}/confirm")
         (await harness.operate("kill", invocation)).raise_for_status()
         assert await harness.settle() == []
         left = harness.rows(trip_id)
-        assert [row["transaction_status"] for row in left["cars"] + left["payments"]] == ["pending", "confirmed"]
+        assert [row["transaction_status"] for row in left["cars"] + left["payments"]] == ["confirmed", "confirmed"]
         assert harness.notices(trip_id) == []
 
         # when the services are public for a moment, and the bookings are undone by their ids
@@ -124,6 +125,35 @@ def test_what_a_killed_trip_leaves_is_cleaned_up_by_hand(play: Callable[[Scene],
         assert [row["transaction_status"] for row in rows["payments"]] == ["refunded"]
         assert (await post(harness, "flights", "cancel", trip_id, "any")).status_code == 400
         assert (await harness.reserve(trip_id)).status == 200
+
+    play(scene)
+
+
+@pytest.mark.parametrize(("service", "handler"), [("flights", "cancel"), ("cars", "cancel"), ("payments", "refund")])
+@pytest.mark.parametrize(
+    ("body", "status", "words"),
+    [
+        ('{"id": ""}', 400, "A booking id has 1 to 1024 bytes, this one 0."),
+        ('{"id": "%s"}' % ("x" * 1025), 400, "A booking id has 1 to 1024 bytes, this one 1025."),
+        ("", 400, "Empty body not allowed"),
+    ],
+    ids=["no id", "a long id", "no body"],
+)
+def test_a_slip_in_a_clean_up_is_refused_at_once(
+    play: Callable[[Scene], None], service: str, handler: str, body: str, status: int, words: str
+) -> None:
+    async def scene(harness: Harness, trip_id: str) -> None:
+        async with httpx.AsyncClient(base_url=harness.cloud.admin_url, trust_env=False, timeout=60) as admin:
+            (await admin.patch(f"/services/{service}", json={"public": True})).raise_for_status()
+        url, kind = f"{harness.cloud.ingress_url}/{service}/{trip_id}/{handler}", {"content-type": "application/json"}
+        async with httpx.AsyncClient(trust_env=False, timeout=60) as http:
+            answer = await http.post(url, content=body, headers=kind)
+        async with httpx.AsyncClient(base_url=harness.cloud.admin_url, trust_env=False, timeout=60) as admin:
+            (await admin.patch(f"/services/{service}", json={"public": False})).raise_for_status()
+
+        assert (answer.status_code, words in answer.text) == (status, True), answer.text
+        assert await harness.settle() == []
+        assert not any(harness.rows(trip_id).values())
 
     play(scene)
 

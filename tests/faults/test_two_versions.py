@@ -101,11 +101,8 @@ class Scene:
         # From here on Restate cannot invoke this version of trips: the steps end, and the trips go on later.
         self.harness.proxy.throttled = quote(trips_version.rpartition("function:")[2], safe="").encode()
         held = False
-        steps = {
-            "/".join((step.split(".")[0], trip_id, step.split(".")[1])) for trip_id, (step, _) in self.trips.items()
-        }
-        named = ", ".join(f"'{step}'" for step in steps)
-        await self.harness.until(f"target IN ({named}) AND status = 'completed'", steps)
+        steps = ((*step.split("."), trip_id) for trip_id, (step, _) in self.trips.items())
+        await self.harness.until_done(*(f"{service}/{trip_id}/{handler}" for service, handler, trip_id in steps))
 
     async def end(self) -> list[Reservation]:
         """Let the trips go on, and wait for their answers."""
