@@ -29,7 +29,7 @@ from tests.faults.plans import Plan, Trip
 from tests.faults.proxy import Call, Proxy
 from tests.saga.conftest import answers, create_table
 
-PATIENCE = 300.0
+PATIENCE = 600.0
 """Seconds that anything may take: an invocation that has not ended by then never will."""
 
 
@@ -98,8 +98,11 @@ class Harness:
         names["TopicArn"] = cloud.client("sns").create_topic(Name="Notices")["TopicArn"]
         return cls(cloud, names, proxy)
 
-    def serve(self, lambdas: Path = ROOT / "lambdas") -> Services:
-        """Start the services, or another version of them, in one process, and make them Restate's."""
+    def serve(self, lambdas: Path = ROOT / "lambdas", *, as_lambda: bool = False) -> Services:
+        """Start the services, or another version of them, in one process, and make them Restate's.
+
+        With `as_lambda` they are spoken to over HTTP/1.1, in which an await suspends as it does on Lambda.
+        """
         environment = (
             self.cloud.environment()
             | {f"{table.upper()}_TABLE_NAME": self.names[f"{table}TableName"] for table in TABLES}
@@ -107,7 +110,7 @@ class Harness:
         )
         services = Services(environment, Ports.free().ingress, self.cloud.log("services"), lambdas)
         assert eventually(lambda: answers(f"{services.url}/health"), bool)
-        body = {"uri": services.url, "force": True}
+        body = {"uri": services.url, "force": True, "use_http_11": as_lambda}
         httpx.post(f"{self.cloud.admin_url}/deployments", json=body, timeout=60, trust_env=False).raise_for_status()
         return services
 
