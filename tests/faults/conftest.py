@@ -37,11 +37,11 @@ def proxied(runner: asyncio.Runner, directory: Path, settings: Mapping[str, str]
 
 @contextmanager
 def one_process(
-    runner: asyncio.Runner, directory: Path, settings: Mapping[str, str] | None = None
+    runner: asyncio.Runner, directory: Path, settings: Mapping[str, str] | None = None, *, as_lambda: bool = False
 ) -> Generator[Harness]:
     with proxied(runner, directory, settings or {}) as cloud:
         harness = Harness.in_one_process(cloud, cloud.proxy)
-        services = harness.serve()
+        services = harness.serve(as_lambda=as_lambda)
         yield harness
         services.stop()
 

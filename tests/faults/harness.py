@@ -32,7 +32,7 @@ from tests.saga.conftest import answers, create_table
 Scene = Callable[["Harness", str], Coroutine[Any, Any, None]]
 """What happens to trips whose ids begin with the text that it is given."""
 
-PATIENCE = 300.0
+PATIENCE = 600.0
 """Seconds that anything may take: an invocation that has not ended by then never will."""
 
 
@@ -105,8 +105,11 @@ class Harness:
         names["TopicArn"] = cloud.client("sns").create_topic(Name="Notices")["TopicArn"]
         return cls(cloud, names, proxy)
 
-    def serve(self, lambdas: Path = ROOT / "lambdas") -> Services:
-        """Start the services, or another version of them, in one process, and make them Restate's."""
+    def serve(self, lambdas: Path = ROOT / "lambdas", *, as_lambda: bool = False) -> Services:
+        """Start the services, or another version of them, in one process, and make them Restate's.
+
+        With `as_lambda` they are spoken to over HTTP/1.1, in which an await suspends as it does on Lambda.
+        """
         environment = (
             self.cloud.environment()
             | {f"{table.upper()}_TABLE_NAME": self.names[f"{table}TableName"] for table in TABLES}
@@ -114,7 +117,7 @@ class Harness:
         )
         services = Services(environment, Ports.free().ingress, self.cloud.log("services"), lambdas)
         assert eventually(lambda: answers(f"{services.url}/health"), bool)
-        body = {"uri": services.url, "force": True}
+        body = {"uri": services.url, "force": True, "use_http_11": as_lambda}
         httpx.post(f"{self.cloud.admin_url}/deployments", json=body, timeout=60, trust_env=False).raise_for_status()
         return services
 

@@ -47,6 +47,11 @@ Hook = Callable[[str], Awaitable[None]]
 Decision = Callable[[Call], str | None]
 
 
+def refusing(name: str, fault: str) -> Decision:
+    """Every call of this service, or just this one, fails in this way."""
+    return lambda call: fault if call.name.startswith(name) else None
+
+
 class Proxy:
     """Forwards to the emulator at `upstream`; `decide` says which fault, by name, befalls a call, or None.
 

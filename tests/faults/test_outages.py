@@ -2,19 +2,13 @@
 
 import asyncio
 import time
-from collections.abc import Callable
 
 import pytest
 
 from tests.driver import eventually, lambda_invocations
 from tests.faults.harness import Harness
 from tests.faults.plans import STEPS, Plan, Trip
-from tests.faults.proxy import Call
-
-
-def refusing(service: str, fault: str) -> Callable[[Call], str | None]:
-    """Every call of this service fails in this way."""
-    return lambda call: fault if call.name.startswith(service) else None
+from tests.faults.proxy import refusing
 
 
 @pytest.mark.slow

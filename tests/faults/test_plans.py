@@ -68,13 +68,21 @@ def test_a_crashed_lambda_before_and_after_every_call(runner: asyncio.Runner, on
 def test_steps_that_fail_for_good_are_undone_and_late_writes_bring_nothing_back(
     runner: asyncio.Runner, in_one_process: Harness
 ) -> None:
-    # given steps whose every attempt fails, or is only delayed, and undos that fail more often than a step may
-    given_up = for_good("reset", *STEPS).trips + for_good("late", *STEPS).trips
-    stubborn = [
-        trip for undo in UNDOES for trip in for_good("reset", undo, attempts=9, run_type="failNotification").trips
-    ]
+    # given steps whose every attempt fails, or is only delayed
+    before = in_one_process.proxy.fired["late"]
 
     # when they are booked, then nothing of them stands
-    before = in_one_process.proxy.fired["late"]
-    hold(runner, in_one_process, Plan(given_up + stubborn))
+    hold(runner, in_one_process, Plan(for_good("reset", *STEPS).trips + for_good("late", *STEPS).trips))
     assert in_one_process.proxy.fired["late"] - before == 8 * len(STEPS)
+
+
+@pytest.mark.slow
+def test_compensations_that_fail_more_often_than_a_step_may_are_not_given_up(
+    runner: asyncio.Runner, in_one_process: Harness
+) -> None:
+    # given a compensation of each kind that fails nine times, which takes four minutes, when the trips are rolled back
+    before = in_one_process.proxy.fired["reset"]
+    hold(runner, in_one_process, for_good("reset", *UNDOES, attempts=9, run_type="failNotification"))
+
+    # then nothing of them stands, and each was tried nine times before it succeeded
+    assert in_one_process.proxy.fired["reset"] - before == 9 * len(UNDOES)
