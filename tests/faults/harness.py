@@ -188,8 +188,8 @@ class Harness:
     async def forget(self, invocation: str) -> None:
         """Make Restate forget an invocation that has ended, and its idempotency key, as it does after the retention.
 
-        By then the steps that it called have ended too. If it is forgotten before that, and begun again under the same id,
-        their answers stop its partition of Restate 1.7.12 for good.
+        By then the steps that it called have ended too. Forgotten before that, and begun again under the same id, it
+        gets their answers, which stops its partition of Restate 1.7.12 for good.
         """
         called = f"invoked_by_id = '{invocation}' AND target_handler_name NOT IN ('cancel', 'refund', 'notify')"
         calls = f"SELECT id FROM sys_invocation WHERE {called} AND status != 'completed'"
