@@ -80,7 +80,7 @@ def test_steps_that_fail_for_good_are_undone_and_late_writes_bring_nothing_back(
 def test_compensations_that_fail_more_often_than_a_step_may_are_not_given_up(
     runner: asyncio.Runner, in_one_process: Harness
 ) -> None:
-    # given a compensation of each kind that fails nine times, which takes four minutes, when the trips are rolled back
+    # given a compensation of each kind that fails nine times (six minutes), when the trips are rolled back
     before = in_one_process.proxy.fired["reset"]
     hold(runner, in_one_process, for_good("reset", *UNDOES, attempts=9, run_type="failNotification"))
 
