@@ -37,13 +37,13 @@ def test_what_is_unfinished_is_found_in_each_state(runner: asyncio.Runner, on_la
         await harness.until("target = 'payments/found-paused/refund' AND status = 'paused' AND failure LIKE '[500]%'")
         await harness.until(f"id = '{later}' AND status = 'scheduled'")
         is_stuck = "target = 'payments/found-stuck/refund' AND status = 'backing-off' AND failures >= {}"
-        for attempts in (1, 4):
+        for attempts in (1, 2):
             [stuck] = await harness.until(is_stuck.format(attempts))
             assert stuck["failure"].startswith("[500] ConnectionClosedError("), stuck
 
         # and the attempts are counted right
         async with asyncio.timeout(60):
-            while (await harness.until(is_stuck.format(4)))[0]["failures"] != refused["found-stuck"]:
+            while (await harness.until(is_stuck.format(2)))[0]["failures"] != refused["found-stuck"]:
                 await asyncio.sleep(0.1)
 
         # and nothing is, when all has ended
