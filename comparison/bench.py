@@ -26,7 +26,7 @@ import httpx
 import psutil
 
 from comparison import cold, money, ownership, process, report
-from comparison.contenders import EMULATOR, Contender, deploy_restate, deploy_step_functions, fetch_wheels
+from comparison.contenders import EMULATOR, Contender, deploy_restate, deploy_step_functions, fetch_libraries
 from comparison.observe import Observer, calibrate
 from comparison.proxy import DynamoDBProxy, throttle
 from localcloud.__main__ import say, step
@@ -118,7 +118,7 @@ class Booker:
 
 def run(plan: Plan, directory: Path, note: Callable[[str], None]) -> dict[str, Any]:
     """The whole benchmark, in clouds below `directory`. Returns what is saved. Raises BenchError."""
-    fetch_wheels()
+    fetch_libraries()
     results: dict[str, Any] = {"measured": _circumstances(plan), "contenders": {}}
     found = results["contenders"]
 

@@ -36,12 +36,12 @@ def run_app(
 
 
 def checkout(directory: Path, modified: datetime) -> Path:
-    """Another checkout with the wheels for Lambda, all of its files last modified then. Nothing is built in it yet."""
-    wheels = Path(".local") / "wheels" / bundling.LAMBDA.name
-    bundling.fetch_wheels(bundling.LAMBDA)
+    """Another checkout with the libraries for Lambda, its files last modified then. Nothing is built in it yet."""
+    libraries = Path(".local") / "libraries" / bundling.LAMBDA.name
+    bundling.fetch(bundling.LAMBDA)
     directory.mkdir()
     shutil.copy(ROOT / "app.py", directory)
-    for folder in (Path("holiday_stack"), Path("lambdas"), wheels):
+    for folder in (Path("holiday_stack"), Path("lambdas"), Path("dependencies"), libraries):
         shutil.copytree(ROOT / folder, directory / folder, ignore=shutil.ignore_patterns("__pycache__"))
     for path in directory.rglob("*"):
         os.utime(path, (modified.timestamp(), modified.timestamp()))
@@ -90,7 +90,7 @@ def test_a_native_module_for_another_cpu_is_one_sentence_and_exit_code_1(tmp_pat
     assert run.returncode == 1
     assert run.stderr == (
         f"restate/{module.name} is not machine code for aarch64, so lambda-3.13 could not load it: "
-        "delete .local/wheels and .local/packages, and run this again.\n"
+        "delete .local/libraries and .local/packages, and run this again.\n"
     )
 
 
