@@ -5,6 +5,7 @@
 
 PYTHON ?= python3
 CALLERS_PATH := $(PATH)
+export MAKE_BEGAN := $(shell date +%s)
 PYTEST := .venv/bin/python -m pytest
 LOCALCLOUD := .venv/bin/python -m localcloud
 export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/node_modules/.bin:$(PATH)

@@ -29,6 +29,7 @@ from comparison import cold, money, ownership, process, report
 from comparison.contenders import EMULATOR, Contender, deploy_restate, deploy_step_functions, fetch_libraries
 from comparison.observe import Observer, calibrate
 from comparison.proxy import DynamoDBProxy, throttle
+from dependencies.output import accept_any_encoding
 from localcloud.__main__ import say, step
 from localcloud.cloud import LocalCloud, Ports
 from localcloud.environment import LocalCloudError
@@ -298,6 +299,7 @@ def _progress() -> Any:
 
 
 def main() -> int:
+    accept_any_encoding()
     parser = argparse.ArgumentParser(prog="python -m comparison.bench", description=__doc__)
     parser.add_argument("--smoke", action="store_true", help="a few trips only, to see that it works")
     parser.add_argument("--results", type=Path, default=report.RESULTS, help="where the JSON and the plots go")

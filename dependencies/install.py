@@ -18,6 +18,7 @@ from pathlib import Path
 
 from dependencies import sources
 from dependencies.missing import PIN, damaged_python_packages, missing_node_packages, note_sizes
+from dependencies.output import accept_any_encoding, say, step
 
 ROOT = Path(__file__).resolve().parent.parent
 OLDEST = (3, 11)
@@ -184,22 +185,8 @@ class Checkout:
         return said
 
 
-@contextmanager
-def step(title: str) -> Generator[None]:
-    """A line before, and one after that says how long it took."""
-    begin = time.monotonic()
-    say(f"… {title}")
-    yield
-    say(f"✓ {title} ({time.monotonic() - begin:.1f} s)")
-
-
-def say(line: str) -> None:
-    print(line, flush=True)
-
-
 def main(part: str = "") -> int:
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="replace")  # type: ignore[union-attr]
+    accept_any_encoding()
     begin = time.monotonic()
     try:
         Checkout(ROOT, part).set_up()

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from dependencies import sources
 from dependencies.missing import PIN, normal
+from dependencies.output import accept_any_encoding
 
 ROOT = Path(__file__).resolve().parent.parent
 COMPILED = {  # what each file is compiled from, and what stands at its top
@@ -181,8 +182,7 @@ def _run(command: list[str], cwd: Path) -> str:
 
 
 def main(command: str) -> int:
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="replace")  # type: ignore[union-attr]
+    accept_any_encoding()
     try:
         changed = lock(update=command == "update")
     except LockError as error:

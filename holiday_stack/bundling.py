@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 from dependencies import sources
+from dependencies.output import accept_any_encoding
 
 ROOT = Path(__file__).resolve().parent.parent
 LAMBDAS = ROOT / "lambdas"
@@ -222,8 +223,7 @@ def _forget_old(packages: Path, folder: str) -> None:
 
 
 def main(names: list[str]) -> int:
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="replace")  # type: ignore[union-attr]
+    accept_any_encoding()
     try:
         for name in names:
             fetch(TARGETS[name])
