@@ -10,7 +10,7 @@ PYTEST := .venv/bin/python -m pytest
 LOCALCLOUD := .venv/bin/python -m localcloud
 export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/node_modules/.bin:$(PATH)
 
-WHEELS := .venv/bin/python -m holiday_stack.bundling
+LIBRARIES := .venv/bin/python -m holiday_stack.bundling
 REQUIREMENTS := requirements.txt requirements-dev.txt package.json package-lock.json
 # Run by the caller's Python, not by the one in .venv, which may be broken or too old.
 export CALLERS_PATH
@@ -28,35 +28,35 @@ unexport PYTHONPATH PYTHONHOME PYTHONSAFEPATH
 .PHONY: help setup setup-deploy up down demo trip serve synth check test test-all chaos bench format lock update
 
 help: ## show this list
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | awk -F '\t' '{ printf "  make %-10s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | awk -F '\t' '{ printf "  make %-12s %s\n", $$1, $$2 }'
 
 setup: ## install what is pinned into .venv and node_modules, or what is missing of it
 	@$(SETUP)
-	@$(WHEELS) host
+	@$(LIBRARIES) host
 
 setup-deploy: ## install no more than `cdk deploy` takes
 	@$(SETUP) deploy
 
 up: .venv/ready ## start the local cloud and deploy the stack into it; on a running one, deploy again
-	@$(WHEELS) host
+	@$(LIBRARIES) host
 	@$(LOCALCLOUD) up
 
 down: ## stop the local cloud and delete its data
 	@if [ -x .venv/bin/python ]; then $(LOCALCLOUD) down; else echo "Nothing is set up, so nothing runs."; fi
 
 demo: .venv/ready ## make up, then book seven trips and show what came of them
-	@$(WHEELS) host
+	@$(LIBRARIES) host
 	@$(LOCALCLOUD) demo
 
 trip: .venv/ready ## follow one trip through the logs of all four functions: ID=<trip id>, by default the demo's
 	@$(LOCALCLOUD) trip $${ID:+-- "$$ID"}
 
 serve: .venv/ready ## run the four services in one local process on :9080, reloading, until Ctrl-C
-	@$(WHEELS) host
+	@$(LIBRARIES) host
 	@$(LOCALCLOUD) serve
 
 synth: .venv/ready ## synthesize the stack's templates, without an AWS account
-	@$(WHEELS) lambda
+	@$(LIBRARIES) lambda
 	@$(LOCALCLOUD) synth
 
 check: .venv/ready ## format, lint and types
@@ -69,18 +69,18 @@ format: .venv/ready ## format, and correct what the linter can
 	ruff check --fix
 
 test: .venv/ready ## the tests of every change
-	@$(WHEELS) host lambda lambda-3.12 lambda-3.14
+	@$(LIBRARIES) host lambda
 	$(PYTEST) -m "not slow" tests/unit tests/stack tests/saga tests/deploy tests/faults tests/comparison
 
 test-all: .venv/ready .venv/bench ## the slow tests
-	@$(WHEELS) host lambda
+	@$(LIBRARIES) host lambda
 	$(PYTEST) -m slow tests
 
 chaos: .venv/ready ## book 20000 trips with mixed faults (half an hour); CHAOS="--trips 500 --seed 7" for others
 	@.venv/bin/python -m tests.faults.chaos $(CHAOS)
 
 bench: .venv/ready .venv/bench ## the saga beside its Step Functions version, measured: docs/comparison.md and the README's table
-	@$(WHEELS) host
+	@$(LIBRARIES) host
 	@.venv/bin/python -m comparison.bench $(BENCH)
 
 .venv/bench: .venv/ready requirements-bench.txt

@@ -181,7 +181,7 @@ def _run(command: list[str], cwd: Path) -> str:
     return done.stdout.decode(errors="replace")
 
 
-def main(command: str) -> int:
+def main(command: str = "lock") -> int:
     accept_any_encoding()
     try:
         changed = lock(update=command == "update")

@@ -294,6 +294,30 @@ def test_two_set_ups_do_not_run_at_once(root: Path) -> None:
             Checkout(root).set_up()
 
 
+@pytest.mark.parametrize(
+    ("missing", "said"),
+    [
+        ("*", "{python} is not here: install Python 3.11 or newer, or name one: make PYTHON=python3.12 setup"),
+        ("*version_info*", "{python} is older than Python 3.11: name a newer one: make PYTHON=python3.12 setup"),
+        ("*ensurepip*", "{python} cannot make virtual environments: install its venv package (Debian, Ubuntu: apt "),
+    ],
+)
+def test_a_python_that_will_not_do_is_a_sentence(root: Path, missing: str, said: str) -> None:
+    # given a Python that fails when it is asked for this, in a checkout with our Makefile
+    shutil.copy(Path(__file__).parents[2] / "Makefile", root)
+    python = root.parent / "python"
+    python.write_text(f'#!/bin/sh\ncase "$2" in {missing}) exit 1 ;; esac\n')
+    python.chmod(0o755)
+
+    # when it is told to set up
+    run = subprocess.run(["make", "setup", f"PYTHON={python}"], cwd=root, capture_output=True, text=True, check=False)
+
+    # then
+    assert run.returncode == 2
+    assert run.stdout.startswith(said.format(python=python)) and run.stdout.count("\n") == 1
+    assert not (root / ".venv").exists()
+
+
 def test_packages_that_share_a_file_are_whole_with_the_one_s_or_the_other_s(tmp_path: Path) -> None:
     # given that two packages bring a file each of the same name, of two sizes, and the second was installed last
     (tmp_path / "shared.py").write_text("12")
