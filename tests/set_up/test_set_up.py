@@ -1,6 +1,7 @@
 """Set-up from end to end, in fresh clones: real packages from wherever this machine gets them."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from dependencies import sources
+from dependencies import lock, sources
 from dependencies.missing import CPU, PLATFORM, missing_node_packages
 
 ROOT = Path(__file__).parents[2]
@@ -102,6 +103,21 @@ def test_pip_makes_an_environment_that_tests_run_in(clone: Path, tmp_path: Path)
     passes(python, "-m", "pip", "install", "-q", "-r", "requirements-dev.txt", cwd=clone)
 
     assert " passed" in passes(python, "-m", "pytest", "-q", *TESTS, cwd=clone)
+
+
+def test_make_lock_makes_what_is_committed(clone: Path) -> None:
+    # given a clone in which the hashes of what runs in Lambda are lost
+    committed = (clone / "lambdas" / "requirements.txt").read_text()
+    (clone / "lambdas" / "requirements.txt").write_text("msgspec==0.1\n")
+
+    # when the requirements are compiled
+    changed = lock.lock(clone)
+
+    # then they are back, by the versions that the other files pin, and nothing else has another version
+    compiled = (clone / "lambdas" / "requirements.txt").read_text()
+    assert set(re.findall(r"sha256:\w+", committed)) <= set(re.findall(r"sha256:\w+", compiled))
+    assert "written: lambdas/requirements.txt" in changed
+    assert [line for line in changed if "→" in line] == []
 
 
 def test_what_deploying_takes_is_enough_to_synthesize_and_no_more(clone: Path) -> None:
