@@ -51,6 +51,7 @@ class Checkout:
         self.made_by_make = self.venv / "made-by-make"  # holds where: a virtual environment cannot be moved
         self.log = root / ".local" / "setup.log"
         self.for_deploying = part == "deploy"
+        self.was_ready = False
         with_bench = part == "bench" or ((self.venv / "bench").exists() and not self.for_deploying)
         self.requirements = [root / name for name in REQUIREMENTS["bench" if with_bench else part]]
         self.environment = sources.environment(cache=root / ".local" / "cache")
@@ -63,6 +64,7 @@ class Checkout:
         with self._alone():
             self.log.write_bytes(b"")
             is_ours = self._virtual_environment()
+            self.was_ready = (self.venv / "ready").exists()
             (self.venv / "ready").unlink(missing_ok=True)
             with tempfile.TemporaryDirectory(dir=self.log.parent) as scratch:
                 self._install_python_packages(self._uv(Path(scratch)), is_ours)
@@ -135,6 +137,9 @@ class Checkout:
         command += [word for name in damaged for word in ("--reinstall-package", name)]
         with step("Installing Python packages"):
             said = self._run("Python packages", [*command, *sources.uv_options(self.environment)])
+        added = re.findall(r"^ \+ (\S+)", said, re.MULTILINE)
+        if added and self.was_ready and not damaged:
+            say(f"Missing, or of another version: {', '.join(added)}")
         removed = re.findall(r"^ - (\S+)", said, re.MULTILINE)
         gone = [each for each in removed if f" + {each.partition('==')[0]}==" not in said]
         if gone:

@@ -18,7 +18,10 @@ from typing import Any, cast
 CACHE = Path(__file__).resolve().parent.parent / ".local" / "cache"
 """What takes the place of a cache that cannot be written to."""
 
-DROPPED = re.compile(r"(PIP|UV|NPM)_.*|NODE_ENV|PYTHON.*|VIRTUAL_ENV|CONDA_(PREFIX|DEFAULT_ENV)", re.IGNORECASE)
+DROPPED = re.compile(
+    r"(PIP|UV|NPM)_.*|NODE_ENV|PYTHON.*|VIRTUAL_ENV|CONDA_(PREFIX|DEFAULT_ENV)|(CLI)?(FORCE_)?COLOR(_FORCE)?",
+    re.IGNORECASE,
+)
 KEPT_OF_UV = re.compile(
     r"UV_(INDEX(_.+)?|DEFAULT_INDEX|EXTRA_INDEX_URL|FIND_LINKS|KEYRING_PROVIDER|CREDENTIALS_DIR|INSECURE_HOST"
     r"|NATIVE_TLS|SYSTEM_CERTS|OFFLINE|CACHE_DIR|(HTTP|CONCURRENT)_.+)"
@@ -57,7 +60,7 @@ def environment(caller: Mapping[str, str] = os.environ, cache: Path = CACHE) -> 
         kept.setdefault(name, value)
     kept |= {f"PIP_{name.replace('-', '_').upper()}": value for name, value in pip.items()}
     kept |= {"PIP_CONFIG_FILE": os.devnull, "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_INPUT": "1"}
-    kept |= {"UV_NO_CONFIG": "1", "UV_NO_PROGRESS": "1", "UV_PYTHON_DOWNLOADS": "never"}
+    kept |= {"NO_COLOR": "1", "UV_NO_CONFIG": "1", "UV_NO_PROGRESS": "1", "UV_PYTHON_DOWNLOADS": "never"}
     home = Path(caller["HOME"]) if caller.get("HOME") else None
     for name, default in (("UV_CACHE_DIR", _user_cache(caller, home)), ("npm_config_cache", home and home / ".npm")):
         set_name = next((each for each in kept if each.lower() == name.lower()), name)

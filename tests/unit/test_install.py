@@ -106,7 +106,14 @@ def test_a_checkout_is_set_up_in_a_hostile_shell(
     elsewhere = str(tmp_path / "elsewhere")
     for name in ("PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "UV_PROJECT_ENVIRONMENT", "UV_PYTHON", "UV_TARGET"):
         monkeypatch.setenv(name, elsewhere)
-    for name in ("PIP_USER", "PIP_REQUIRE_VIRTUALENV", "UV_SYSTEM_PYTHON", "UV_NO_CACHE", "npm_config_global"):
+    for name in (
+        "PIP_USER",
+        "PIP_REQUIRE_VIRTUALENV",
+        "UV_SYSTEM_PYTHON",
+        "UV_NO_CACHE",
+        "npm_config_global",
+        "FORCE_COLOR",
+    ):
         monkeypatch.setenv(name, "1")
     for name in ("VIRTUAL_ENV", "CONDA_PREFIX", "PYTHONUSERBASE", "npm_config_prefix", "XDG_CACHE_HOME"):
         monkeypatch.setenv(name, elsewhere)
@@ -251,6 +258,22 @@ def test_what_has_gone_missing_is_said_and_put_back(root: Path, capsys: pytest.C
     said = capsys.readouterr().out
     assert "Files are missing, so these are installed again: greeting\n" in said
     assert f"Missing, or not as pinned: {SERVER}\n" in said
+
+
+def test_a_package_that_is_gone_altogether_is_said_and_put_back(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    # given a checkout that is set up, which said nothing of what was missing then, and that somebody uninstalls from
+    make_environment(root / ".venv")
+    Checkout(root).set_up()
+    assert "Missing" not in capsys.readouterr().out
+    for path in site_packages(root / ".venv").glob("greeting*"):
+        shutil.rmtree(path)
+
+    # when it is set up again
+    Checkout(root).set_up()
+
+    # then
+    assert installed_in(root / ".venv") == {"greeting", "theirs"}
+    assert "Missing, or of another version: greeting==1\n" in capsys.readouterr().out
 
 
 def test_what_npm_leaves_out_is_an_error_that_names_it(root: Path) -> None:

@@ -28,7 +28,16 @@ def write(path: Path, text: str) -> Path:
         *("PIP_NO_BINARY", "UV_PROJECT_ENVIRONMENT", "UV_PYTHON", "UV_SYSTEM_PYTHON", "UV_NO_CACHE", "UV_TARGET"),
         *("UV_NO_BINARY", "UV_CONSTRAINT", "UV_EXCLUDE_NEWER", "UV_LINK_MODE", "UV_PROJECT", "UV_WORKING_DIRECTORY"),
         *("VIRTUAL_ENV", "CONDA_PREFIX", "CONDA_DEFAULT_ENV", "PYTHONPATH", "PYTHONHOME", "PYTHONUSERBASE"),
-        *("NODE_ENV", "npm_config_omit", "NPM_CONFIG_OMIT", "npm_config_global", "npm_config_prefix", "npm_config_os"),
+        *(
+            "NODE_ENV",
+            "FORCE_COLOR",
+            "CLICOLOR_FORCE",
+            "npm_config_omit",
+            "NPM_CONFIG_OMIT",
+            "npm_config_global",
+            "npm_config_prefix",
+            "npm_config_os",
+        ),
         *("npm_config_local_prefix", "npm_config_production", "npm_config_dry_run", "npm_config_ignore_scripts"),
     ],
 )
