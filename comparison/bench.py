@@ -26,9 +26,10 @@ import httpx
 import psutil
 
 from comparison import cold, money, ownership, process, report
-from comparison.contenders import EMULATOR, Contender, deploy_restate, deploy_step_functions, fetch_wheels
+from comparison.contenders import EMULATOR, Contender, deploy_restate, deploy_step_functions, fetch_libraries
 from comparison.observe import Observer, calibrate
 from comparison.proxy import DynamoDBProxy, throttle
+from dependencies.output import accept_any_encoding
 from localcloud.__main__ import say, step
 from localcloud.cloud import LocalCloud, Ports
 from localcloud.environment import LocalCloudError
@@ -118,7 +119,7 @@ class Booker:
 
 def run(plan: Plan, directory: Path, note: Callable[[str], None]) -> dict[str, Any]:
     """The whole benchmark, in clouds below `directory`. Returns what is saved. Raises BenchError."""
-    fetch_wheels()
+    fetch_libraries()
     results: dict[str, Any] = {"measured": _circumstances(plan), "contenders": {}}
     found = results["contenders"]
 
@@ -298,6 +299,7 @@ def _progress() -> Any:
 
 
 def main() -> int:
+    accept_any_encoding()
     parser = argparse.ArgumentParser(prog="python -m comparison.bench", description=__doc__)
     parser.add_argument("--smoke", action="store_true", help="a few trips only, to see that it works")
     parser.add_argument("--results", type=Path, default=report.RESULTS, help="where the JSON and the plots go")

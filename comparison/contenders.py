@@ -23,10 +23,10 @@ class Contender:
     outputs: Mapping[str, str]
 
 
-def fetch_wheels() -> None:
+def fetch_libraries() -> None:
     """Fetch what the functions of the Step Functions version need, before anything runs without a network."""
     lambdas = STEP_FUNCTIONS / "lambdas"
-    bundling.fetch_wheels(bundling.HOST, lambdas, bundling.LOCAL / "step-functions")
+    bundling.fetch(bundling.HOST, lambdas, bundling.LOCAL / "step-functions")
 
 
 def deploy_restate(cloud: LocalCloud) -> Contender:

@@ -18,6 +18,7 @@ from pathlib import Path
 import boto3
 
 from comparison.cold import zipped
+from dependencies.output import accept_any_encoding
 from holiday_stack import bundling
 
 BARE = "restate, msgspec"
@@ -44,6 +45,7 @@ COLUMN = "{:<28}{:>10}{:>14}   {}"
 
 
 def main() -> None:
+    accept_any_encoding()
     holiday, registration = bundling.package("holiday", bundling.HOST), bundling.package("registration")
     with tempfile.TemporaryDirectory() as sdk:
         for name in AWS_SDK:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from comparison import report
+from dependencies.output import accept_any_encoding
 
 PRICES = Path(__file__).parent / "prices.toml"
 MEMORY_GB = 1.0
@@ -70,6 +71,7 @@ def table(contenders: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def main() -> None:
+    accept_any_encoding()
     results = report.load()
     results["money"] = table(results["contenders"])
     print(f"What was counted on {results['measured']['on']}, at the prices of {PRICES.name}: EXAMPLES, NOT VERIFIED.\n")

@@ -1,10 +1,11 @@
-"""Lambda packages without Docker: wheels for the target's Python and CPU, never for the machine that happens to build.
+"""Lambda packages without Docker: built for the target's Python and CPU, never for the machine that happens to build.
 
-A wheel is a zip file, so unpacking one takes neither pip nor a network: `python -m holiday_stack.bundling lambda` (or
-`host`) fetches the wheels once, and from then on synth works offline. Only wheels whose hash `requirements.txt` names
-are taken. A package is named by a hash of what goes into it, so it is built once, and the same sources make the same
-package on every machine. Of the wheels' `dist-info` stay the licences, and the METADATA by which vulnerability scanners
-such as Amazon Inspector recognise libraries. boto3 is in no package: it is the Lambda runtime's own.
+uv installs what `lambdas/requirements.txt` pins, by its hashes, into `.local/libraries`: once, with `python -m
+holiday_stack.bundling lambda` (or `host`) or at the first synth; from then on synth needs neither uv nor a network. A
+package is named by a hash of what goes into it, so it is built once, and the same sources make the same package on
+every machine. What uv writes of this machine (scripts, RECORD) stays out; of `dist-info` stay the licences, and the
+METADATA by which vulnerability scanners such as Amazon Inspector recognise libraries. boto3 is in no package: it is the
+Lambda runtime's own.
 """
 
 import hashlib
@@ -14,9 +15,11 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import zipfile
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath
+
+from dependencies import sources
+from dependencies.output import accept_any_encoding
 
 ROOT = Path(__file__).resolve().parent.parent
 LAMBDAS = ROOT / "lambdas"
@@ -26,66 +29,63 @@ PACKAGES_KEPT = 4
 # 2.26 cannot load restate-sdk's wheels for ARM: they are manylinux_2_28.
 PYTHONS = ("3.12", "3.13", "3.14")
 PYTHON = "3.13"
-EM_AARCH64 = 183  # in an ELF header, what CPU the machine code is for
+MACHINES = {"arm64": ("aarch64", 183), "x86_64": ("x86_64", 62)}  # Lambda's name: Linux's, and an ELF header's number
 NOT_DEPLOYED = "local.py"  # `make serve` and nothing else runs it
 
 
 class BundlingError(Exception):
-    """The wheels could not be fetched, or are not what they should be. The message says what to do."""
+    """The libraries could not be installed, or are not what they should be. The message says what to do."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """Where a package will run: a name, the options that make pip choose wheels for it, and its native modules' ABI.
+    """Where a package will run: a name, the options that make uv choose wheels for it, and its native modules' form.
 
     abi: as in the file names of extension modules, `cpython-313-aarch64-linux-gnu`. Default: not checked.
+    elf_machine: the CPU's number in an ELF header. Default: not checked.
     """
 
     name: str
-    pip_options: tuple[str, ...]
+    uv_options: tuple[str, ...]
     abi: str = ""
+    elf_machine: int = 0
 
 
-def _lambda(python: str) -> Target:
-    """What RestateService deploys to. Amazon Linux 2023 has glibc 2.34, so manylinux_2_28 wheels load there."""
-    version = python.replace(".", "")
+def _lambda(python: str, architecture: str) -> Target:
+    """Amazon Linux 2023 has glibc 2.34, so manylinux_2_28 wheels load there."""
+    linux, elf_machine = MACHINES[architecture]
     return Target(
-        f"lambda-{python}",
-        (
-            *("--implementation", "cp", "--python-version", python),
-            *("--abi", f"cp{version}", "--abi", "abi3", "--abi", "none"),
-            *("--platform", "manylinux_2_28_aarch64"),
-            *("--platform", "manylinux_2_17_aarch64"),
-            *("--platform", "manylinux2014_aarch64"),
-        ),
-        f"cpython-{version}-aarch64-linux-gnu",
+        f"lambda-{python}" if architecture == "arm64" else f"lambda-{python}-{architecture}",
+        (f"--python-version={python}", f"--python-platform={linux}-manylinux_2_28"),
+        f"cpython-{python.replace('.', '')}-{linux}-linux-gnu",
+        elf_machine,
     )
 
 
-LAMBDA = _lambda(PYTHON)
-# An emulator on a laptop runs functions on the laptop's own Python and CPU, whatever runtime they name. pip knows both.
+LAMBDA = _lambda(PYTHON, "arm64")
+# An emulator on a laptop runs functions on the laptop's own Python and CPU, whatever runtime they name. uv knows both.
 HOST = Target("host", ())
-TARGETS = {"lambda": LAMBDA, "host": HOST, **{target.name: target for target in map(_lambda, PYTHONS)}}
+EACH_LAMBDA = [_lambda(python, architecture) for architecture in MACHINES for python in PYTHONS]
+TARGETS = {"lambda": LAMBDA, "host": HOST, **{target.name: target for target in EACH_LAMBDA}}
 
 
 def package(folder: str, target: Target | None = None, *, lambdas: Path = LAMBDAS, local: Path = LOCAL) -> Path:
-    """The directory to deploy: the sources in `lambdas/<folder>` and, with a target, the wheels of the requirements.
+    """The directory to deploy: the sources in `lambdas/<folder>` and, with a target, the libraries they require.
 
-    Raises BundlingError if the wheels are not there yet and cannot be fetched, or hold code for something else.
+    Raises BundlingError if the libraries are not there yet and cannot be fetched, or hold code for something else.
     """
-    wheels = sorted(fetch_wheels(target, lambdas, local).glob("*.whl")) if target else []
     files = sorted(path for path in (lambdas / folder).rglob("*.py") if path.name != NOT_DEPLOYED)
-    sources = {path.relative_to(lambdas): path for path in files}
+    content = {path.relative_to(lambdas): path for path in files}
+    if target:
+        content |= _used(fetch(target, lambdas, local))
     digest = hashlib.sha256(Path(__file__).read_bytes())  # another way to build makes another package
-    for name, path in [*sources.items(), *((wheel.name, wheel) for wheel in wheels)]:
-        content = path.read_bytes()
-        digest.update(f"{name}\0{len(content)}\0".encode() + content)
+    digest.update(_digest(content).encode())
     packages = local / "packages"
     packages.mkdir(parents=True, exist_ok=True)
     built = packages / f"{folder}-{digest.hexdigest()[:16]}"
     if not built.exists():
         with tempfile.TemporaryDirectory(dir=packages) as scratch:
-            _build(Path(scratch) / folder, sources, wheels)
+            _build(Path(scratch) / folder, content)
             _move_into_place(Path(scratch) / folder, built)
         _forget_old(packages, folder)
     if target:
@@ -93,84 +93,101 @@ def package(folder: str, target: Target | None = None, *, lambdas: Path = LAMBDA
     return built
 
 
-def fetch_wheels(target: Target, lambdas: Path = LAMBDAS, local: Path = LOCAL) -> Path:
-    """The directory with the target's wheels, fetched with pip unless they are there as the requirements name them."""
+def fetch(target: Target, lambdas: Path = LAMBDAS, local: Path = LOCAL) -> Path:
+    """The directory with the target's libraries, installed by uv unless they are there as the requirements pin them."""
     requirements = lambdas / "requirements.txt"
     wanted = stamp_of(target, lambdas)
-    wheels = local / "wheels" / target.name
-    stamp = wheels / "requirements.txt"
-    if stamp.exists() and stamp.read_text() == wanted and _are_unchanged(wheels, wanted):
-        return wheels
-    wheels.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=wheels.parent) as scratch:
-        fetched = Path(scratch) / "wheels"
-        command = [sys.executable, "-m", "pip", "download", "--quiet", "--only-binary=:all:", *target.pip_options]
-        pip = subprocess.run(
-            [*command, "--require-hashes", "--requirement", str(requirements), "--dest", str(fetched)],
-            check=False,
-            capture_output=True,
-            text=True,
-        )
-        if "DO NOT MATCH THE HASHES" in pip.stderr:
-            raise BundlingError(
-                f"{_altered(pip.stderr)} for {target.name} has none of the hashes in {_shown(requirements)}, so it is "
-                "not used: find out who changed it, or that file."
-            )
-        if "--require-hashes mode" in pip.stderr:
-            raise BundlingError(
-                f"{_shown(requirements)} names something without its version and hash: run `make update`."
-            )
-        if pip.returncode:
-            why = (pip.stderr.strip().splitlines() or ["pip said nothing"])[-1]
-            again = f"python -m holiday_stack.bundling {target.name}"
-            raise BundlingError(f"Cannot fetch the wheels for {target.name}: {why} Try `{again}` with a network.")
-        (fetched / "requirements.txt").write_text(wanted)
-        shutil.rmtree(wheels, ignore_errors=True)
-        fetched.rename(wheels)
-    return wheels
+    libraries = local / "libraries" / target.name
+    installed = libraries / "installed"
+    if _read(libraries / "stamp") == f"{wanted}{_digest(_used(installed))}\n":
+        return installed
+    libraries.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=libraries.parent) as scratch:
+        fetched = Path(scratch) / target.name
+        _install(target, requirements, fetched / "installed")
+        (fetched / "stamp").write_text(f"{wanted}{_digest(_used(fetched / 'installed'))}\n", encoding="utf-8")
+        shutil.rmtree(libraries, ignore_errors=True)
+        fetched.rename(libraries)
+    return installed
 
 
 def stamp_of(target: Target, lambdas: Path) -> str:
-    """What the wheels depend on, and are fetched anew for: the requirements, and the options or this machine."""
+    """What the libraries depend on, and are installed anew for: the requirements, and the options or this machine."""
     machine = f"{sys.implementation.cache_tag} {sys.platform} {platform.machine()}"
-    requirements = (lambdas / "requirements.txt").read_text()
-    return f"{requirements}# for {' '.join(target.pip_options) or machine}\n"
+    requirements = (lambdas / "requirements.txt").read_text(encoding="utf-8")
+    return f"{requirements}# for {' '.join(target.uv_options) or machine}\n"
 
 
-def _are_unchanged(wheels: Path, requirements: str) -> bool:
-    pinned = set(re.findall(r"--hash=sha256:(\w+)", requirements))
-    return {hashlib.sha256(wheel.read_bytes()).hexdigest() for wheel in wheels.glob("*.whl")} <= pinned
+def _install(target: Target, requirements: Path, directory: Path) -> None:
+    environment = sources.environment()
+    uv = [str(Path(sys.executable).parent / "uv"), "pip", "install", "--quiet", *sources.uv_options(environment)]
+    only = ["--no-deps", "--require-hashes", "--only-binary=:all:", "--link-mode=copy"]
+    where = ["--python", sys.executable, "--target", str(directory), *target.uv_options]
+    directory.mkdir(parents=True)
+    for network in (["--offline"], []):  # what is in uv's cache takes no network
+        try:
+            done = subprocess.run(
+                [*uv, *only, *where, *network, "--requirements", str(requirements)],
+                check=False,
+                capture_output=True,
+                env=environment,
+            )
+        except FileNotFoundError:
+            raise BundlingError(f"uv is not beside {sys.executable}: run `make setup`.") from None
+        if done.returncode == 0:
+            return
+    said = done.stderr.decode(errors="replace")  # pyright: ignore[reportPossiblyUnbound]
+    if altered := re.search(r"Hash mismatch for `(.*?)`", said):
+        raise BundlingError(
+            f"{altered[1]} for {target.name} has none of the hashes in {_shown(requirements)}, so it is "
+            "not used: find out who changed it, or that file."
+        )
+    if "`--require-hashes` mode" in said:
+        raise BundlingError(f"{_shown(requirements)} names something without its version and hash: run `make lock`.")
+    why = (said.strip().splitlines() or ["uv said nothing"])[0].strip()
+    again = f"python -m holiday_stack.bundling {target.name}"
+    raise BundlingError(f"Cannot fetch the libraries for {target.name}: {why} Try `{again}` with a network.")
+
+
+def _digest(content: dict[Path, Path]) -> str:
+    digest = hashlib.sha256()
+    for name, path in sorted((name.as_posix(), path) for name, path in content.items()):
+        data = path.read_bytes()
+        digest.update(f"{name}\0{len(data)}\0".encode() + data)
+    return digest.hexdigest()
+
+
+def _read(path: Path) -> str | None:
+    return path.read_text(encoding="utf-8") if path.is_file() else None
 
 
 def _shown(path: Path) -> Path:
     return path.relative_to(ROOT) if path.is_relative_to(ROOT) else path
 
 
-def _altered(pip_said: str) -> str:
-    """`name==version` of what pip found to have another hash, without the place that it came from."""
-    found = re.search(r"^\s+(\S+==\S+) from ", pip_said, re.MULTILINE)
-    return found[1] if found else "A wheel"
+def _used(installed: Path) -> dict[Path, Path]:
+    """The files that go into a package, by their place in it."""
+    files = {path.relative_to(installed): path for path in installed.rglob("*") if path.is_file()}
+    return {name: path for name, path in files.items() if _is_used(name)}
 
 
-def _build(directory: Path, sources: dict[Path, Path], wheels: list[Path]) -> None:
+def _is_used(name: PurePath) -> bool:
+    """Whether an installed file goes into a package: type stubs, tests, bytecode and installers' records do not, nor do
+    uv's `.lock` and the scripts in `bin`, which it has written for this machine's interpreter."""
+    top, folders = name.parts[0], name.parts[:-1]
+    if top.endswith(".dist-info"):
+        return name.name == "METADATA" or "licen" in str(name).lower() or name.name.startswith("NOTICE")
+    unused = name.suffix in (".pyi", ".pyc") or name.name == "py.typed" or "tests" in folders
+    return not unused and top not in ("bin", ".lock")
+
+
+def _build(directory: Path, content: dict[Path, Path]) -> None:
     directory.mkdir()
-    for wheel in wheels:
-        with zipfile.ZipFile(wheel) as archive:
-            archive.extractall(directory, filter(_is_used, archive.namelist()))
-    for name, source in sources.items():
+    for name, source in content.items():
         (directory / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source, directory / name)
     for path in [directory, *directory.rglob("*")]:
         path.chmod(0o755 if path.is_dir() or path.suffix == ".so" else 0o644)  # Lambda's user must be able to read it
-
-
-def _is_used(member: str) -> bool:
-    """Whether a file of a wheel goes into a package: type stubs, tests, bytecode and installers' records do not."""
-    path = PurePosixPath(member)
-    if path.parts[0].endswith(".dist-info"):
-        return path.name == "METADATA" or "licen" in member.lower() or path.name.startswith("NOTICE")
-    folders = path.parts[:-1]
-    return not (path.suffix in (".pyi", ".pyc") or path.name == "py.typed" or "tests" in folders)
 
 
 def _check_native_modules(built: Path, target: Target) -> None:
@@ -179,15 +196,15 @@ def _check_native_modules(built: Path, target: Target) -> None:
         with module.open("rb") as file:
             header = file.read(20)
         tag = re.search(r"\.(cpython-.+)\.so$", module.name)
-        if header[:4] != b"\x7fELF" or int.from_bytes(header[18:20], "little") != EM_AARCH64:
-            wrong = "is not machine code for aarch64"
+        if header[:4] != b"\x7fELF" or int.from_bytes(header[18:20], "little") != target.elf_machine:
+            wrong = f"is not machine code for {target.abi.split('-')[2]}"
         elif tag and tag[1] != target.abi:
             wrong = f"is for {tag[1]}, not {target.abi}"
         else:
             continue
         raise BundlingError(
-            f"{module.relative_to(built)} {wrong}, so {target.name} could not load it: delete .local/wheels and "
-            ".local/packages, and run this again."
+            f"{module.relative_to(built)} {wrong}, so {target.name} could not load it: delete .local/libraries "
+            "and .local/packages, and run this again."
         )
 
 
@@ -205,11 +222,19 @@ def _forget_old(packages: Path, folder: str) -> None:
         shutil.rmtree(old, ignore_errors=True)
 
 
-if __name__ == "__main__":
+def main(names: list[str]) -> int:
+    accept_any_encoding()
     try:
-        for name in sys.argv[1:]:
-            fetch_wheels(TARGETS[name])
+        for name in names:
+            fetch(TARGETS[name])
     except KeyError as unknown:
-        sys.exit(f"{unknown.args[0]} is not a target: choose of {', '.join(TARGETS)}")
+        print(f"{unknown.args[0]} is not a target: must be one of {', '.join(TARGETS)}", file=sys.stderr)
+        return 1
     except BundlingError as error:
-        sys.exit(str(error))
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -5,6 +5,7 @@ this run started and nothing else.
 """
 
 import argparse
+import os
 import signal
 import sys
 import time
@@ -18,6 +19,7 @@ from botocore.exceptions import BotoCoreError
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from dependencies.output import accept_any_encoding
 from localcloud import demo, serve, trip
 from localcloud.cloud import LocalCloud
 from localcloud.deploy import Note, synthesize
@@ -91,6 +93,8 @@ def show_demo(cloud: LocalCloud) -> None:
     up(cloud)
     if not demo.run(cloud, console):
         raise SystemExit(1)
+    if begun := os.environ.get("MAKE_BEGAN"):
+        say(f"\nFrom `make demo` to here: {time.time() - float(begun):.0f} s")
 
 
 def show_trip(cloud: LocalCloud, trip_id: str | None) -> None:
@@ -125,6 +129,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
 
 def main(cloud: LocalCloud | None = None) -> int:
     """Run the command line's one command on this cloud, by default that of `make up`; returns the exit status."""
+    accept_any_encoding()
     parser = argparse.ArgumentParser(prog="python -m localcloud", description="The local cloud of this project.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
     for name, command in COMMANDS.items():

@@ -6,6 +6,7 @@ environment, before anything is deployed.
 """
 
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -35,7 +36,7 @@ def local_environment(endpoint: str, temporary: Path) -> dict[str, str]:
         folder.mkdir(parents=True, exist_ok=True)
     for name in ("config", "credentials"):
         (aws / name).write_text("")
-    tools = (ROOT / ".venv" / "bin", ROOT / "node_modules" / ".bin")
+    tools = (Path(sys.executable).parent, ROOT / "node_modules" / ".bin")
     return {
         "PATH": os.pathsep.join([*map(str, tools), "/usr/local/bin", "/usr/bin", "/bin"]),
         "HOME": str(home),
@@ -51,6 +52,7 @@ def local_environment(endpoint: str, temporary: Path) -> dict[str, str]:
         "AWS_DEFAULT_REGION": REGION,
         "AWS_EC2_METADATA_DISABLED": "true",
         "AWS_ENDPOINT_URL": endpoint,
+        "CDK_APP": f"{shlex.quote(sys.executable)} app.py",  # cdk.json names .venv's Python, an editor perhaps another
         "CDK_DISABLE_CLI_TELEMETRY": "true",
         "CDK_DISABLE_VERSION_CHECK": "true",
     }

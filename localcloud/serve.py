@@ -6,6 +6,7 @@ retried for ever and keep its trip's key. `clear_stale` does the same for a `mak
 """
 
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -77,7 +78,7 @@ class Services:
     def __init__(self, cloud: LocalCloud, port: int, output: IO[bytes] | None = None) -> None:
         outputs = cloud.outputs()
         self.url = f"http://{HOST}:{port}"
-        self._command = [str(ROOT / ".venv" / "bin" / "python"), "-m", "holiday.local", "--port", str(port)]
+        self._command = [sys.executable, "-m", "holiday.local", "--port", str(port)]
         self.environment = cloud.environment() | {name: outputs[output] for name, output in TABLES.items()}
         self.environment |= {"PYTHONPATH": str(LAMBDAS)} | cloud.mark()
         self._output = output

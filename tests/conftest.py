@@ -6,6 +6,7 @@ destroys the stack takes a cloud of its own from `localcloud.cloud`.
 
 import os
 import random
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,12 @@ import pytest
 from localcloud.cloud import WITHOUT_VQUEUES, LocalCloud, Ports
 from tests.driver import Holiday
 from tests.trap import Trap, hostile_variables
+
+ROOT = Path(__file__).parents[1]
+# An editor's test runner activates nothing: jsii takes the node, and the tests the tools, that are on PATH.
+os.environ["PATH"] = os.pathsep.join(
+    [str(Path(sys.executable).parent), str(ROOT / "node_modules" / ".bin"), os.environ["PATH"]]
+)
 
 FAULTS_SEED = int(os.environ.get("FAULTS_SEED") or random.randrange(1_000_000))
 """What the faults of this run are drawn from. Printed at its start; set it to draw the same ones again."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from comparison.contenders import EMULATOR, WORKFLOW_TYPES, deploy_step_functions, fetch_wheels
+from comparison.contenders import EMULATOR, WORKFLOW_TYPES, deploy_step_functions, fetch_libraries
 from localcloud.cloud import LocalCloud, Ports
 from tests.driver import TIMEOUT, Holiday
 
@@ -34,7 +34,7 @@ class StepFunctions(Holiday):
 
 @pytest.fixture(scope="session")
 def step_functions_cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
-    fetch_wheels()
+    fetch_libraries()
     cloud = LocalCloud(tmp_path_factory.mktemp("step-functions"), Ports.free())
     cloud.emulator = EMULATOR
     with cloud:

@@ -4,7 +4,9 @@ The deploy tests that are about registration alone use it, because it deploys in
 different from one deploy to the next (`python -m tests.deploy.greetings`).
 """
 
+import shlex
 import shutil
+import sys
 from pathlib import Path
 
 from aws_cdk import App, CfnOutput, Duration, Stack
@@ -18,7 +20,7 @@ from holiday_stack.service_registration import ServiceRegistration
 from tests.deploy.variants import AlwaysFails, trust
 
 STACK = "Greetings"
-APP = ".venv/bin/python -m tests.deploy.greetings"
+APP = f"{shlex.quote(sys.executable)} -m tests.deploy.greetings"
 SERVICE = """
 from datetime import timedelta
 

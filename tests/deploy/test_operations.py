@@ -3,10 +3,12 @@
 import os
 import re
 import subprocess
+import sys
 import uuid
 from collections.abc import Generator
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 
 import httpx
 import pytest
@@ -55,7 +57,7 @@ def prints(expected: list[str], seen: tuple[int, str]) -> bool:
 
 def run(cloud: LocalCloud, command: str) -> tuple[int, str]:
     """As a person would, with the tools that the page names first on PATH."""
-    path = f"{ROOT / '.venv' / 'bin'}:{ROOT / 'node_modules' / '.bin'}:{os.environ['PATH']}"
+    path = f"{Path(sys.executable).parent}:{ROOT / 'node_modules' / '.bin'}:{os.environ['PATH']}"
     done = subprocess.run(
         ["bash", "-c", command],
         check=False,

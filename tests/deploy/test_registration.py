@@ -1,6 +1,8 @@
 """Registration by real deploys of one small service: what is said when it fails, and what moves when a setting does."""
 
+import shlex
 import shutil
+import sys
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
@@ -12,7 +14,6 @@ import pytest
 from holiday_stack import bundling
 from localcloud import invocations
 from localcloud.cloud import WITHOUT_VQUEUES, LocalCloud, LocalCloudError, Ports
-from localcloud.environment import ROOT
 from tests.deploy.gatekeeper import Gatekeeper, guarding
 from tests.deploy.greetings import APP, SERVICE, STACK, written
 from tests.deploy.state import addresses, deployments, routes, services, stacks, unfinished
@@ -408,7 +409,7 @@ def test_the_ten_lines_of_the_documentation_deploy_a_service(own_cloud: LocalClo
     shutil.move(folder / "greeter" / "greetings" / "greeter.py", folder / "greeter")
 
     # when it is deployed, then it is what Restate calls
-    own_cloud.deploy(app=f"cd {folder} && {ROOT / '.venv' / 'bin' / 'python'} app.py", stack=STACK)
+    own_cloud.deploy(app=f"cd {folder} && {shlex.quote(sys.executable)} app.py", stack=STACK)
     assert Greetings(own_cloud, tmp_path).greet().json() == "Hello Ann"
 
     # and when it is destroyed, nothing is left

@@ -4,7 +4,9 @@ Context keys that begin with `test:` say what is different (`VARIANTS`); all oth
 """
 
 import json
+import shlex
 import shutil
+import sys
 from pathlib import Path
 from typing import cast
 
@@ -17,7 +19,7 @@ from holiday_stack.restate_environment import RestateEnvironment
 from holiday_stack.settings import Settings
 from holiday_stack.stack import HolidayStack
 
-APP = ".venv/bin/python -m tests.deploy.variants"
+APP = f"{shlex.quote(sys.executable)} -m tests.deploy.variants"
 FAILS = """
 import json, urllib.request
 def handler(event, context):

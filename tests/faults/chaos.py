@@ -15,6 +15,7 @@ import uuid
 from contextlib import suppress
 from pathlib import Path
 
+from dependencies.output import accept_any_encoding
 from localcloud.cloud import Ports
 from localcloud.processes import INTERRUPTIONS
 from tests.faults.harness import CloudBehindProxy, Harness, count
@@ -97,6 +98,7 @@ async def _play(harness: Harness, arguments: argparse.Namespace) -> list[str]:
 
 
 def main() -> None:
+    accept_any_encoding()
     parser = argparse.ArgumentParser(prog="python -m tests.faults.chaos", description=__doc__)
     parser.add_argument("--trips", type=int, default=20_000, help="how many trips to book (default: 20000)")
     parser.add_argument("--seed", type=int, default=random.randrange(1_000_000), help="what faults are drawn from")

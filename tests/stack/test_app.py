@@ -13,21 +13,22 @@ from holiday_stack import bundling
 from tests.stack.conftest import CLOUD, ROOT
 
 
-def run_app(
+def start_app(
     outdir: Path, context: dict[str, str], root: Path = ROOT, umask: int = 0o022, **variables: str
-) -> subprocess.CompletedProcess[str]:
+) -> subprocess.Popen[str]:
     """Without credentials, region or home directory of AWS: synth needs none of them."""
     flags = json.loads((ROOT / "cdk.json").read_text())["context"]
-    return subprocess.run(
+    return subprocess.Popen(
         [sys.executable, str(root / "app.py")],
-        check=False,
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
         cwd=outdir,
         umask=umask,
         env={
             "PATH": os.environ["PATH"],
             "HOME": str(outdir),
+            "JSII_RUNTIME_PACKAGE_CACHE_ROOT": str(ROOT / ".local" / "jsii"),  # 200 MB, and seconds to unpack
             "CDK_OUTDIR": str(outdir / "cdk.out"),
             "CDK_CONTEXT_JSON": json.dumps(flags | context),
             **variables,
@@ -35,13 +36,20 @@ def run_app(
     )
 
 
+def run_app(outdir: Path, context: dict[str, str], root: Path = ROOT) -> tuple[int, str]:
+    """The exit code, and what is on stderr."""
+    app = start_app(outdir, context, root)
+    _, said = app.communicate()
+    return app.returncode, said
+
+
 def checkout(directory: Path, modified: datetime) -> Path:
-    """Another checkout with the wheels for Lambda, all of its files last modified then. Nothing is built in it yet."""
-    wheels = Path(".local") / "wheels" / bundling.LAMBDA.name
-    bundling.fetch_wheels(bundling.LAMBDA)
+    """Another checkout with the libraries for Lambda, its files last modified then. Nothing is built in it yet."""
+    libraries = Path(".local") / "libraries" / bundling.LAMBDA.name
+    bundling.fetch(bundling.LAMBDA)
     directory.mkdir()
     shutil.copy(ROOT / "app.py", directory)
-    for folder in (Path("holiday_stack"), Path("lambdas"), wheels):
+    for folder in (Path("holiday_stack"), Path("lambdas"), Path("dependencies"), libraries):
         shutil.copytree(ROOT / folder, directory / folder, ignore=shutil.ignore_patterns("__pycache__"))
     for path in directory.rglob("*"):
         os.utime(path, (modified.timestamp(), modified.timestamp()))
@@ -63,11 +71,12 @@ def test_two_checkouts_make_the_same_template_and_packages_whatever_the_place_um
     second = checkout(tmp_path / "a longer path with spaces", datetime(2026, 2, 3, tzinfo=UTC))
 
     # when each is synthesized
-    one = run_app(first, CLOUD, first, umask=0o022, TZ="Pacific/Auckland", PYTHONHASHSEED="1")
-    other = run_app(second, CLOUD, second, umask=0o077, TZ="America/Los_Angeles", PYTHONHASHSEED="2")
+    one = start_app(first, CLOUD, first, umask=0o022, TZ="Pacific/Auckland", PYTHONHASHSEED="1")
+    other = start_app(second, CLOUD, second, umask=0o077, TZ="America/Los_Angeles", PYTHONHASHSEED="2")
+    said = [app.communicate()[1] for app in (one, other)]
 
     # then the same would be deployed
-    assert (one.returncode, other.returncode) == (0, 0), one.stderr + other.stderr
+    assert (one.returncode, other.returncode) == (0, 0), said
     for name in ("HolidayStack.template.json", "HolidayStack.assets.json"):
         assert (first / "cdk.out" / name).read_text() == (second / "cdk.out" / name).read_text()
     assert any(path.endswith("holiday/trips.py") for path in assets(first))
@@ -84,18 +93,18 @@ def test_a_native_module_for_another_cpu_is_one_sentence_and_exit_code_1(tmp_pat
         file.write((62).to_bytes(2, "little"))  # x86-64
 
     # when it would be deployed
-    run = run_app(tmp_path, CLOUD, root)
+    code, said = run_app(tmp_path, CLOUD, root)
 
     # then
-    assert run.returncode == 1
-    assert run.stderr == (
+    assert code == 1
+    assert said == (
         f"restate/{module.name} is not machine code for aarch64, so lambda-3.13 could not load it: "
-        "delete .local/wheels and .local/packages, and run this again.\n"
+        "delete .local/libraries and .local/packages, and run this again.\n"
     )
 
 
 def test_a_wrong_setting_is_one_sentence_and_exit_code_1(tmp_path: Path) -> None:
-    run = run_app(tmp_path, CLOUD | {"restateRegion": "mars"})
+    code, said = run_app(tmp_path, CLOUD | {"restateRegion": "mars"})
 
-    assert run.returncode == 1
-    assert run.stderr == "restateRegion 'mars' is unknown: choose us or eu.\n"
+    assert code == 1
+    assert said == "restateRegion 'mars' is unknown: choose us or eu.\n"

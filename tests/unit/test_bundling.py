@@ -3,16 +3,18 @@
 import hashlib
 import os
 import re
+import shutil
 import subprocess
 import sys
 import zipfile
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from holiday_stack import bundling
-from holiday_stack.bundling import HOST, LAMBDA, PYTHONS, TARGETS, BundlingError, Target, fetch_wheels, package
+from holiday_stack.bundling import EACH_LAMBDA, HOST, LAMBDA, TARGETS, BundlingError, Target, fetch, package
 
 NOWHERE = Target("nowhere", ("--no-index",))
 EM_X86_64, EM_AARCH64 = 62, 183
@@ -26,35 +28,43 @@ def lambdas(tmp_path: Path) -> Path:
     (folder / "greet" / "hello.py").write_text("print('hello')\n")
     (folder / "greet" / "local.py").write_text("print('only on a laptop')\n")
     (folder / "greet" / "__pycache__" / "hello.cpython-311.pyc").write_bytes(b"bytecode")
-    (folder / "requirements.txt").write_text("wheel-in-cache==1\n")
     return folder
 
 
 @pytest.fixture
-def local(tmp_path: Path, lambdas: Path) -> Path:
-    """A place where the wheels for the host are already."""
-    return with_wheels(tmp_path / "local", lambdas)
+def target(tmp_path: Path, lambdas: Path) -> Target:
+    """One for which uv finds the library that the function requires on a shelf."""
+    return shelve(tmp_path / "shelf", lambdas, {"greeting/__init__.py": "", "greeting/native.so": ""})
 
 
-def with_wheels(
-    local: Path, lambdas: Path, target: Target = HOST, files: Mapping[str, bytes | str] | None = None
-) -> Path:
-    """files: what the wheel holds besides, by path."""
-    wheels = local / "wheels" / target.name
-    wheels.mkdir(parents=True)
-    with zipfile.ZipFile(wheels / "wheel_in_cache-1-py3-none-any.whl", "w") as wheel:
-        module = {"wheel_in_cache/__init__.py": "", "wheel_in_cache/native.so": machine_code(EM_AARCH64)}
-        for name, content in {**module, "wheel_in_cache-1.dist-info/METADATA": "", **(files or {})}.items():
+@pytest.fixture
+def local(tmp_path: Path) -> Path:
+    return tmp_path / "local"
+
+
+def shelve(shelf: Path, lambdas: Path, files: Mapping[str, bytes | str]) -> Target:
+    """Put a library on a shelf, have the function require it, and return the target that takes it from there.
+
+    files: what the library holds, by path.
+    """
+    shelf.mkdir(exist_ok=True)
+    info = "greeting-1.dist-info"
+    metadata = {
+        f"{info}/METADATA": "Metadata-Version: 2.1\nName: greeting\nVersion: 1\n",
+        f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        f"{info}/RECORD": "",
+    }
+    with zipfile.ZipFile(shelf / "greeting-1-py3-none-any.whl", "w") as wheel:
+        for name, content in {**files, **metadata}.items():
             wheel.writestr(zipfile.ZipInfo(name), content)  # whose date is always the same
-    pin(lambdas, wheels, target)
-    return local
+    require(lambdas, shelf)
+    return Target("shelf", ("--no-index", f"--find-links={shelf}"))
 
 
-def pin(lambdas: Path, wheels: Path, target: Target = HOST) -> None:
-    """Have these wheels be the ones that the requirements name, and that were fetched for them."""
-    hashes = [f"--hash=sha256:{hashlib.sha256(wheel.read_bytes()).hexdigest()}" for wheel in wheels.glob("*.whl")]
-    (lambdas / "requirements.txt").write_text(f"wheel-in-cache==1 {' '.join(hashes)}\n")
-    (wheels / "requirements.txt").write_text(bundling.stamp_of(target, lambdas))
+def require(lambdas: Path, shelf: Path, pin: str = "greeting==1 --hash=sha256:{hash}") -> None:
+    content = next(shelf.glob("*.whl")).read_bytes()
+    hashes = {"hash": hashlib.sha256(content).hexdigest(), "other": hashlib.sha256(content + b"!").hexdigest()}
+    (lambdas / "requirements.txt").write_text(pin.format(**hashes) + "\n")
 
 
 def machine_code(machine: int) -> bytes:
@@ -66,48 +76,79 @@ def contents(built: Path) -> dict[str, str]:
     return {str(path.relative_to(built)): oct(path.stat().st_mode)[-3:] for path in built.rglob("*") if path.is_file()}
 
 
-def test_a_package_holds_the_sources_in_their_folder_beside_the_unpacked_wheels(lambdas: Path, local: Path) -> None:
-    built = package("greet", HOST, lambdas=lambdas, local=local)
+def test_a_package_holds_the_sources_in_their_folder_beside_the_libraries(
+    lambdas: Path, target: Target, local: Path
+) -> None:
+    built = package("greet", target, lambdas=lambdas, local=local)
 
     assert set(contents(built)) == {
         "greet/hello.py",
-        "wheel_in_cache/__init__.py",
-        "wheel_in_cache/native.so",
-        "wheel_in_cache-1.dist-info/METADATA",
+        "greeting/__init__.py",
+        "greeting/native.so",
+        "greeting-1.dist-info/METADATA",
     }
 
 
 def test_what_no_function_uses_is_left_out_and_what_licences_and_scanners_need_is_kept(
     lambdas: Path, tmp_path: Path
 ) -> None:
-    # given a wheel with all that wheels bring along
-    info = "wheel_in_cache-1.dist-info"
-    unused = ["RECORD", "WHEEL", "entry_points.txt", "sboms/core.cyclonedx.json"]
-    dropped = [f"{info}/{name}" for name in unused]
-    dropped += ["wheel_in_cache/py.typed", "wheel_in_cache/__init__.pyi", "wheel_in_cache/tests/test_it.py"]
-    dropped += ["wheel_in_cache/__pycache__/__init__.cpython-313.pyc"]
-    kept = [f"{info}/licenses/LICENSE", f"{info}/LICENSE.txt", f"{info}/NOTICE", "wheel_in_cache/data.json"]
-    kept += ["wheel_in_cache/testing.py", "wheel_in_cache/tests.py"]
-    local = with_wheels(tmp_path / "local", lambdas, files=dict.fromkeys([*dropped, *kept], ""))
+    # given a library with all that wheels bring along
+    info = "greeting-1.dist-info"
+    dropped = [f"{info}/sboms/core.cyclonedx.json", "greeting/py.typed", "greeting/__init__.pyi"]
+    dropped += ["greeting/tests/test_it.py", "greeting/__pycache__/__init__.cpython-313.pyc"]
+    kept = [f"{info}/licenses/LICENSE", f"{info}/LICENSE.txt", f"{info}/NOTICE", "greeting/data.json", "greeting.py"]
+    kept += ["greeting/testing.py", "greeting/tests.py", "greeting/bin/tool.py"]
+    target = shelve(tmp_path / "shelf", lambdas, dict.fromkeys([*dropped, *kept], ""))
 
     # when it is packaged
-    files = set(contents(package("greet", HOST, lambdas=lambdas, local=local)))
+    files = set(contents(package("greet", target, lambdas=lambdas, local=tmp_path)))
 
-    # then
-    assert not files & set(dropped)
-    assert set(kept) <= files
+    # then that is all that is in there
+    assert files == {*kept, "greet/hello.py", f"{info}/METADATA"}
+
+
+def test_nothing_that_uv_writes_of_this_machine_is_in_a_package(lambdas: Path, tmp_path: Path) -> None:
+    # given a library with a script, whose first line names the interpreter that it is installed for
+    script = {"greeting.py": "", "greeting-1.dist-info/entry_points.txt": "[console_scripts]\ngreet = greeting:main\n"}
+    target = shelve(tmp_path / "shelf", lambdas, script)
+
+    # when it is packaged in two places, for two interpreters
+    packages = [package("greet", target, lambdas=lambdas, local=tmp_path / "here")]
+    elsewhere = tmp_path / "elsewhere"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", elsewhere], check=True)
+    (elsewhere / "bin" / "uv").symlink_to(Path(sys.executable).parent / "uv")
+    call = (
+        "from pathlib import Path; from holiday_stack.bundling import Target, package; "
+        f"print(package('greet', Target{(target.name, target.uv_options)!r}, lambdas=Path({str(lambdas)!r}), "
+        f"local=Path({str(elsewhere)!r})))"
+    )
+    run = subprocess.run(
+        [elsewhere / "bin" / "python", "-c", call], check=True, capture_output=True, text=True, cwd=bundling.ROOT
+    )
+    packages.append(Path(run.stdout.strip()))
+
+    # then uv has written two scripts, and the packages are the same
+    scripts = [
+        tmp_path / place / "libraries" / "shelf" / "installed" / "bin" / "greet" for place in ("here", "elsewhere")
+    ]
+    assert scripts[0].read_bytes() != scripts[1].read_bytes()
+    assert packages[0].name == packages[1].name
+    assert set(contents(packages[0])) == {"greet/hello.py", "greeting.py", "greeting-1.dist-info/METADATA"}
+    assert contents(packages[0]) == contents(packages[1])
 
 
 def test_a_package_without_a_target_holds_the_sources_only(lambdas: Path, local: Path) -> None:
     assert set(contents(package("greet", lambdas=lambdas, local=local))) == {"greet/hello.py"}
 
 
-def test_the_same_sources_make_the_same_package_wherever_and_whatever_the_umask(lambdas: Path, tmp_path: Path) -> None:
+def test_the_same_sources_make_the_same_package_wherever_and_whatever_the_umask(
+    lambdas: Path, target: Target, tmp_path: Path
+) -> None:
     before = os.umask(0o077)
     try:
-        strict = package("greet", HOST, lambdas=lambdas, local=with_wheels(tmp_path / "elsewhere", lambdas))
+        strict = package("greet", target, lambdas=lambdas, local=tmp_path / "elsewhere")
         os.umask(0o000)
-        open_to_all = package("greet", HOST, lambdas=lambdas, local=with_wheels(tmp_path / "here", lambdas))
+        open_to_all = package("greet", target, lambdas=lambdas, local=tmp_path / "here")
     finally:
         os.umask(before)
 
@@ -116,91 +157,115 @@ def test_the_same_sources_make_the_same_package_wherever_and_whatever_the_umask(
     assert contents(strict)["greet/hello.py"] == "644", "Lambda's user has to be able to read it"
 
 
-def test_another_source_or_another_wheel_makes_another_package(lambdas: Path, local: Path) -> None:
-    first = package("greet", HOST, lambdas=lambdas, local=local)
+def test_sources_that_git_checks_out_with_autocrlf_make_the_same_package(tmp_path: Path) -> None:
+    # given a repository with our attributes and sources, and a clone on a machine that asks for Windows' line ends
+    repository, clone = tmp_path / "repository", tmp_path / "clone"
+    shutil.copytree(bundling.LAMBDAS, repository / "lambdas")
+    shutil.copy(bundling.ROOT / ".gitattributes", repository)
+    nobody = ["-c", "user.name=nobody", "-c", "user.email=nobody@example.com", "-c", "commit.gpgsign=false"]
+    for command in (["init", "-q"], ["add", "-A", "-f"], ["commit", "-q", "-m", "sources"]):
+        subprocess.run(["git", *nobody, *command], cwd=repository, check=True)
+    subprocess.run(["git", "clone", "-q", "-c", "core.autocrlf=true", repository, clone], check=True)
+
+    # when both are packaged
+    packages = [package("registration", lambdas=path / "lambdas", local=tmp_path) for path in (bundling.ROOT, clone)]
+
+    # then they are the same, and what the libraries are pinned by is
+    assert packages[0].name == packages[1].name
+    for name in ("lambdas/requirements.txt", "lambdas/holiday/trips.py"):
+        assert (clone / name).read_bytes() == (bundling.ROOT / name).read_bytes()
+
+
+def test_another_source_or_another_library_makes_another_package(lambdas: Path, target: Target, local: Path) -> None:
+    first = package("greet", target, lambdas=lambdas, local=local)
 
     (lambdas / "greet" / "hello.py").write_text("print('good day')\n")
-    second = package("greet", HOST, lambdas=lambdas, local=local)
-    (local / "wheels" / "host" / "another-1-py3-none-any.whl").write_bytes(b"PK\5\6" + bytes(18))
-    pin(lambdas, local / "wheels" / "host")
-    third = package("greet", HOST, lambdas=lambdas, local=local)
+    second = package("greet", target, lambdas=lambdas, local=local)
+    target = shelve(local / "shelf", lambdas, {"greeting/__init__.py": "", "greeting/more.py": ""})
+    third = package("greet", target, lambdas=lambdas, local=local)
 
     assert len({first.name, second.name, third.name}) == 3
 
 
 def test_another_way_to_build_makes_another_package(
-    lambdas: Path, local: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    lambdas: Path, target: Target, local: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = package("greet", HOST, lambdas=lambdas, local=local)
+    first = package("greet", target, lambdas=lambdas, local=local)
     (tmp_path / "bundling.py").write_text("# leaves other files out\n")
     monkeypatch.setattr(bundling, "__file__", str(tmp_path / "bundling.py"))
 
-    assert package("greet", HOST, lambdas=lambdas, local=local).name != first.name
+    assert package("greet", target, lambdas=lambdas, local=local).name != first.name
 
 
-def test_a_package_that_is_there_is_not_built_again(lambdas: Path, local: Path) -> None:
-    built = package("greet", HOST, lambdas=lambdas, local=local)
+def test_a_package_that_is_there_is_not_built_again(lambdas: Path, target: Target, local: Path) -> None:
+    built = package("greet", target, lambdas=lambdas, local=local)
     (built / "mark").touch()
 
-    assert (package("greet", HOST, lambdas=lambdas, local=local) / "mark").exists()
+    assert (package("greet", target, lambdas=lambdas, local=local) / "mark").exists()
 
 
-def test_only_the_latest_packages_are_kept(lambdas: Path, local: Path) -> None:
+def test_only_the_latest_packages_are_kept(lambdas: Path, target: Target, local: Path) -> None:
     built: list[Path] = []
     for number in range(bundling.PACKAGES_KEPT + 2):
         (lambdas / "greet" / "hello.py").write_text(f"print({number})\n")
-        built.append(package("greet", HOST, lambdas=lambdas, local=local))
+        built.append(package("greet", target, lambdas=lambdas, local=local))
 
     assert len(list((local / "packages").iterdir())) == bundling.PACKAGES_KEPT
     assert built[-1].exists()
 
 
-def test_wheels_that_are_there_take_no_network(lambdas: Path, local: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_libraries_that_are_there_take_neither_uv_nor_a_network(
+    lambdas: Path, target: Target, local: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fetched = fetch(target, lambdas, local)
     monkeypatch.delattr(subprocess, "run")
 
-    assert fetch_wheels(HOST, lambdas, local) == local / "wheels" / "host"
+    assert fetch(target, lambdas, local) == fetched == local / "libraries" / "shelf" / "installed"
 
 
-def test_wheels_that_were_changed_since_are_not_used(lambdas: Path, tmp_path: Path) -> None:
-    # given wheels that are there, for a target for which none can be fetched
-    wheels = with_wheels(tmp_path / "local", lambdas, NOWHERE) / "wheels" / "nowhere"
-    assert fetch_wheels(NOWHERE, lambdas, tmp_path / "local") == wheels
+def test_libraries_that_uv_has_in_its_cache_take_no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # given what Lambda runs, installed once, and then a network that leads nowhere
+    fetch(LAMBDA, local=tmp_path / "with")
+    for proxy in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+        monkeypatch.setenv(proxy, "http://127.0.0.1:9")
+
+    # when it is installed elsewhere
+    package("holiday", LAMBDA, local=tmp_path / "without")
+
+    # then it is the same
+    installed = [tmp_path / place / "libraries" / LAMBDA.name / "installed" for place in ("with", "without")]
+    assert contents(installed[0]) == contents(installed[1])
+
+
+def test_libraries_that_were_changed_since_are_not_used(lambdas: Path, target: Target, local: Path) -> None:
+    # given libraries that are there, and cannot be fetched again
+    installed = fetch(target, lambdas, local)
+    shutil.rmtree(local.parent / "shelf")
+    assert fetch(target, lambdas, local) == installed
 
     # when one of them is changed
-    with next(wheels.glob("*.whl")).open("ab") as wheel:
-        wheel.write(b"!")
+    (installed / "greeting" / "__init__.py").write_text("print('!')\n")
 
-    # then they have to be fetched anew
-    with pytest.raises(BundlingError, match="Cannot fetch the wheels for nowhere"):
-        fetch_wheels(NOWHERE, lambdas, tmp_path / "local")
+    # then they have to be fetched again
+    with pytest.raises(BundlingError, match="Cannot fetch the libraries for shelf"):
+        fetch(target, lambdas, local)
 
 
-def test_other_requirements_are_fetched_anew(lambdas: Path, local: Path) -> None:
+def test_other_requirements_are_fetched_anew(lambdas: Path, target: Target, local: Path) -> None:
+    assert list(fetch(target, lambdas, local).glob("greeting*"))
     (lambdas / "requirements.txt").write_text("")
 
-    wheels = fetch_wheels(HOST, lambdas, local)
-
-    assert not list(wheels.glob("*.whl"))
+    assert not list(fetch(target, lambdas, local).glob("greeting*"))
 
 
-def test_wheels_that_cannot_be_fetched_are_one_sentence_and_leave_nothing(lambdas: Path, tmp_path: Path) -> None:
-    with pytest.raises(BundlingError, match=r"Cannot fetch the wheels for nowhere: ERROR: .* Try `python -m") as error:
-        fetch_wheels(NOWHERE, lambdas, tmp_path)
+def test_libraries_that_cannot_be_fetched_are_one_sentence_and_leave_nothing(
+    lambdas: Path, target: Target, tmp_path: Path
+) -> None:
+    with pytest.raises(BundlingError, match=r"Cannot fetch the libraries for nowhere: .* Try `python -m") as error:
+        fetch(replace(target, name="nowhere", uv_options=NOWHERE.uv_options), lambdas, tmp_path)
 
     assert "\n" not in str(error.value)
-    assert not any((tmp_path / "wheels").iterdir())
-
-
-def wheelhouse(folder: Path) -> Path:
-    """A directory with one wheel that pip accepts."""
-    folder.mkdir()
-    info = "greeting-1.dist-info"
-    with zipfile.ZipFile(folder / "greeting-1-py3-none-any.whl", "w") as wheel:
-        wheel.writestr("greeting.py", "")
-        wheel.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: greeting\nVersion: 1\n")
-        wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
-        wheel.writestr(f"{info}/RECORD", "")
-    return folder
+    assert not any((tmp_path / "libraries").iterdir())
 
 
 @pytest.mark.parametrize(
@@ -208,29 +273,24 @@ def wheelhouse(folder: Path) -> Path:
     [
         ("greeting==1 --hash=sha256:{hash}", None),
         ("greeting==1 --hash=sha256:{other}", r"^greeting==1 for shelf has none of the hashes in .*requirements\.txt,"),
-        ("greeting==1", r"requirements\.txt names something without its version and hash: run `make update`\."),
-        ("greeting>=1", r"requirements\.txt names something without its version and hash: run `make update`\."),
+        ("greeting==1", r"requirements\.txt names something without its version and hash: run `make lock`\."),
+        ("greeting>=1", r"requirements\.txt names something without its version and hash: run `make lock`\."),
     ],
     ids=["as pinned", "another hash", "no hash", "no version"],
 )
-def test_only_wheels_with_the_pinned_hash_are_taken(lambdas: Path, tmp_path: Path, pin: str, said: str | None) -> None:
-    # given a shelf of wheels, and requirements
-    shelf = wheelhouse(tmp_path / "shelf")
-    target = Target("shelf", ("--no-index", "--find-links", str(shelf)))
-    content = next(shelf.iterdir()).read_bytes()
-    hashes = {"hash": hashlib.sha256(content).hexdigest(), "other": hashlib.sha256(content + b"!").hexdigest()}
-    (lambdas / "requirements.txt").write_text(pin.format(**hashes))
+def test_only_libraries_with_the_pinned_hash_are_taken(
+    lambdas: Path, target: Target, tmp_path: Path, pin: str, said: str | None
+) -> None:
+    require(lambdas, tmp_path / "shelf", pin)
 
-    # then the wheel is fetched, or one sentence says why not and nothing is left
+    # then it is installed, or one sentence says why not and nothing is left
     if said is None:
-        assert [wheel.name for wheel in fetch_wheels(target, lambdas, tmp_path).glob("*.whl")] == [
-            "greeting-1-py3-none-any.whl"
-        ]
+        assert (fetch(target, lambdas, tmp_path) / "greeting" / "__init__.py").exists()
     else:
         with pytest.raises(BundlingError, match=said) as error:
-            fetch_wheels(target, lambdas, tmp_path)
+            fetch(target, lambdas, tmp_path)
         assert "\n" not in str(error.value)
-        assert not any((tmp_path / "wheels").iterdir())
+        assert not any((tmp_path / "libraries").iterdir())
 
 
 @pytest.mark.parametrize(
@@ -253,32 +313,28 @@ def test_only_wheels_with_the_pinned_hash_are_taken(lambdas: Path, tmp_path: Pat
 def test_a_native_module_for_something_else_is_refused(
     lambdas: Path, tmp_path: Path, name: str, content: bytes, said: str | None
 ) -> None:
-    local = with_wheels(tmp_path / "local", lambdas, LAMBDA, {f"wheel_in_cache/{name}": content})
+    shelf = shelve(tmp_path / "shelf", lambdas, {f"greeting/{name}": content})
+    target = replace(LAMBDA, uv_options=shelf.uv_options)
 
     if said is None:
-        assert package("greet", LAMBDA, lambdas=lambdas, local=local)
+        assert package("greet", target, lambdas=lambdas, local=tmp_path)
         return
     for _attempt in ("built", "built before"):
         with pytest.raises(BundlingError, match=said) as error:
-            package("greet", LAMBDA, lambdas=lambdas, local=local)
+            package("greet", target, lambdas=lambdas, local=tmp_path)
         assert "\n" not in str(error.value)
-        assert "lambda-3.13 could not load it: delete .local/wheels and .local/packages" in str(error.value)
+        assert "lambda-3.13 could not load it: delete .local/libraries and .local/packages" in str(error.value)
 
 
-@pytest.mark.parametrize("python", PYTHONS)
-def test_the_package_for_each_runtime_is_for_it_and_for_arm_and_small(tmp_path: Path, python: str) -> None:
-    # given the wheels that were fetched for it
-    target = TARGETS[f"lambda-{python}"]
-    (tmp_path / "wheels").mkdir()
-    (tmp_path / "wheels" / target.name).symlink_to(fetch_wheels(target))
-
-    # when it is packaged
+@pytest.mark.parametrize("target", EACH_LAMBDA, ids=lambda target: target.name)
+def test_the_package_for_each_runtime_and_cpu_is_for_it_and_small(tmp_path: Path, target: Target) -> None:
     built = package("holiday", target, local=tmp_path)
 
-    # then
-    native = [path.name for path in built.rglob("*.so")]
-    suffix = f".cpython-{python.replace('.', '')}-aarch64-linux-gnu.so"
-    assert native and all(name.endswith(suffix) for name in native)
+    # every native module is for this Python, and as far as its header says for this CPU
+    native = list(built.rglob("*.so"))
+    cpu = EM_X86_64 if target.name.endswith("x86_64") else EM_AARCH64
+    assert native and all(path.name.endswith(f".{target.abi}.so") for path in native)
+    assert {int.from_bytes(path.read_bytes()[18:20], "little") for path in native} == {cpu}
     assert zipped_size(built) < 6_000_000
     assert not [path for path in contents(built) if re.search(r"boto|\.pyc$|\.pyi$|^holiday/local\.py$", path)]
 
@@ -305,7 +361,7 @@ def test_an_unknown_target_is_one_sentence() -> None:
         cwd=bundling.ROOT,
     )
 
-    assert (run.returncode, run.stderr) == (1, f"moon is not a target: choose of {', '.join(TARGETS)}\n")
+    assert (run.returncode, run.stderr) == (1, f"moon is not a target: must be one of {', '.join(TARGETS)}\n")
 
 
 def zipped_size(directory: Path) -> int:

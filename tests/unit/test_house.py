@@ -3,6 +3,7 @@
 import ast
 import re
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -28,6 +29,7 @@ def imported_by(folder: str) -> Iterator[tuple[str, str]]:
         ("lambdas", {"holiday_stack", "localcloud", "aws_cdk", "constructs"}),
         ("lambdas/registration", {"holiday", "restate", "msgspec"}),
         ("lambdas/holiday", {"registration"}),
+        ("dependencies", {"holiday", "holiday_stack", "localcloud", "aws_cdk"}),
     ],
 )
 def test_what_is_deployed_and_what_deploys_it_do_not_know_each_other(folder: str, strangers: set[str]) -> None:
@@ -57,10 +59,20 @@ def test_the_readme_s_tree_names_every_source_file() -> None:
     assert [name for name in sorted(sources) if name not in readme] == []
 
 
+@pytest.mark.parametrize("folder", ["dependencies", "holiday_stack"])
+def test_set_up_takes_the_standard_library_and_deploying_what_requirements_txt_pins(folder: str) -> None:
+    """Set-up runs before anything is installed, and the job that deploys installs nothing else."""
+    allowed = {"dependencies", *sys.stdlib_module_names}
+    if folder == "holiday_stack":
+        allowed |= {"holiday_stack", "aws_cdk", "constructs"}
+
+    modules = {what for _, what in imported_by(folder)} - allowed
+    assert {module for module in modules if not (ROOT / folder / f"{module}.py").exists()} == set()
+
+
 def test_set_up_is_run_again_when_what_is_pinned_changes() -> None:
     database = subprocess.run(["make", "-pnq"], cwd=ROOT, capture_output=True, text=True, check=False).stdout
     needs = re.findall(r"^\.venv/(?:ready|bench): (.*)$", database, re.MULTILINE)
 
-    pins = {str(path.relative_to(ROOT)) for path in (*ROOT.glob("*requirements*.txt"), ROOT / "constraints.txt")}
-    pins |= {"lambdas/requirements.txt", "package.json", "package-lock.json"}
+    pins = {path.name for path in ROOT.glob("requirements*.txt")} | {"package.json", "package-lock.json"}
     assert pins <= set(" ".join(needs).split())

@@ -1,7 +1,10 @@
 """The GitHub workflow, as far as it can be checked without GitHub: its form, its pins, and who may do what."""
 
 import json
+import os
 import re
+import shlex
+import subprocess
 from pathlib import Path
 from typing import Any, cast
 
@@ -34,11 +37,74 @@ def test_every_change_is_tested_before_anything_else_happens() -> None:
 
 
 def test_main_is_deployed_in_a_protected_environment_and_a_pull_request_only_compared() -> None:
-    assert JOBS["deploy"]["if"] == "github.event_name == 'push'"
+    assert JOBS["deploy"]["if"].startswith("github.event_name == 'push' && ")
     assert JOBS["deploy"]["environment"] == "production"
     assert [name for name in JOBS if any("cdk deploy" in run for run in steps(name, "run"))] == ["deploy"]
     assert JOBS["diff"]["if"].startswith("github.event_name == 'pull_request' && github.event.pull_request.head.repo")
-    assert any("cdk diff --method template" in run for run in steps("diff", "run"))  # which uses the lookup role
+    assert any("cdk diff --no-color --method template" in run for run in steps("diff", "run"))  # by the lookup role
+
+
+def test_a_fork_without_variables_is_green_because_the_jobs_that_need_them_are_skipped() -> None:
+    for name, job in JOBS.items():
+        needed = {step["with"]["role-to-assume"] for step in job["steps"] if step.get("uses", "").startswith(TO_AWS)}
+        for expression in needed:
+            assert f" && {expression.strip('${} ')} != ''" in job["if"], name
+    assert "if" not in JOBS["test"] and "vars." not in str(JOBS["test"])
+
+
+def test_a_job_that_may_ask_for_a_token_installs_no_more_than_deploying_takes_by_its_hashes() -> None:
+    trusted = [name for name, job in JOBS.items() if "id-token" in job["permissions"]]
+    assert trusted == ["diff", "deploy"]
+    for name in trusted:
+        installing = [run for run in steps(name, "run") if re.search(r"\b(make|pip|uv|npm|npx|curl)\b", run)]
+        assert installing == ["make setup-deploy"]
+
+
+SHORT = "Stack HolidayStack\nThere were no differences\n"
+
+
+@pytest.mark.parametrize(
+    ("printed", "status"),
+    [
+        (SHORT, 0),
+        (SHORT, 1),
+        ("", 0),
+        ("```\n# not a heading\n", 0),
+        ("a ```` b\r````\r<img src=x>\n`````\n", 0),
+        ("\xff\x00`````` in bytes that are no text\n", 0),
+        ("é" * 1_000_000 + "\n```\n", 0),
+    ],
+    ids=["plain", "failed", "nothing", "a fence", "longer fences", "bytes", "too long for a summary"],
+)
+def test_the_diff_in_the_summary_cannot_leave_its_fence_and_a_failed_diff_fails(
+    tmp_path: Path, printed: str, status: int
+) -> None:
+    # given a cdk that prints this
+    (tmp_path / "printed").write_bytes(printed.encode("latin-1" if "\xff" in printed else "utf-8"))
+    for folder in ("node_modules/.bin", ".venv/bin"):
+        (tmp_path / folder).mkdir(parents=True)
+    cdk = tmp_path / "node_modules" / ".bin" / "cdk"
+    cdk.write_text(f"#!/bin/sh\ncat {shlex.quote(str(tmp_path / 'printed'))}\nexit {status}\n")
+    cdk.chmod(0o755)
+    (script,) = [run for run in steps("diff", "run") if "cdk diff" in run]
+
+    # when the step runs as GitHub runs it
+    variables = dict.fromkeys(("ENVIRONMENT_ID", "SECRET_ARN", "RESTATE_REGION"), "set")
+    run = subprocess.run(
+        ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", script],
+        env={"PATH": os.environ["PATH"], "GITHUB_STEP_SUMMARY": str(tmp_path / "summary"), **variables},
+        cwd=tmp_path,
+        capture_output=True,
+        check=False,
+    )
+
+    # then its end is cdk's, and the summary is one fenced block that is longer than what is in it, and not too long
+    assert run.returncode == status, run.stderr
+    opening, *inside, closing = (tmp_path / "summary").read_bytes().rstrip(b"\n").split(b"\n")
+    assert opening == closing and re.fullmatch(rb"`{4,}", opening)
+    assert max(map(len, re.findall(rb"`+", b"\n".join(inside))), default=0) < len(opening)
+    assert b"\n".join(inside).rstrip(b"\n") == (tmp_path / "printed").read_bytes().rstrip(b"\n")[:900_000]
+    assert (tmp_path / "summary").stat().st_size < 1024**2
 
 
 def test_nothing_is_permitted_but_to_read_and_to_ask_for_a_token_where_aws_is_talked_to() -> None:

@@ -1,0 +1,51 @@
+"""No command ends in a traceback because of what its terminal can show."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+COMMANDS = [
+    "dependencies.install",
+    "dependencies.lock",
+    "holiday_stack.bundling",
+    "localcloud.__main__",
+    "comparison.bench",
+    "comparison.imports",
+    "comparison.money",
+    "tests.faults.chaos",
+]
+
+
+def run_python(code: str, **variables: str) -> subprocess.CompletedProcess[bytes]:
+    environment = {"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", **variables}
+    return subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, check=False, capture_output=True)
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "ascii"])
+def test_what_the_encoding_lacks_is_a_question_mark(encoding: str) -> None:
+    code = "from dependencies.output import accept_any_encoding, say; accept_any_encoding(); say('✓ done')"
+
+    assert run_python(code, PYTHONIOENCODING=encoding).stdout == b"? done\n"
+    assert run_python(code, LANG="C", LC_ALL="C").stdout == "✓ done\n".encode()
+
+
+def test_a_local_command_s_sentence_is_shown_in_latin_1() -> None:
+    """One about a cloud that is not running, or a trip that is not known: both begin with a mark."""
+    code = "import sys; from localcloud.__main__ import main; sys.argv = ['localcloud', 'trip', 'unknown-…']; main()"
+    run = run_python(code, PYTHONIOENCODING="latin-1")
+
+    assert run.stdout.startswith(b"?") and b"Traceback" not in run.stderr
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_each_command_accepts_any_encoding_before_it_does_anything(command: str) -> None:
+    module = ast.parse((ROOT / f"{command.replace('.', '/')}.py").read_text())
+    (main,) = [node for node in module.body if isinstance(node, ast.FunctionDef) and node.name == "main"]
+    first, *rest = [node for node in main.body if not isinstance(getattr(node, "value", None), ast.Constant)]
+
+    assert rest
+    assert ast.unparse(first) == "accept_any_encoding()"
