@@ -7,6 +7,7 @@ import threading
 import uuid
 from collections.abc import Iterator
 from dataclasses import asdict
+from pathlib import Path
 
 import httpx
 import psutil
@@ -26,7 +27,8 @@ from pathlib import Path
 from localcloud import serve
 from localcloud.cloud import LocalCloud, Ports
 signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's background job ignores
-directory, ports, port = sys.argv[1:]
+directory, ports, port, lambdas = sys.argv[1:]
+serve.LAMBDAS = Path(lambdas)
 cloud = LocalCloud(Path(directory), Ports(*map(int, ports.split(","))))
 serve.run(cloud, lambda line: print(line, flush=True), int(port))
 """
@@ -34,21 +36,25 @@ pytestmark = pytest.mark.usefixtures("stack")
 
 
 class Serving:
-    """`make serve` on a port of its own, as another process."""
+    """`make serve` on a port of its own, as another process. `lambdas` are the sources that it serves."""
 
-    def __init__(self, cloud: LocalCloud) -> None:
+    def __init__(self, cloud: LocalCloud, lambdas: Path = serve.LAMBDAS) -> None:
         self.port = Ports.free().ingress
         self.url = f"http://127.0.0.1:{self.port}"
         ports = ",".join(str(port) for port in asdict(cloud.ports).values())
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", COMMAND, str(cloud.directory), ports, str(self.port)],
-            cwd=ROOT,
-            text=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-        )
-        assert self.process.stdout
-        assert "Serving" in self.process.stdout.readline()
+        self._log = cloud.log(f"serve-{self.port}")
+        with self._log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-c", COMMAND, str(cloud.directory), ports, str(self.port), str(lambdas)],
+                cwd=ROOT,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        assert "Serving" in eventually(self.said, lambda said: "Serving" in said)
+
+    def said(self) -> str:
+        """What it and its services have printed so far."""
+        return self._log.read_text()
 
     def children(self) -> list[psutil.Process]:
         return psutil.Process(self.process.pid).children(recursive=True)
@@ -57,14 +63,14 @@ class Serving:
         """Ctrl-C; returns what it said at the end."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGINT)
-        said, _ = self.process.communicate(timeout=60)
-        return said
+        self.process.wait(timeout=60)
+        return self.said()
 
     def kill(self) -> None:
         """What a power cut does to it and to the services below it."""
         everyone = [*self.children(), psutil.Process(self.process.pid)]
         end(everyone, hard=True)
-        self.process.communicate()
+        self.process.wait()
 
 
 @pytest.fixture

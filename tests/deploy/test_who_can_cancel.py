@@ -1,0 +1,126 @@
+"""Who knows an invocation's id and may call the ingress can cancel it there, as docs/operations.md says."""
+
+import base64
+import uuid
+from functools import partial
+
+import httpx
+import pytest
+
+from localcloud.invocations import unfinished
+from tests.conftest import in_both_modes
+from tests.deploy.test_operations import taken_away
+from tests.driver import Holiday, eventually, log_lines
+
+DIGITS = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+CANCEL = 1
+"""The number of the signal by which Restate cancels an invocation."""
+
+
+def signal_of(invocation: str) -> str:
+    """The awakeable by which an invocation is cancelled: its two numbers from base 62 to base 64, and the signal's."""
+    digits = invocation.removeprefix("inv_1")
+    whole = b"".join(
+        sum(DIGITS.index(digit) * 62**place for place, digit in enumerate(reversed(part))).to_bytes(size, "little")
+        for part, size in ((digits[:11], 8), (digits[11:], 16))
+    )
+    return "sign_1" + base64.urlsafe_b64encode(whole + CANCEL.to_bytes(4, "big")).decode().rstrip("=")
+
+
+def cancel(holiday: Holiday, invocation: str, verb: str = "resolve") -> None:
+    """Cancel an invocation, with no other means than the ingress."""
+    answer = holiday.http.post(f"/restate/awakeables/{signal_of(invocation)}/{verb}", json="any")
+    assert answer.status_code == 202, answer.text
+
+
+def send(holiday: Holiday, trip_id: str, delay: str = "") -> str:
+    sent = holiday.http.post(f"/trips/reserve/send{delay}", json={"request": {"trip_id": trip_id}})
+    return sent.raise_for_status().json()["invocationId"]
+
+
+@pytest.fixture(params=in_both_modes("on_lambda"))
+def holiday(request: pytest.FixtureRequest) -> Holiday:
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture
+def trip_id() -> str:
+    return f"signalled-{uuid.uuid4().hex[:8]}"
+
+
+@pytest.mark.parametrize("verb", ["resolve", "reject"])
+def test_a_caller_who_knows_its_id_cancels_a_trip_through_the_ingress(
+    holiday: Holiday, trip_id: str, verb: str
+) -> None:
+    with taken_away(holiday.cloud, holiday.names["PaymentsTableName"]):
+        # given a trip that is held by a table that is gone
+        invocation = send(holiday, trip_id)
+        failing = unfinished(f"target = 'payments/{trip_id}/process' AND failures > 0")
+        assert eventually(lambda: holiday.query(failing), bool)
+
+        # when somebody signals it at the ingress, then it is cancelled as by an operator
+        cancel(holiday, invocation, verb)
+        answer = holiday.http.get(f"/restate/invocation/{invocation}/attach")
+        assert (answer.status_code, answer.json()["metadata"]["reason"]) == (422, "cancelled")
+
+    holiday.settle()
+    undone = {"Flights": ["cancelled"], "Cars": ["cancelled"], "Payments": ["refunded"]}
+    statuses = {name: [status.split()[0] for status in found] for name, found in holiday.statuses(trip_id).items()}
+    assert statuses == undone
+    assert [notice["status"] for notice in holiday.notices(trip_id)] == ["failure"]
+
+
+def test_who_knows_a_compensation_s_id_can_cancel_that_too(holiday: Holiday, trip_id: str) -> None:
+    with taken_away(holiday.cloud, holiday.names["PaymentsTableName"]):
+        # given a refund that waits behind a payment that cannot be taken
+        invocation = send(holiday, trip_id)
+        failing = unfinished(f"target = 'payments/{trip_id}/process' AND failures > 0")
+        assert eventually(lambda: holiday.query(failing), bool)
+        cancel(holiday, invocation)
+        [refund] = eventually(lambda: holiday.query(unfinished(f"target = 'payments/{trip_id}/refund'")), bool)
+
+        # when it is signalled, then it is gone
+        cancel(holiday, refund["id"])
+        still = unfinished(f"id = '{refund['id']}'")
+        assert eventually(lambda: holiday.query(still), lambda found: not found) == []
+    holiday.settle()
+
+    # and nobody refunds the payment
+    assert "refunded" not in " ".join(holiday.statuses(trip_id)["Payments"])
+
+
+@pytest.mark.parametrize("way", ["ingress", "admin"])
+def test_a_trip_that_is_cancelled_before_it_starts_leaves_no_row_and_no_notice(
+    holiday: Holiday, trip_id: str, way: str
+) -> None:
+    # given a trip for later
+    invocation = send(holiday, trip_id, "?delay=1h")
+    found = partial(holiday.query, unfinished(f"id = '{invocation}' AND status = 'scheduled'"))
+    assert eventually(found, bool)
+
+    # when it is cancelled, then it ends, and its handler has never begun
+    if way == "ingress":
+        cancel(holiday, invocation)
+    else:
+        url = f"{holiday.cloud.admin_url}/invocations/{invocation}/cancel"
+        httpx.patch(url, timeout=60, trust_env=False).raise_for_status()
+    assert eventually(found, lambda rows: not rows) == []
+    holiday.settle()
+    assert holiday.statuses(trip_id) == {"Flights": [], "Cars": [], "Payments": []}
+    assert holiday.notices(trip_id) == []
+
+    # and a trip of that id that begins at once has its rows and its notice, so that those would have been seen
+    assert holiday.reserve({"trip_id": trip_id}).status_code == 200
+    holiday.settle()
+    assert len(eventually(lambda: holiday.notices(trip_id), bool)) == 1
+
+
+def test_the_caller_and_whoever_gets_the_notice_or_reads_the_logs_learn_the_id(holiday: Holiday, trip_id: str) -> None:
+    answer = holiday.reserve({"trip_id": trip_id})
+    invocation = holiday.invocation_of(answer)
+    holiday.settle()
+
+    [notice] = eventually(lambda: holiday.notices(trip_id), bool)
+    assert notice["invocation_id"] == invocation
+    logged = f'"invocation_id": "{invocation}"'
+    assert any(logged in line for line in log_lines(holiday.cloud))
