@@ -7,7 +7,7 @@ import inspect
 import re
 import uuid
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -112,9 +112,9 @@ def cancelling_is_in_vain(holiday: Holiday, invocation: str) -> None:
 
 
 @contextmanager
-def reloading(holiday: Holiday, sources: Path) -> Generator[Serving]:
-    """`make serve` on a copy of the sources."""
-    serving = Serving(holiday.cloud, edited(sources, {}))
+def serving_from(holiday: Holiday, sources: Path, edits: dict[str, tuple[str, str]]) -> Generator[Serving]:
+    """`make serve` on a copy of the sources with these edits."""
+    serving = Serving(holiday.cloud, edited(sources, edits))
     try:
         yield serving
     finally:
@@ -159,7 +159,7 @@ def test_trips_under_a_reload_end_on_the_code_that_they_began_on_or_are_cleaned_
     holiday: Holiday, tmp_path: Path
 ) -> None:
     sources = tmp_path / "lambdas"
-    with reloading(holiday, sources) as serving:
+    with serving_from(holiday, sources, {}) as serving:
         # given trips that were under way in `make serve` when their steps changed places
         with taken_away(holiday.cloud, holiday.names["PaymentsTableName"]):
             kept, moved, cancelled, killed = (at_its_payment(holiday) for _ in range(4))
@@ -197,24 +197,19 @@ def test_trips_under_a_reload_end_on_the_code_that_they_began_on_or_are_cleaned_
 
 @pytest.mark.slow
 def test_a_trip_that_was_moved_to_other_code_is_moved_back(holiday: Holiday, tmp_path: Path) -> None:
-    payments = holiday.names["PaymentsTableName"]
-    with taken_away(holiday.cloud, payments):
-        # given a trip that began on Lambda, when the latest code becomes another and it is resumed there
-        _, invocation = at_its_payment(holiday)
-        [began] = holiday.query(unfinished(f"id = '{invocation}'", "pinned"))
-        sources = tmp_path / "lambdas"
-        serving = Serving(holiday.cloud, edited(sources, PAYMENT_FIRST))
-        repair(holiday, "--deployment latest", invocation)  # it is suspended: without a pause
-    try:
+    with ExitStack() as serving:
+        with taken_away(holiday.cloud, holiday.names["PaymentsTableName"]):
+            # given a trip that began on Lambda, when the latest code becomes another and it is resumed there
+            _, invocation = at_its_payment(holiday)
+            [began] = holiday.query(unfinished(f"id = '{invocation}'", "pinned"))
+            serving.enter_context(serving_from(holiday, tmp_path / "lambdas", PAYMENT_FIRST))
+            repair(holiday, "--deployment latest", invocation)  # it is suspended: without a pause
         is_never_ending(holiday, invocation, f"trips/reserve {MISMATCH}")
 
         # then it ends where it began
         move(holiday, invocation, began["pinned"])
         assert answer(holiday, invocation) == 200
         holiday.settle()
-    finally:
-        serving.stop()
-        serve.clear_stale(holiday.cloud, print, serving.port)
 
 
 def test_a_trip_whose_deployment_is_gone_goes_on_with_the_next(holiday: Holiday) -> None:
