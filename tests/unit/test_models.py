@@ -152,6 +152,7 @@ def test_a_bad_request_is_refused_in_words_that_help(body: str | bytes, words: l
     [
         *("\u200b", "\ufeff", "\u2060", "\u00ad", "\u180e", "\U000e0041"),  # invisible
         *("\u3164", "\u115f", "\uffa0", "\u2800", "\u034f"),  # letters, marks and a symbol that show nothing
+        *("\u2065", "\ufff0", "\ufff8", "\U000e0000", "\U000e0080", "\U000e0fff"),  # invisible, yet unassigned
         *("\u202e", "\u2066", "\u2069", "\u200f", "\u061c"),  # bidirectional controls
         *("\ufffe", "\uffff", "\ufdd0", "\U0001fffe", "\U0010ffff"),  # non-characters
     ],
