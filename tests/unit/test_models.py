@@ -233,7 +233,14 @@ def test_a_compensation_says_no_more_than_the_version_before_could_read() -> Non
     assert Kept(Compensation).serialize(Compensation("some")) == b'{"id":"some"}'
 
 
-@pytest.mark.parametrize("message", [b"", b"{", b"{}", b'{"id": 1}', b"null", b"\xff", b"[" * 100_000])
+@pytest.mark.parametrize(
+    "message",
+    [
+        *(b"", b"{", b"{}", b'{"id": 1}', b"null", b"\xff"),
+        pytest.param(b'{"id": "\xff"}', id="a text that is not UTF-8"),
+        pytest.param(b'{"id": "some", "new": ' + b"[" * 100_000, id="deeply nested"),
+    ],
+)
 def test_a_message_that_must_not_be_lost_is_held_until_it_is_used(message: bytes) -> None:
     held = Kept(Compensation).deserialize(message)
 
