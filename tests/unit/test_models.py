@@ -152,6 +152,7 @@ def test_a_bad_request_is_refused_in_words_that_help(body: str | bytes, words: l
     [
         *("\u200b", "\ufeff", "\u2060", "\u00ad", "\u180e", "\U000e0041"),  # invisible
         *("\u3164", "\u115f", "\uffa0", "\u2800", "\u034f"),  # letters, marks and a symbol that show nothing
+        *("\u2065", "\ufff0", "\ufff8", "\U000e0000", "\U000e0080", "\U000e0fff"),  # invisible, yet unassigned
         *("\u202e", "\u2066", "\u2069", "\u200f", "\u061c"),  # bidirectional controls
         *("\ufffe", "\uffff", "\ufdd0", "\U0001fffe", "\U0010ffff"),  # non-characters
     ],
@@ -232,7 +233,14 @@ def test_a_compensation_says_no_more_than_the_version_before_could_read() -> Non
     assert Kept(Compensation).serialize(Compensation("some")) == b'{"id":"some"}'
 
 
-@pytest.mark.parametrize("message", [b"", b"{", b"{}", b'{"id": 1}', b"null", b"\xff", b"[" * 100_000])
+@pytest.mark.parametrize(
+    "message",
+    [
+        *(b"", b"{", b"{}", b'{"id": 1}', b"null", b"\xff"),
+        pytest.param(b'{"id": "\xff"}', id="a text that is not UTF-8"),
+        pytest.param(b'{"id": "some", "new": ' + b"[" * 100_000, id="deeply nested"),
+    ],
+)
 def test_a_message_that_must_not_be_lost_is_held_until_it_is_used(message: bytes) -> None:
     held = Kept(Compensation).deserialize(message)
 
