@@ -18,8 +18,8 @@ from holiday.models import Compensation, Status
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef
 
-LONGEST_ID = 1024
-"""Bytes of a sort key, by DynamoDB's limits."""
+LONGEST_TRIP_ID, LONGEST_ID = 2048, 1024
+"""Bytes of a partition key and of a sort key, by DynamoDB's limits."""
 
 
 @dataclass(frozen=True)
@@ -61,9 +61,10 @@ class Bookings:
 
         Never fails for good, but for an id that no row can have, which only a person can send (TerminalError 400).
         """
-        if not 0 < len(compensation.id.encode()) <= LONGEST_ID:
-            why = f"A booking id has 1 to {LONGEST_ID} bytes, this one {len(compensation.id.encode())}."
-            raise TerminalError(why, 400, {"reason": "invalid"})
+        for kind, key, longest in (("trip", trip_id, LONGEST_TRIP_ID), ("booking", compensation.id, LONGEST_ID)):
+            if not 0 < len(key.encode()) <= longest:
+                why = f"A {kind} id has 1 to {longest:,} bytes, this one {len(key.encode()):,}."
+                raise TerminalError(why, 400, {"reason": "invalid"})
         await asyncio.to_thread(self._compensate, trip_id, compensation, status)
 
     def _look(self, trip_id: str, booking_id: str) -> Found:

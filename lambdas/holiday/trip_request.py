@@ -27,8 +27,10 @@ Timestamp = Annotated[str, Meta(max_length=200, description="ISO 8601, for examp
 ISO_8601 = re.compile(r"[0-9]{4}-?[0-9]{2}-?[0-9]{2}(T[0-9:.,]+(Z|[+-][0-9:]+)?)?")
 JOINERS = re.compile(r"[\u200c\u200d\u180b-\u180d\u180f\ufe00-\ufe0f\U000e0100-\U000e01ef]")
 """Invisible, but scripts and emoji need them inside a text: joiners and variation selectors."""
-BLANK = re.compile(r"[\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0]")
-"""Letters, marks and symbols by their category, which show nothing."""
+BLANK = re.compile(
+    r"[\u034f\u115f\u1160\u17b4\u17b5\u2065\u2800\u3164\uffa0\ufff0-\ufff8\U00016fe4\U0001d159\U000e0000-\U000e0fff]"
+)
+"""What shows nothing although its category is a letter's, a mark's or a symbol's, or not assigned yet."""
 
 
 class TripRequest(Struct, frozen=True, forbid_unknown_fields=True):
@@ -49,8 +51,11 @@ class TripRequest(Struct, frozen=True, forbid_unknown_fields=True):
         for field in ("trip_id", "depart_city", "arrive_city", "rental"):
             if (text := getattr(self, field)) is not UNSET:
                 _check_text(field, text)
-        if self.trip_id is not UNSET and (joiner := JOINERS.search(self.trip_id)):
-            raise ValueError(f"`trip_id` holds U+{ord(joiner[0]):04X}, which cannot be seen")
+        if self.trip_id is not UNSET:
+            if joiner := JOINERS.search(self.trip_id):
+                raise ValueError(f"`trip_id` holds U+{ord(joiner[0]):04X}, which cannot be seen")
+            if self.trip_id != self.trip_id.strip():
+                raise ValueError("`trip_id` begins or ends with a space")
         _check_order(self, "depart_time", "arrive_time")
         _check_order(self, "rental_from", "rental_to")
 
@@ -101,7 +106,7 @@ class ReserveRequestSerde(Serde[Any]):
     """Reads a request without raising: to an error in here Restate would answer 500, and the fault is the caller's."""
 
     def deserialize(self, buf: bytes) -> ReserveRequest | Refused:
-        if not buf:
+        if not buf.strip():
             return Refused(why="The body is empty. Send {} to book the sample trip.")
         if len(buf) > MOST_BYTES:
             return Refused(why=f"The body has {len(buf):,} bytes. At most {MOST_BYTES:,} bytes are allowed.")
@@ -124,8 +129,9 @@ def _check_text(field: str, text: str) -> None:
         point = ord(character)
         if category == "Cc" or category in ("Zl", "Zp"):
             raise ValueError(f"`{field}` holds a control character (U+{point:04X})")
-        unseen = category == "Cf" and not JOINERS.match(character)
-        if unseen or BLANK.match(character) or point & 0xFFFE == 0xFFFE or 0xFDD0 <= point <= 0xFDEF:
+        if JOINERS.match(character):
+            continue
+        if category == "Cf" or BLANK.match(character) or point & 0xFFFE == 0xFFFE or 0xFDD0 <= point <= 0xFDEF:
             raise ValueError(f"`{field}` holds U+{point:04X}, which cannot be seen")
     if not JOINERS.sub("", text).strip():
         raise ValueError(f"`{field}` is blank: leave it out, or write something")

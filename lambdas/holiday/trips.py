@@ -35,9 +35,9 @@ async def reserve(ctx: Context, request: ReserveRequest) -> TripBooked:
     notice = Notice(trip_id, flight.id, car.id, payment.id, invocation_id=ctx.request().id)
     saga = Saga(ctx, trip_id)
     try:
-        # The gate. A flight that is confirmed before it opens is an earlier run's of the same idempotency key.
+        # What is confirmed before it is reserved is an earlier run's of the same idempotency key. Flights are the gate.
         await saga.step(flights.reserve, flight, compensation=flights.cancel, spare="confirmed")
-        await saga.step(cars.reserve, car, compensation=cars.cancel)
+        await saga.step(cars.reserve, car, compensation=cars.cancel, spare="confirmed")
         await saga.step(payments.process, payment, compensation=payments.refund)
         await saga.side_by_side((flights.confirm, flight.booking), (cars.confirm, car.booking))
 

@@ -93,15 +93,12 @@ class Proxy:
         assert self._server
         return f"http://{HOST}:{self._server.sockets[0].getsockname()[1]}"
 
-    async def release(self, booking: str = "") -> None:
-        """Let every write that is still held back arrive now, or just those of this booking."""
-        for late in [booking] if booking else list(self._late):
-            for request in self._late.pop(late, []):
+    async def release(self) -> None:
+        """Let every write that is still held back arrive now."""
+        while self._late:
+            _, requests = self._late.popitem()
+            for request in requests:
                 await self._forward(request)
-
-    def is_late(self, booking: str) -> bool:
-        """Whether a write of this booking is held back."""
-        return booking in self._late
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._open.add(writer)

@@ -193,6 +193,29 @@ def test_a_late_write_of_another_run_does_not_make_a_run_a_duplicate_of_itself(p
     play(scene)
 
 
+@pytest.mark.parametrize("table", ["flights", "cars", "payments"])
+def test_a_key_that_is_used_again_after_a_table_was_replaced_changes_no_row_of_the_others(
+    play: Callable[[Scene], None], table: str
+) -> None:
+    async def scene(harness: Harness, trip_id: str) -> None:
+        # given a trip that is booked, a table that has lost its row, as an empty one in its place has, and a key that
+        # Restate has forgotten
+        trip_id += table
+        await ended(harness, trip_id)
+        before = harness.rows(trip_id)
+        [row] = before.pop(table)
+        key = {name: {"S": row[name]} for name in ("pk", "sk")}
+        harness.cloud.client("dynamodb").delete_item(TableName=harness.names[f"{table.title()}TableName"], Key=key)
+
+        # when its key is used again, then what is left of the trip stands as it did
+        await harness.reserve(trip_id, key=f"{trip_id}key")
+        assert await harness.settle() == []
+        after = harness.rows(trip_id)
+        assert {name: after[name] for name in before} == before
+
+    play(scene)
+
+
 @pytest.mark.parametrize(("run_type", "status"), [("", 409), ("failCarRentalReservation", 422)])
 def test_a_restart_from_the_beginning_is_another_reservation(
     play: Callable[[Scene], None], run_type: str, status: int

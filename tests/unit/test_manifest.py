@@ -5,15 +5,13 @@ from typing import Any
 
 import httpx
 import pytest
+from restate.handler import handler_from_callable
 
 from holiday import cars, flights, payments, trips
+from holiday.models import Unreadable
 
-APPS: dict[str, Any] = {
-    "flights": flights.handler,
-    "cars": cars.handler,
-    "payments": payments.handler,
-    "trips": trips.handler,
-}
+MODULES: dict[str, Any] = {"flights": flights, "cars": cars, "payments": payments, "trips": trips}
+APPS = {name: module.handler for name, module in MODULES.items()}
 
 FORWARD, CALLER, PROMISE = "a forward step", "what a caller waits for", "what has to happen, however late"
 HANDLERS = {
@@ -82,6 +80,18 @@ def test_retries_start_soon_and_their_intervals_grow_up_to_a_bound(
     assert policy["retryPolicyInitialInterval"] <= 2_000
     assert policy["retryPolicyExponentiationFactor"] > 1
     assert policy["retryPolicyMaxInterval"] <= LONGEST_INTERVAL[HANDLERS[name]]
+
+
+def test_an_idempotency_key_is_remembered_for_a_day(manifest: dict[str, dict[str, Any]]) -> None:
+    assert manifest["trips.reserve"]["idempotencyRetention"] == 24 * 60 * 60 * 1000
+
+
+@pytest.mark.parametrize("name", [name for name, kind in HANDLERS.items() if kind == PROMISE])
+def test_what_has_to_happen_keeps_a_message_that_it_cannot_read(name: str) -> None:
+    service, handler = name.split(".")
+    serde = handler_from_callable(getattr(MODULES[service], handler)).handler_io.input_serde
+
+    assert isinstance(serde.deserialize(b'{"of": "another version"}'), Unreadable)
 
 
 def test_the_steps_of_one_trip_never_overlap_in_a_service(manifest: dict[str, dict[str, Any]]) -> None:

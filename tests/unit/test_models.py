@@ -1,5 +1,6 @@
 """What a caller may send, and what each refusal says. The same refusals over HTTP are in tests/saga."""
 
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -118,6 +119,9 @@ def test_a_simulated_failure_strikes_its_own_step_only(run_type: str) -> None:
         pytest.param('{"request": {"rental": "a", "rental": "b"}}', ["`rental`", "twice"], id="a field twice"),
         pytest.param('{"request": {"rental": "a", "rent\\u0061l": "b"}}', ["twice"], id="a field twice, escaped"),
         pytest.param(f'{{"request": {{}}}}{" " * MOST_BYTES}', ["65,536 bytes", "65,551"], id="body too large"),
+        pytest.param('{"request": {"trip_id": " foo"}}', ["trip_id", "begins or ends"], id="space before a trip id"),
+        pytest.param('{"request": {"trip_id": "foo\u3000"}}', ["trip_id", "begins or ends"], id="space after one"),
+        pytest.param(" \n ", ["empty", "{}"], id="only white space"),
         pytest.param('{"request": {"trip_id": "foo\u200d"}}', ["trip_id", "U+200D"], id="joiner in a trip id"),
         pytest.param('{"request": {"trip_id": "foo\ufe0f"}}', ["trip_id", "U+FE0F"], id="selector in a trip id"),
         pytest.param('{"request": {"rental": "\u200d\ufe0f "}}', ["rental", "blank"], id="only joiners"),
@@ -222,11 +226,26 @@ def test_the_answer_is_what_the_contract_says() -> None:
     assert msgspec.json.encode(TripBooked(trip_id="foo")) == b'{"status":"success","trip_id":"foo"}'
 
 
-def test_what_services_say_to_each_other_tolerates_fields_and_run_types_of_another_version() -> None:
-    message = b'{"id": "some", "run_type": "failHotelReservation", "new": {"field": 1}}'
+@pytest.mark.parametrize(
+    "message",
+    [
+        Booking("some", "failHotelReservation"),
+        TripRequest().flight(BOOKING_ID),
+        TripRequest().car(BOOKING_ID),
+        TripRequest().payment(BOOKING_ID),
+        Compensation("some", "confirmed"),
+        Notice("trip", "f", "c", "p", invocation_id="inv"),
+    ],
+    ids=lambda message: type(message).__name__,
+)
+def test_what_services_say_to_each_other_tolerates_fields_and_run_types_of_another_version(
+    message: msgspec.Struct,
+) -> None:
+    kind = type(message)
+    sent = msgspec.json.encode(msgspec.to_builtins(message) | {"new": {"field": 1}})
 
-    assert msgspec.json.decode(message, type=Booking) == Booking("some", "failHotelReservation")
-    assert Kept(Compensation).deserialize(message) == Compensation("some")
+    assert msgspec.json.decode(sent, type=kind) == message
+    assert Kept(kind).deserialize(sent) == message
 
 
 def test_a_compensation_says_no_more_than_the_version_before_could_read() -> None:
