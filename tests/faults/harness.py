@@ -199,6 +199,9 @@ class Harness:
         answer = await self.operate("purge", invocation)
         if answer.status_code != 404:  # a purge that was repeated because Restate was killed in the middle of it
             answer.raise_for_status()
+        async with asyncio.timeout(PATIENCE):  # it is accepted before it is done
+            while await self.query(f"SELECT id FROM sys_invocation_status WHERE id = '{invocation}'"):
+                await asyncio.sleep(0.02)
 
     async def query(self, sql: str) -> list[dict[str, Any]]:
         """Ask Restate's introspection tables."""

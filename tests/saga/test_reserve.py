@@ -190,8 +190,11 @@ def test_a_key_that_is_used_again_after_its_retention_leaves_one_trip_and_one_no
     holiday.settle()
     booked = first.json()["trip_id"]
     before = holiday.rows(booked)
-    invocation = f"{holiday.cloud.admin_url}/invocations/{holiday.invocation_of(first)}"
-    httpx.patch(f"{invocation}/purge", trust_env=False, timeout=60).raise_for_status()
+    invocation = holiday.invocation_of(first)
+    purge = f"{holiday.cloud.admin_url}/invocations/{invocation}/purge"
+    httpx.patch(purge, trust_env=False, timeout=60).raise_for_status()
+    known = f"SELECT id FROM sys_invocation_status WHERE id = '{invocation}'"
+    assert eventually(lambda: holiday.query(known), lambda found: not found) == []
 
     # when the key is used again, then it is the same invocation, and the answer is the same
     again = holiday.reserve(idempotency_key=trip_id)

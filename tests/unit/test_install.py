@@ -333,7 +333,8 @@ def test_a_python_that_will_not_do_is_a_sentence(root: Path, missing: str, said:
     python.chmod(0o755)
 
     # when it is told to set up
-    run = subprocess.run(["make", "setup", f"PYTHON={python}"], cwd=root, capture_output=True, text=True, check=False)
+    command = ["make", "--no-print-directory", "setup", f"PYTHON={python}"]
+    run = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
 
     # then
     assert run.returncode == 2
