@@ -54,7 +54,7 @@ class ServiceRegistration(Construct):
             "Resource",
             resource_type="Custom::RestateService",
             service_token=environment.registrar.function_arn,
-            service_timeout=environment.patience.plus(Duration.minutes(1)),
+            service_timeout=environment.service_timeout,
             properties={name: value for name, value in properties.items() if value is not None},
         )
         # The role's permissions, the key's and the service's own have to be in place before the first call arrives.

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from aws_cdk import Stack, Validations
+from aws_cdk import Duration, Stack, Validations
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_sqs as sqs
 from aws_cdk.assertions import Template
@@ -352,11 +352,31 @@ def test_a_registration_waits_for_every_permission_that_it_needs(cloud: Synthesi
         assert re.search(policy, needed)
 
 
-def test_the_registration_answers_before_cloudformation_stops_waiting(cloud: Synthesized) -> None:
+def test_an_event_is_never_handled_after_cloudformation_has_stopped_waiting(cloud: Synthesized) -> None:
+    """Lambda may hold an event back, while it is throttled, before it begins with it."""
     _, function = cloud.one("AWS::Lambda::Function", "Registrar")
+    ((_, config),) = cloud.of_type("AWS::Lambda::EventInvokeConfig").items()
+    registrations = cloud.of_type("Custom::RestateService").values()
 
-    for registration in cloud.of_type("Custom::RestateService").values():
-        assert function["Properties"]["Timeout"] < int(registration["Properties"]["ServiceTimeout"])
+    latest_end = config["Properties"]["MaximumEventAgeInSeconds"] + function["Properties"]["Timeout"]
+
+    assert len(registrations) == len(SERVICES)
+    for registration in registrations:
+        assert latest_end < int(registration["Properties"]["ServiceTimeout"])
+
+
+def test_cloudformation_waits_for_the_longest_registration() -> None:
+    """It accepts an hour at most."""
+    stack = Stack(app_with_cdk_json(), "Slow")
+    code = Code.from_asset(str(LAMBDAS))
+    url, longest = "http://restate.example.com:9070", Duration.minutes(14)
+    environment = RestateEnvironment(stack, "Restate", admin_url=url, registration_code=code, patience=longest)
+    service = RestateService(stack, "Service", environment=environment, name="greeter", code=code, handler="a.b")
+    ServiceRegistration(stack, "Registration", environment=environment, service=service)
+
+    ((_, registration),) = Template.from_stack(stack).find_resources("Custom::RestateService").items()
+
+    assert longest.to_seconds() < int(registration["Properties"]["ServiceTimeout"]) <= 3600
 
 
 def test_what_a_removal_had_to_leave_can_be_read_after_the_stack_is_gone(cloud: Synthesized) -> None:
