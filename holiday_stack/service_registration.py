@@ -4,7 +4,8 @@ Its properties say what should be true; the handler makes it so at every deploym
 included. Nothing happens when nothing changed, because then CloudFormation does not ask.
 """
 
-from aws_cdk import CustomResource, Duration
+from aws_cdk import CustomResource, Duration, Token
+from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
 from .restate_environment import RestateEnvironment
@@ -22,7 +23,9 @@ class ServiceRegistration(Construct):
         deployment fails, because callers and invocations in flight may need what is gone.
     drain: how long removing the service waits for invocations in flight before it kills them. Default 30 seconds.
 
-    Raises ValueError if the environment was given no registration_code.
+    Raises ValueError if the environment was given no registration_code, or if the service's version is no published
+    version: an alias moves on, and `$LATEST` changes, under an invocation in flight. The registration function refuses
+    what cannot be seen here, because the ARN is a token.
     """
 
     def __init__(
@@ -39,6 +42,7 @@ class ServiceRegistration(Construct):
         super().__init__(scope, construct_id)
         if not environment.registrar:
             raise ValueError(f"nothing could register {service.name}: the environment has no registration_code")
+        _refuse_unpublished(service)
         role = environment.invoker_role
         properties = {
             "AdminUrl": environment.admin_url,
@@ -59,3 +63,11 @@ class ServiceRegistration(Construct):
         )
         # The role's permissions, the key's and the service's own have to be in place before the first call arrives.
         introduction.node.add_dependency(environment, service, *after)
+
+
+def _refuse_unpublished(service: RestateService) -> None:
+    version = service.version
+    alias = version.alias_name if isinstance(version, lambda_.Alias) else None
+    qualifier = alias or version.version
+    if alias or not (Token.is_unresolved(qualifier) or qualifier.isdecimal()):
+        raise ValueError(f"{service.name} needs a published version, such as current_version, and not {qualifier}")

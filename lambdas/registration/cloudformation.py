@@ -87,6 +87,8 @@ def failure_of(event: Mapping[str, Any], patience: Patience) -> str | None:
 
 def put(wanted: Wanted, event: Mapping[str, Any], patience: Patience) -> None:
     """Create or Update."""
+    if not wanted.version.published:
+        raise Refused(f"{wanted.version.arn} is no published version of a function: name one by its number.")
     admin = wanted.admin(patience)
     first = event["RequestType"] == "Create" and not persist(patience, lambda: versions_of(admin, wanted.version))
     try:
@@ -110,7 +112,8 @@ def tidy_up(admin: Admin, deployment_id: str, wanted: Wanted, old: Wanted, patie
         there = admin if old.admin_url == wanted.admin_url else old.admin(patience)
         known_there = persist(patience.at_most(UNREACHABLE_SECONDS), there.deployments)
         same_server = deployment_id in {known.id for known in known_there}
-        if not same_server or old.version.function != wanted.version.function:
+        moved = not same_server or old.version.function != wanted.version.function
+        if moved and old.version.published:  # or else it was refused
             remove(there, old.version, patience, drain_seconds=old.drain_seconds)
         prune(admin, wanted.version, keep={wanted.version.arn, old.version.arn})
     except AdminError as error:
@@ -119,6 +122,8 @@ def tidy_up(admin: Admin, deployment_id: str, wanted: Wanted, old: Wanted, patie
 
 def withdraw(wanted: Wanted, patience: Patience) -> None:
     """Delete. Logs what cannot be done."""
+    if not wanted.version.published:
+        return  # it was refused, and the function's versions are another registration's
     patience = patience.at_most(wanted.drain_seconds + CLEANING_SECONDS)
     try:
         remove(wanted.admin(patience), wanted.version, patience, drain_seconds=wanted.drain_seconds)

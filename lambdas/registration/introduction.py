@@ -18,6 +18,7 @@ log = logging.getLogger(__name__)
 Answer = TypeVar("Answer")
 
 PROPAGATION_SECONDS = 120  # what a new role, or a new permission of it, may take to be known in all of AWS
+ARN_COLONS = 7  # of arn:aws:lambda:<region>:<account>:function:<name>:<version>
 UNREACHABLE_SECONDS = 20  # for a removal, which can do without
 
 
@@ -33,6 +34,11 @@ class Version:
     @property
     def function(self) -> str:
         return function_of(self.arn)
+
+    @property
+    def published(self) -> bool:
+        """Not an alias, not `$LATEST`, not the function itself: those change under an invocation in flight."""
+        return self.arn.rpartition(":")[2].isdecimal() and self.arn.count(":") == ARN_COLONS
 
 
 def function_of(arn: str | None) -> str:

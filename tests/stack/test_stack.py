@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from aws_cdk import Duration, Stack, Validations
+from aws_cdk import CfnParameter, Duration, Stack, Validations
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_sqs as sqs
 from aws_cdk.assertions import Template
@@ -170,6 +170,34 @@ def test_a_registration_without_a_function_that_could_register_is_refused() -> N
 
     with pytest.raises(ValueError, match="nothing could register greeter"):
         ServiceRegistration(stack, "Registration", environment=environment, service=service)
+
+
+def test_only_a_published_version_is_accepted() -> None:
+    stack = Stack(app_with_cdk_json(), "Unpublished")
+    code = Code.from_asset(str(LAMBDAS))
+    url = "http://restate.example.com:9070"
+    environment = RestateEnvironment(stack, "Restate", admin_url=url, registration_code=code)
+    service = RestateService(stack, "Service", environment=environment, name="greeter", code=code, handler="a.b")
+    function, version = service.function, service.function.current_version
+    arn = "arn:aws:lambda:eu-west-1:111122223333:function:greeter"
+    alias = lambda_.Alias(stack, "Alias", alias_name="live", version=version)  # pyright: ignore[reportArgumentType]
+
+    def register(name: str, version: object) -> None:
+        service.version = cast(lambda_.IVersion, version)
+        ServiceRegistration(stack, name, environment=environment, service=service)
+
+    for refused, said in {
+        alias: "live",
+        function.latest_version: "$LATEST",
+        lambda_.Version.from_version_arn(stack, "Imported alias", f"{arn}:live"): "live",
+    }.items():
+        with pytest.raises(ValueError, match=rf"^greeter needs a published version, .* and not {re.escape(said)}$"):
+            register(f"Refused {said} {id(refused)}", refused)
+
+    register("Current", version)
+    register("Imported", lambda_.Version.from_version_arn(stack, "Imported version", f"{arn}:7"))
+    token = CfnParameter(stack, "Version").value_as_string
+    register("Token", lambda_.Version.from_version_arn(stack, "Of a token", token))
 
 
 def test_a_secret_named_without_its_random_characters_is_granted_with_any() -> None:

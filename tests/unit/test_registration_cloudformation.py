@@ -13,7 +13,7 @@ from registration.admin import Refused, Unavailable
 from registration.cloudformation import answer, failure_of, handler
 from registration.patience import LONGEST_PAUSE, Patience
 from tests.unit.admin_stand_in import AdminStandIn, served
-from tests.unit.conftest import ROLE, V1, V2, V3, Clock
+from tests.unit.conftest import FUNCTION, ROLE, V1, V2, V3, Clock
 
 Event = dict[str, Any]
 
@@ -388,3 +388,37 @@ def test_time_is_kept_back_for_the_answer(restate: AdminStandIn, clock: Clock) -
 
     assert failure == "Gave up after 255 seconds: Restate answered 503: down"
     assert clock.now <= 255
+
+
+@pytest.mark.parametrize("arn", [f"{FUNCTION}:live", f"{FUNCTION}:$LATEST", FUNCTION, f"{FUNCTION}-7"])
+def test_only_a_published_version_is_registered(restate: AdminStandIn, patience: Patience, arn: str) -> None:
+    """An ARN that was a token when the template was made is seen here first."""
+    first = event("Create", restate, V1)
+    failure_of(first, patience)
+    restate.offers[arn] = {"trips": ["reserve"]}
+    restate.asked.clear()
+    refused = f"{arn} is no published version of a function: name one by its number."
+
+    assert failure_of(event("Create", restate, arn), patience) == refused
+    assert failure_of(event("Update", restate, arn, old=first), patience) == refused
+    assert restate.asked == []
+
+    assert failure_of(event("Delete", restate, arn), patience) is None, "as CloudFormation does after a refused Create"
+    assert failure_of(event("Update", restate, V1, old=event("Create", restate, arn)), patience) is None, "rolled back"
+    assert restate.arns() == {V1}
+
+
+def test_a_refused_alias_of_another_function_takes_nothing_from_that_function_when_it_is_rolled_back(
+    restate: AdminStandIn, patience: Patience
+) -> None:
+    other = f"{FUNCTION}-reports"
+    restate.offers[f"{other}:1"] = {"reports": ["list"]}
+    first = event("Create", restate, V1)
+    failure_of(first, patience)
+    failure_of(event("Create", restate, f"{other}:1", ServiceName="reports"), patience)
+    refused = event("Update", restate, f"{other}:live", old=first)
+    failure_of(refused, patience)
+
+    assert failure_of(event("Update", restate, V1, old=refused), patience) is None
+
+    assert restate.arns() == {V1, f"{other}:1"}
