@@ -16,11 +16,15 @@ class ServiceRegistration(Construct):
     """Makes the service's published version the one that `environment` sends new invocations to.
 
     Do not rename or move it in the construct tree without its service: CloudFormation would make the new resource and
-    then delete the old one, and with it the function's registration.
+    then delete the old one, and with it the function's registration. Together with its service it needs `take_over`
+    for that one deployment, because the function is another one then.
 
     after: registrations that have to stand first; name the services that this one calls. Default none.
     allow_breaking_changes: accept that a handler is gone or that the service has become another type. Default no: the
         deployment fails, because callers and invocations in flight may need what is gone.
+    take_over: take services from another function, or from a server by URL, that serves them now. Default no: the
+        deployment fails, because two stacks would answer for one service. Whoever was taken over is refused at its own
+        next deployment.
     drain: how long removing the service waits for invocations in flight before it kills them. Default 30 seconds.
 
     Raises ValueError if the environment was given no registration_code, or if the service's version is no published
@@ -37,6 +41,7 @@ class ServiceRegistration(Construct):
         service: RestateService,
         after: "tuple[ServiceRegistration, ...]" = (),
         allow_breaking_changes: bool = False,
+        take_over: bool = False,
         drain: Duration | None = None,
     ) -> None:
         super().__init__(scope, construct_id)
@@ -51,6 +56,7 @@ class ServiceRegistration(Construct):
             "FunctionVersionArn": service.version.function_arn,
             "InvokerRoleArn": role.role_arn if role else None,
             "AllowBreakingChanges": str(allow_breaking_changes).lower(),
+            "TakeOver": "true" if take_over else None,
             "DrainSeconds": str((drain or Duration.seconds(30)).to_seconds()),
         }
         introduction = CustomResource(

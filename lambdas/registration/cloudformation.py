@@ -16,7 +16,16 @@ from typing import Any, Protocol
 
 from registration.admin import Admin, AdminError, Refused, Unavailable
 from registration.api_key import read_api_key
-from registration.introduction import UNREACHABLE_SECONDS, Version, introduce, persist, prune, remove, versions_of
+from registration.introduction import (
+    UNREACHABLE_SECONDS,
+    Before,
+    Version,
+    introduce,
+    persist,
+    prune,
+    remove,
+    versions_of,
+)
 from registration.patience import Patience
 
 log = logging.getLogger()
@@ -52,6 +61,7 @@ class Wanted:
                 properties["ServiceName"],
                 properties.get("InvokerRoleArn"),
                 properties.get("AllowBreakingChanges") == "true",
+                properties.get("TakeOver") == "true",
             ),
             float(properties.get("DrainSeconds", "0")),
         )
@@ -90,15 +100,17 @@ def put(wanted: Wanted, event: Mapping[str, Any], patience: Patience) -> None:
     if not wanted.version.published:
         raise Refused(f"{wanted.version.arn} is no published version of a function: name one by its number.")
     admin = wanted.admin(patience)
+    old = Wanted.of(event["OldResourceProperties"]) if event["RequestType"] == "Update" else None
+    before = Before(old.version, old.admin_url == wanted.admin_url) if old else None
     first = event["RequestType"] == "Create" and not persist(patience, lambda: versions_of(admin, wanted.version))
     try:
-        deployment_id = introduce(admin, wanted.version, patience)
+        deployment_id = introduce(admin, wanted.version, patience, before)
     except AdminError:
         if first:  # it leaves nothing behind: CloudFormation may not send a Delete for a Create that failed
             withdraw(wanted, patience)
         raise
-    if event["RequestType"] == "Update":
-        tidy_up(admin, deployment_id, wanted, Wanted.of(event["OldResourceProperties"]), patience)
+    if old and deployment_id:
+        tidy_up(admin, deployment_id, wanted, old, patience)
 
 
 def tidy_up(admin: Admin, deployment_id: str, wanted: Wanted, old: Wanted, patience: Patience) -> None:

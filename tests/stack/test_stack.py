@@ -172,6 +172,21 @@ def test_a_registration_without_a_function_that_could_register_is_refused() -> N
         ServiceRegistration(stack, "Registration", environment=environment, service=service)
 
 
+@pytest.mark.parametrize("take_over", [False, True])
+def test_nobody_is_taken_over_unless_that_is_asked_for(cloud: Synthesized, take_over: bool) -> None:
+    stack = Stack(app_with_cdk_json(), "TakeOver")
+    code = Code.from_asset(str(LAMBDAS))
+    url = "http://restate.example.com:9070"
+    environment = RestateEnvironment(stack, "Restate", admin_url=url, registration_code=code)
+    service = RestateService(stack, "Service", environment=environment, name="greeter", code=code, handler="a.b")
+    ServiceRegistration(stack, "Registration", environment=environment, service=service, take_over=take_over)
+
+    ((_, registration),) = Template.from_stack(stack).find_resources("Custom::RestateService").items()
+
+    assert registration["Properties"].get("TakeOver") == ("true" if take_over else None)
+    assert "TakeOver" not in json.dumps(cloud.template), "nor by default"
+
+
 def test_only_a_published_version_is_accepted() -> None:
     stack = Stack(app_with_cdk_json(), "Unpublished")
     code = Code.from_asset(str(LAMBDAS))
