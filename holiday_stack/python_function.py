@@ -32,6 +32,7 @@ class PythonFunction(lambda_.Function):
         timeout: Duration,
         memory_size: int,
         environment: Mapping[str, str] | None = None,
+        max_event_age: Duration | None = None,
         retry_attempts: int | None = None,
         logs_outlive_stack: bool = False,
         current_version_options: lambda_.VersionOptions | None = None,
@@ -58,6 +59,7 @@ class PythonFunction(lambda_.Function):
             timeout=timeout,
             memory_size=memory_size,
             environment=environment,
+            max_event_age=max_event_age,
             retry_attempts=retry_attempts,
             current_version_options=current_version_options,
             role=role,  # pyright: ignore[reportArgumentType]

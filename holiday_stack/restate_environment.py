@@ -25,6 +25,10 @@ from .python_function import RUNTIME, PythonFunction
 RESTATE_CLOUD_ACCOUNT = "654654156625"
 RESTATE_CLOUD_ROLE = f"arn:aws:iam::{RESTATE_CLOUD_ACCOUNT}:role/RestateCloud"
 
+# How long Lambda may hold an event back while the registration function is throttled. An older one is dropped, because
+# CloudFormation may have gone on by the time it is done.
+MAX_EVENT_AGE = Duration.minutes(5)
+
 
 class RestateEnvironment(Construct):
     """One Restate, and how to reach it.
@@ -72,6 +76,7 @@ class RestateEnvironment(Construct):
         self.auth_token_secret_arn = auth_token_secret_arn
         self.runtime = runtime
         self.patience = patience or Duration.minutes(5)
+        self.service_timeout = MAX_EVENT_AGE.plus(self.patience).plus(Duration.minutes(1))
         self.invoker_role = self._invoker_role(environment_id) if environment_id else None
         self.registrar = self._registrar(registration_code) if registration_code else None
 
@@ -106,6 +111,7 @@ class RestateEnvironment(Construct):
             timeout=self.patience,
             memory_size=256,
             logs_outlive_stack=True,  # only they say what a removal had to leave in Restate
+            max_event_age=MAX_EVENT_AGE,
             retry_attempts=0,  # a second attempt, minutes later, could undo what CloudFormation did meanwhile
         )
         if self.auth_token_secret_arn:

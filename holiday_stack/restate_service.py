@@ -50,7 +50,7 @@ class RestateService(Construct):
             memory_size=1024,  # a cold start is imports, so CPU: a second here, four times that at 256 MB
             current_version_options=lambda_.VersionOptions(removal_policy=RemovalPolicy.RETAIN),
         )
-        self.version = self.function.current_version
+        self.version = cast(lambda_.IVersion, self.function.current_version)
         if environment.invoker_role:
             self._let_restate_invoke(environment.invoker_role)
 

@@ -4,7 +4,8 @@ Its properties say what should be true; the handler makes it so at every deploym
 included. Nothing happens when nothing changed, because then CloudFormation does not ask.
 """
 
-from aws_cdk import CustomResource, Duration
+from aws_cdk import CustomResource, Duration, Token
+from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
 from .restate_environment import RestateEnvironment
@@ -15,14 +16,20 @@ class ServiceRegistration(Construct):
     """Makes the service's published version the one that `environment` sends new invocations to.
 
     Do not rename or move it in the construct tree without its service: CloudFormation would make the new resource and
-    then delete the old one, and with it the function's registration.
+    then delete the old one, and with it the function's registration. Together with its service it needs `take_over`
+    for that one deployment, because the function is another one then.
 
     after: registrations that have to stand first; name the services that this one calls. Default none.
     allow_breaking_changes: accept that a handler is gone or that the service has become another type. Default no: the
         deployment fails, because callers and invocations in flight may need what is gone.
+    take_over: take services from another function, or from a server by URL, that serves them now. Default no: the
+        deployment fails, because two stacks would answer for one service. Whoever was taken over is refused at its own
+        next deployment.
     drain: how long removing the service waits for invocations in flight before it kills them. Default 30 seconds.
 
-    Raises ValueError if the environment was given no registration_code.
+    Raises ValueError if the environment was given no registration_code, or if the service's version is no published
+    version: an alias moves on, and `$LATEST` changes, under an invocation in flight. The registration function refuses
+    what cannot be seen here, because the ARN is a token.
     """
 
     def __init__(
@@ -34,11 +41,13 @@ class ServiceRegistration(Construct):
         service: RestateService,
         after: "tuple[ServiceRegistration, ...]" = (),
         allow_breaking_changes: bool = False,
+        take_over: bool = False,
         drain: Duration | None = None,
     ) -> None:
         super().__init__(scope, construct_id)
         if not environment.registrar:
             raise ValueError(f"nothing could register {service.name}: the environment has no registration_code")
+        _refuse_unpublished(service)
         role = environment.invoker_role
         properties = {
             "AdminUrl": environment.admin_url,
@@ -47,6 +56,7 @@ class ServiceRegistration(Construct):
             "FunctionVersionArn": service.version.function_arn,
             "InvokerRoleArn": role.role_arn if role else None,
             "AllowBreakingChanges": str(allow_breaking_changes).lower(),
+            "TakeOver": "true" if take_over else None,
             "DrainSeconds": str((drain or Duration.seconds(30)).to_seconds()),
         }
         introduction = CustomResource(
@@ -54,8 +64,16 @@ class ServiceRegistration(Construct):
             "Resource",
             resource_type="Custom::RestateService",
             service_token=environment.registrar.function_arn,
-            service_timeout=environment.patience.plus(Duration.minutes(1)),
+            service_timeout=environment.service_timeout,
             properties={name: value for name, value in properties.items() if value is not None},
         )
         # The role's permissions, the key's and the service's own have to be in place before the first call arrives.
         introduction.node.add_dependency(environment, service, *after)
+
+
+def _refuse_unpublished(service: RestateService) -> None:
+    version = service.version
+    alias = version.alias_name if isinstance(version, lambda_.Alias) else None
+    qualifier = alias or version.version
+    if alias or not (Token.is_unresolved(qualifier) or qualifier.isdecimal()):
+        raise ValueError(f"{service.name} needs a published version, such as current_version, and not {qualifier}")

@@ -42,7 +42,8 @@ class Settings:
         `manual` no function is made that could, and no key is needed; the outputs hold what an introduction by hand
         takes. Changing a stack from `automatic` to `manual` takes its services out of Restate, like destroying it.
     prefix: several stacks in one account: the stack is named `<prefix>-HolidayStack`. Default none, `HolidayStack`.
-        Another prefix is another stack with tables of its own, but the same service names in Restate.
+        Another prefix is another stack with tables of its own, but the same service names in Restate: a second stack
+        in the same Restate is refused.
     disposable: `true` or `false`. Default `false`: rows cannot be lost by a mistake. The tables refuse to be deleted,
         stay when the stack goes (a first deployment that failed leaves three empty ones), can be restored to any
         second of the last 35 days, and are encrypted, as the topic is, with a key of the account's whose use is

@@ -3,6 +3,8 @@
 The tables and the topic are the local cloud's. At the end the stack's own deployments become the latest again, and the
 registration of :9080 is removed once no unfinished invocation is pinned to it: without it, such an invocation would be
 retried for ever and keep its trip's key. `clear_stale` does the same for a `make serve` that was killed.
+
+The registration is marked as a development server's, so that `make up` is not refused for taking over its services.
 """
 
 import subprocess
@@ -44,7 +46,8 @@ class Admin:
 
     def register(self, address: dict[str, str]) -> None:
         """Make the deployment at this `uri` or `arn` the latest of its services."""
-        answer = self._http.post("/deployments", json={**address, "force": True, "breaking": True})
+        mark = {"metadata": {"development-server": "make serve"}} if "uri" in address else {}
+        answer = self._http.post("/deployments", json={**address, **mark, "force": True, "breaking": True})
         if answer.is_error:
             raise LocalCloudError(f"Restate does not take {next(iter(address.values()))}: {answer.text}")
 

@@ -14,6 +14,7 @@ from urllib.parse import quote, urlsplit
 
 REQUEST_SECONDS = 20
 LONGEST_MESSAGE = 400
+DEVELOPMENT_SERVER = "development-server"  # in a deployment's metadata: may be taken over by any registration
 
 
 class AdminError(Exception):
@@ -30,12 +31,14 @@ class Unavailable(AdminError):  # noqa: N818
 
 @dataclass(frozen=True)
 class Deployment:
-    """A function version that Restate knows. `arn` is None for a service that is reached by HTTP."""
+    """A function version that Restate knows. `arn` is None for a server that is reached by HTTP, at its `address`."""
 
     id: str
     arn: str | None
     role: str | None
     services: frozenset[str]
+    address: str
+    gives_way: bool
 
 
 @dataclass(frozen=True)
@@ -95,6 +98,8 @@ class Admin:
                 deployment.get("arn"),
                 deployment.get("assume_role_arn"),
                 frozenset(service["name"] for service in deployment["services"]),
+                deployment.get("arn") or deployment.get("uri") or deployment["id"],
+                DEVELOPMENT_SERVER in deployment.get("metadata", {}),
             )
             for deployment in answer["deployments"]
         ]

@@ -5,22 +5,34 @@ that cannot be deleted helps nobody, so what stays behind is logged instead. The
 CloudFormation would take an update for a replacement and delete the "old" registration, which is the new one.
 """
 
+import http.client
 import json
 import logging
+import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from registration.admin import Admin, AdminError
+from registration.admin import Admin, AdminError, Refused, Unavailable
 from registration.api_key import read_api_key
-from registration.introduction import UNREACHABLE_SECONDS, Version, introduce, persist, prune, remove, versions_of
+from registration.introduction import (
+    UNREACHABLE_SECONDS,
+    Before,
+    Version,
+    introduce,
+    persist,
+    prune,
+    remove,
+    versions_of,
+)
 from registration.patience import Patience
 
 log = logging.getLogger()
 log.setLevel(logging.INFO)
 
 KEPT_BACK_SECONDS = 45  # of the function's time-out: one last request may hang, and the answer has to go out
+ANSWER_SECONDS = 10  # for one try of the answer
 CLEANING_SECONDS = 30
 
 
@@ -49,6 +61,7 @@ class Wanted:
                 properties["ServiceName"],
                 properties.get("InvokerRoleArn"),
                 properties.get("AllowBreakingChanges") == "true",
+                properties.get("TakeOver") == "true",
             ),
             float(properties.get("DrainSeconds", "0")),
         )
@@ -60,8 +73,8 @@ class Wanted:
 
 def handler(event: Mapping[str, Any], context: Context) -> None:
     """Lambda's way in."""
-    patience = Patience(context.get_remaining_time_in_millis() / 1000 - KEPT_BACK_SECONDS)
-    answer(event, failure_of(event, patience))
+    failure = failure_of(event, Patience(context.get_remaining_time_in_millis() / 1000 - KEPT_BACK_SECONDS))
+    answer(event, failure, Patience(context.get_remaining_time_in_millis() / 1000 - ANSWER_SECONDS))
 
 
 def failure_of(event: Mapping[str, Any], patience: Patience) -> str | None:
@@ -84,16 +97,20 @@ def failure_of(event: Mapping[str, Any], patience: Patience) -> str | None:
 
 def put(wanted: Wanted, event: Mapping[str, Any], patience: Patience) -> None:
     """Create or Update."""
+    if not wanted.version.published:
+        raise Refused(f"{wanted.version.arn} is no published version of a function: name one by its number.")
     admin = wanted.admin(patience)
+    old = Wanted.of(event["OldResourceProperties"]) if event["RequestType"] == "Update" else None
+    before = Before(old.version, old.admin_url == wanted.admin_url) if old else None
     first = event["RequestType"] == "Create" and not persist(patience, lambda: versions_of(admin, wanted.version))
     try:
-        deployment_id = introduce(admin, wanted.version, patience)
+        deployment_id = introduce(admin, wanted.version, patience, before)
     except AdminError:
         if first:  # it leaves nothing behind: CloudFormation may not send a Delete for a Create that failed
             withdraw(wanted, patience)
         raise
-    if event["RequestType"] == "Update":
-        tidy_up(admin, deployment_id, wanted, Wanted.of(event["OldResourceProperties"]), patience)
+    if old and deployment_id:
+        tidy_up(admin, deployment_id, wanted, old, patience)
 
 
 def tidy_up(admin: Admin, deployment_id: str, wanted: Wanted, old: Wanted, patience: Patience) -> None:
@@ -107,7 +124,8 @@ def tidy_up(admin: Admin, deployment_id: str, wanted: Wanted, old: Wanted, patie
         there = admin if old.admin_url == wanted.admin_url else old.admin(patience)
         known_there = persist(patience.at_most(UNREACHABLE_SECONDS), there.deployments)
         same_server = deployment_id in {known.id for known in known_there}
-        if not same_server or old.version.function != wanted.version.function:
+        moved = not same_server or old.version.function != wanted.version.function
+        if moved and old.version.published:  # or else it was refused
             remove(there, old.version, patience, drain_seconds=old.drain_seconds)
         prune(admin, wanted.version, keep={wanted.version.arn, old.version.arn})
     except AdminError as error:
@@ -116,6 +134,8 @@ def tidy_up(admin: Admin, deployment_id: str, wanted: Wanted, old: Wanted, patie
 
 def withdraw(wanted: Wanted, patience: Patience) -> None:
     """Delete. Logs what cannot be done."""
+    if not wanted.version.published:
+        return  # it was refused, and the function's versions are another registration's
     patience = patience.at_most(wanted.drain_seconds + CLEANING_SECONDS)
     try:
         remove(wanted.admin(patience), wanted.version, patience, drain_seconds=wanted.drain_seconds)
@@ -123,8 +143,8 @@ def withdraw(wanted: Wanted, patience: Patience) -> None:
         log.error("left in Restate, to be removed by hand: versions of %s (%s)", wanted.version.arn, error)
 
 
-def answer(event: Mapping[str, Any], failure: str | None) -> None:
-    """Tell CloudFormation, which waits for nothing else."""
+def answer(event: Mapping[str, Any], failure: str | None, patience: Patience) -> None:
+    """Tell CloudFormation, which waits for nothing else: until it has been told, or time is up."""
     service = event.get("ResourceProperties", {}).get("ServiceName", "unnamed")
     body = {
         "Status": "FAILED" if failure else "SUCCESS",
@@ -132,7 +152,19 @@ def answer(event: Mapping[str, Any], failure: str | None) -> None:
         "PhysicalResourceId": event.get("PhysicalResourceId") or f"restate-service-{service}",
         **{name: event[name] for name in ("StackId", "RequestId", "LogicalResourceId")},
     }
-    request = urllib.request.Request(event["ResponseURL"], json.dumps(body).encode(), method="PUT")
-    request.add_header("Content-Type", "")  # as the URL was signed
-    with urllib.request.urlopen(request, timeout=KEPT_BACK_SECONDS / 2):
-        log.info("%s %s: %s", event["RequestType"], event["LogicalResourceId"], body["Status"])
+    content = json.dumps(body).encode()
+    persist(patience, lambda: send(event["ResponseURL"], content))
+    log.info("%s %s: %s", event["RequestType"], event["LogicalResourceId"], body["Status"])
+
+
+def send(url: str, content: bytes) -> None:
+    """One try. The URL is signed, and so in no message: whoever has it can answer for this function."""
+    request = urllib.request.Request(url, content, {"Content-Type": ""}, method="PUT")  # as it was signed
+    try:
+        urllib.request.urlopen(request, timeout=ANSWER_SECONDS).close()
+    except urllib.error.HTTPError as error:
+        error.close()
+        said = f"CloudFormation's answer was refused with {error.code}"
+        raise (Unavailable(said) if error.code >= http.client.INTERNAL_SERVER_ERROR else Refused(said)) from None
+    except (OSError, http.client.HTTPException) as error:
+        raise Unavailable(f"CloudFormation's answer did not arrive ({error!r})") from None

@@ -5,7 +5,7 @@ more. Restate knows that version then, and knowing it is not enough: it has to b
 """
 
 import logging
-from collections.abc import Callable, Set
+from collections.abc import Callable, Mapping, Set
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -18,6 +18,7 @@ log = logging.getLogger(__name__)
 Answer = TypeVar("Answer")
 
 PROPAGATION_SECONDS = 120  # what a new role, or a new permission of it, may take to be known in all of AWS
+ARN_COLONS = 7  # of arn:aws:lambda:<region>:<account>:function:<name>:<version>
 UNREACHABLE_SECONDS = 20  # for a removal, which can do without
 
 
@@ -29,10 +30,33 @@ class Version:
     service: str
     role: str | None = None
     allow_breaking_changes: bool = False
+    take_over: bool = False
 
     @property
     def function(self) -> str:
         return function_of(self.arn)
+
+    @property
+    def published(self) -> bool:
+        """Not an alias, not `$LATEST`, not the function itself: those change under an invocation in flight."""
+        return self.arn.rpartition(":")[2].isdecimal() and self.arn.count(":") == ARN_COLONS
+
+    def is_no_newer_than(self, other: "Version") -> bool:
+        """Of the same function, whose versions are numbered in the order in which they are published."""
+        if self.function != other.function or not (self.published and other.published):
+            return False
+        return int(self.arn.rpartition(":")[2]) <= int(other.arn.rpartition(":")[2])
+
+
+@dataclass(frozen=True)
+class Before:
+    """What an update replaces: a version, and whether it was registered in the same place.
+
+    CloudFormation does not say whether it goes forward or rolls back.
+    """
+
+    version: Version
+    same_place: bool
 
 
 def function_of(arn: str | None) -> str:
@@ -45,10 +69,15 @@ def versions_of(admin: Admin, version: Version) -> list[Deployment]:
     return [known for known in admin.deployments() if function_of(known.arn) == version.function]
 
 
-def introduce(admin: Admin, version: Version, patience: Patience) -> str:
-    """Make `version` the latest of its service, and return its deployment's id. Raises AdminError."""
+def introduce(admin: Admin, version: Version, patience: Patience, before: Before | None = None) -> str | None:
+    """Make `version` the latest of its service, and return its deployment's id. Raises AdminError.
+
+    None where a rollback comes back to a service that another function serves, which is left alone.
+    """
     persist(patience, admin.check_health)
-    persist(patience.at_most(PROPAGATION_SECONDS), lambda: discover(admin, version))
+    if not persist(patience.at_most(PROPAGATION_SECONDS), lambda: discover(admin, version, before)):
+        persist(patience, lambda: assign_role(admin, version))
+        return None
     breaking = version.allow_breaking_changes
     deployment = persist(patience, lambda: admin.register(version.arn, version.role, breaking=breaking))
     if not deployment.new:
@@ -58,15 +87,50 @@ def introduce(admin: Admin, version: Version, patience: Patience) -> str:
     return deployment.id
 
 
-def discover(admin: Admin, version: Version) -> None:
-    """Check what the function offers before any of it goes live; forced, or Restate would answer from memory."""
+def discover(admin: Admin, version: Version, before: Before | None) -> bool:
+    """Check what the function offers before any of it goes live; forced, or Restate would answer from memory.
+
+    False if nothing may go live, and that is no failure.
+    """
     found = admin.register(version.arn, version.role, force=True, dry_run=True)
     if version.service not in found.services:
         offered = ", ".join(sorted(found.services)) or "nothing"
         raise Refused(f"{version.arn} was expected to offer the service {version.service}, but offers {offered}.")
-    live = admin.services().get(version.service)
-    if live and found.new and not version.allow_breaking_changes:
+    services = admin.services()
+    servers = {known.id: known for known in admin.deployments()}
+    taken = taken_over(found.services.keys() & services.keys(), services, servers, version, before)
+    if taken and not version.take_over:
+        # To refuse what the registration had before would leave the stack in UPDATE_ROLLBACK_FAILED.
+        if before and (not found.new or (before.same_place and version.is_no_newer_than(before.version))):
+            log.warning("%s, and so left alone: %s is not made the latest", taken, version.arn)
+            return False
+        raise Refused(f"{taken}: remove that deployment, register with another Restate, or set take_over.")
+    live = services.get(version.service)
+    server = servers.get(live.deployment_id) if live else None
+    if live and server and not server.gives_way and found.new and not version.allow_breaking_changes:
         refuse_breaking_change(live, found.services[version.service])
+    return True
+
+
+def taken_over(
+    names: Set[str],
+    services: Mapping[str, Service],
+    servers: Mapping[str, Deployment],
+    version: Version,
+    before: Before | None,
+) -> str | None:
+    """Which service would be taken from whom, if any would: from another function, or a server by URL.
+
+    Not from the function that this registration had before, and not from `make serve` and its like.
+    """
+    own = {version.function, *([before.version.function] if before else [])}
+    for name in sorted(names):
+        server = servers.get(services[name].deployment_id)
+        if server is None:
+            raise Unavailable(f"Restate is just changing who serves {name}.")
+        if not server.gives_way and function_of(server.arn) not in own:
+            return f"{name} is served by {server.address} already (deployment {server.id})"
+    return None
 
 
 def refuse_breaking_change(live: Service, offered: Service) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from aws_cdk import Stack, Validations
+from aws_cdk import CfnParameter, Duration, Stack, Validations
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_sqs as sqs
 from aws_cdk.assertions import Template
@@ -170,6 +170,49 @@ def test_a_registration_without_a_function_that_could_register_is_refused() -> N
 
     with pytest.raises(ValueError, match="nothing could register greeter"):
         ServiceRegistration(stack, "Registration", environment=environment, service=service)
+
+
+@pytest.mark.parametrize("take_over", [False, True])
+def test_nobody_is_taken_over_unless_that_is_asked_for(cloud: Synthesized, take_over: bool) -> None:
+    stack = Stack(app_with_cdk_json(), "TakeOver")
+    code = Code.from_asset(str(LAMBDAS))
+    url = "http://restate.example.com:9070"
+    environment = RestateEnvironment(stack, "Restate", admin_url=url, registration_code=code)
+    service = RestateService(stack, "Service", environment=environment, name="greeter", code=code, handler="a.b")
+    ServiceRegistration(stack, "Registration", environment=environment, service=service, take_over=take_over)
+
+    ((_, registration),) = Template.from_stack(stack).find_resources("Custom::RestateService").items()
+
+    assert registration["Properties"].get("TakeOver") == ("true" if take_over else None)
+    assert "TakeOver" not in json.dumps(cloud.template), "nor by default"
+
+
+def test_only_a_published_version_is_accepted() -> None:
+    stack = Stack(app_with_cdk_json(), "Unpublished")
+    code = Code.from_asset(str(LAMBDAS))
+    url = "http://restate.example.com:9070"
+    environment = RestateEnvironment(stack, "Restate", admin_url=url, registration_code=code)
+    service = RestateService(stack, "Service", environment=environment, name="greeter", code=code, handler="a.b")
+    function, version = service.function, service.function.current_version
+    arn = "arn:aws:lambda:eu-west-1:111122223333:function:greeter"
+    alias = lambda_.Alias(stack, "Alias", alias_name="live", version=version)  # pyright: ignore[reportArgumentType]
+
+    def register(name: str, version: object) -> None:
+        service.version = cast(lambda_.IVersion, version)
+        ServiceRegistration(stack, name, environment=environment, service=service)
+
+    for refused, said in {
+        alias: "live",
+        function.latest_version: "$LATEST",
+        lambda_.Version.from_version_arn(stack, "Imported alias", f"{arn}:live"): "live",
+    }.items():
+        with pytest.raises(ValueError, match=rf"^greeter needs a published version, .* and not {re.escape(said)}$"):
+            register(f"Refused {said} {id(refused)}", refused)
+
+    register("Current", version)
+    register("Imported", lambda_.Version.from_version_arn(stack, "Imported version", f"{arn}:7"))
+    token = CfnParameter(stack, "Version").value_as_string
+    register("Token", lambda_.Version.from_version_arn(stack, "Of a token", token))
 
 
 def test_a_secret_named_without_its_random_characters_is_granted_with_any() -> None:
@@ -352,11 +395,31 @@ def test_a_registration_waits_for_every_permission_that_it_needs(cloud: Synthesi
         assert re.search(policy, needed)
 
 
-def test_the_registration_answers_before_cloudformation_stops_waiting(cloud: Synthesized) -> None:
+def test_an_event_is_never_handled_after_cloudformation_has_stopped_waiting(cloud: Synthesized) -> None:
+    """Lambda may hold an event back, while it is throttled, before it begins with it."""
     _, function = cloud.one("AWS::Lambda::Function", "Registrar")
+    ((_, config),) = cloud.of_type("AWS::Lambda::EventInvokeConfig").items()
+    registrations = cloud.of_type("Custom::RestateService").values()
 
-    for registration in cloud.of_type("Custom::RestateService").values():
-        assert function["Properties"]["Timeout"] < int(registration["Properties"]["ServiceTimeout"])
+    latest_end = config["Properties"]["MaximumEventAgeInSeconds"] + function["Properties"]["Timeout"]
+
+    assert len(registrations) == len(SERVICES)
+    for registration in registrations:
+        assert latest_end < int(registration["Properties"]["ServiceTimeout"])
+
+
+def test_cloudformation_waits_for_the_longest_registration() -> None:
+    """It accepts an hour at most."""
+    stack = Stack(app_with_cdk_json(), "Slow")
+    code = Code.from_asset(str(LAMBDAS))
+    url, longest = "http://restate.example.com:9070", Duration.minutes(14)
+    environment = RestateEnvironment(stack, "Restate", admin_url=url, registration_code=code, patience=longest)
+    service = RestateService(stack, "Service", environment=environment, name="greeter", code=code, handler="a.b")
+    ServiceRegistration(stack, "Registration", environment=environment, service=service)
+
+    ((_, registration),) = Template.from_stack(stack).find_resources("Custom::RestateService").items()
+
+    assert longest.to_seconds() < int(registration["Properties"]["ServiceTimeout"]) <= 3600
 
 
 def test_what_a_removal_had_to_leave_can_be_read_after_the_stack_is_gone(cloud: Synthesized) -> None:

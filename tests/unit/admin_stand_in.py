@@ -20,13 +20,17 @@ IDS = itertools.count(1)  # of all stand-ins: no two servers give the same id
 
 @dataclass
 class Known:
-    """A registered deployment: its services by name, each with its revision, and what it offered when it was asked."""
+    """A registered deployment: its services by name, each with its revision, and what it offered when it was asked.
+
+    Where it is a server, its URL is in `arn`.
+    """
 
     id: str
     arn: str
     role: str | None
     services: dict[str, int]
     offered: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    metadata: dict[str, str] = field(default_factory=dict[str, str])
 
 
 @dataclass
@@ -102,7 +106,7 @@ class AdminStandIn:
                 return 404, None
 
     def _register(self, body: dict[str, Any]) -> Answer:
-        arn, role = body["arn"], body.get("assume_role_arn")
+        arn, role = body.get("arn") or body["uri"], body.get("assume_role_arn")
         found = next((known for known in self.known.values() if known.arn == arn), None)
         if found and not body["force"]:
             return 200, {"id": found.id, "services": found.offered}
@@ -113,7 +117,7 @@ class AdminStandIn:
         if not body["dry_run"]:
             self._revision += 1
             deployment.role, deployment.services = role, dict.fromkeys(self.offers[arn], self._revision)
-            deployment.offered = services
+            deployment.offered, deployment.metadata = services, body.get("metadata", {})
             self.known[deployment.id] = deployment
         return (200 if found else 201), {"id": deployment.id, "services": services}
 
@@ -133,7 +137,9 @@ class AdminStandIn:
     def _deployment(self, known: Known) -> dict[str, Any]:
         role = {"assume_role_arn": known.role} if known.role else {}
         services = [{"name": name, "revision": revision} for name, revision in known.services.items()]
-        return {"id": known.id, "arn": known.arn, "services": services} | role
+        address = {"uri" if known.arn.startswith("http") else "arn": known.arn}
+        metadata = {"metadata": known.metadata} if known.metadata else {}
+        return {"id": known.id, "services": services} | address | metadata | role
 
     def _matching(self, query: str) -> list[str]:
         pinned, waiting = (set(re.findall(r"'([^']*)'", part)) for part in query.split("pinned_deployment_id IS NULL"))

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from registration import cloudformation
-from registration.cloudformation import failure_of, handler
-from registration.patience import Patience
+from registration.admin import Refused, Unavailable
+from registration.cloudformation import answer, failure_of, handler
+from registration.patience import LONGEST_PAUSE, Patience
 from tests.unit.admin_stand_in import AdminStandIn, served
-from tests.unit.conftest import ROLE, V1, V2, V3, Clock
+from tests.unit.conftest import FUNCTION, ROLE, V1, V2, V3, Clock
 
 Event = dict[str, Any]
 
@@ -34,16 +35,25 @@ class LambdaContext:
 
 
 @pytest.fixture
-def told(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[dict[str, str]]]:
+def statuses() -> list[int]:
+    """What the fake of CloudFormation's bucket says before it takes an answer, once each; 0 closes the connection."""
+    return []
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch, statuses: list[int]) -> Iterator[list[dict[str, str]]]:
     """What CloudFormation was told, in order; `url` of the fixture's server is in every event that `handler` gets."""
     answers: list[dict[str, str]] = []
 
     class Receiver(BaseHTTPRequestHandler):
         def do_PUT(self) -> None:
-            answers.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-            answers[-1]["content_type"] = self.headers["Content-Type"]
-            self.send_response(200)
-            self.end_headers()
+            answer = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            status = statuses.pop(0) if statuses else 200
+            if status == 200:
+                answers.append(answer | {"content_type": self.headers["Content-Type"]})
+            if status:
+                self.send_response(status)
+                self.end_headers()
 
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
             """The tests' output is not a server's log."""
@@ -94,6 +104,69 @@ def test_a_failure_is_told_in_one_sentence(restate: AdminStandIn, told: list[dic
 
     assert told[0]["Status"] == "FAILED"
     assert told[0]["Reason"] == f"{V1} was expected to offer the service trips, but offers nothing."
+
+
+@pytest.mark.parametrize("failures", [[503], [500, 0, 503], [0] * 20])
+def test_the_answer_is_repeated_until_it_is_taken(
+    restate: AdminStandIn,
+    told: list[dict[str, str]],
+    statuses: list[int],
+    patience: Patience,
+    clock: Clock,
+    failures: list[int],
+) -> None:
+    statuses += failures
+
+    answer(event("Create", restate, V1) | {"ResponseURL": RESPONSE_URL}, None, patience)
+
+    assert [each["Status"] for each in told] == ["SUCCESS"]
+    assert len(clock.pauses) == len(failures)
+    assert clock.pauses == sorted(clock.pauses), "the pauses grow"
+    assert max(clock.pauses) <= LONGEST_PAUSE
+
+
+def test_the_answer_is_given_up_when_time_is_up_and_its_signed_url_is_in_no_message(
+    restate: AdminStandIn, told: list[dict[str, str]], statuses: list[int], patience: Patience, clock: Clock
+) -> None:
+    statuses += [503] * 1000
+
+    with pytest.raises(Unavailable, match=r"^Gave up after 300 seconds: CloudFormation's answer was refused with 503$"):
+        answer(event("Create", restate, V1) | {"ResponseURL": RESPONSE_URL}, None, patience)
+
+    assert 290 < clock.now <= 300
+    assert told == []
+
+
+def test_a_refused_answer_is_final(
+    restate: AdminStandIn, told: list[dict[str, str]], statuses: list[int], patience: Patience, clock: Clock
+) -> None:
+    """The URL has expired: CloudFormation waits no more."""
+    statuses += [403]
+
+    with pytest.raises(Refused, match=r"^CloudFormation's answer was refused with 403$"):
+        answer(event("Create", restate, V1) | {"ResponseURL": RESPONSE_URL}, None, patience)
+
+    assert clock.pauses == []
+    assert told == []
+
+
+def test_the_answer_gets_the_time_that_the_function_has_left(
+    restate: AdminStandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A registration that took all of its time leaves what was kept back, less one try that hangs."""
+    left = iter([300_000, 30_000])
+    given: list[float] = []
+    context = LambdaContext()
+    monkeypatch.setattr(context, "get_remaining_time_in_millis", lambda: next(left))
+
+    def answered(_: Event, __: str | None, patience: Patience) -> None:
+        given.append(patience.seconds)
+
+    monkeypatch.setattr(cloudformation, "answer", answered)
+
+    handler(event("Create", restate, V1), context)
+
+    assert given == [30 - cloudformation.ANSWER_SECONDS]
 
 
 def test_a_bug_is_told_by_its_kind_and_its_own_text_is_only_logged(
@@ -315,3 +388,37 @@ def test_time_is_kept_back_for_the_answer(restate: AdminStandIn, clock: Clock) -
 
     assert failure == "Gave up after 255 seconds: Restate answered 503: down"
     assert clock.now <= 255
+
+
+@pytest.mark.parametrize("arn", [f"{FUNCTION}:live", f"{FUNCTION}:$LATEST", FUNCTION, f"{FUNCTION}-7"])
+def test_only_a_published_version_is_registered(restate: AdminStandIn, patience: Patience, arn: str) -> None:
+    """An ARN that was a token when the template was made is seen here first."""
+    first = event("Create", restate, V1)
+    failure_of(first, patience)
+    restate.offers[arn] = {"trips": ["reserve"]}
+    restate.asked.clear()
+    refused = f"{arn} is no published version of a function: name one by its number."
+
+    assert failure_of(event("Create", restate, arn), patience) == refused
+    assert failure_of(event("Update", restate, arn, old=first), patience) == refused
+    assert restate.asked == []
+
+    assert failure_of(event("Delete", restate, arn), patience) is None, "as CloudFormation does after a refused Create"
+    assert failure_of(event("Update", restate, V1, old=event("Create", restate, arn)), patience) is None, "rolled back"
+    assert restate.arns() == {V1}
+
+
+def test_a_refused_alias_of_another_function_takes_nothing_from_that_function_when_it_is_rolled_back(
+    restate: AdminStandIn, patience: Patience
+) -> None:
+    other = f"{FUNCTION}-reports"
+    restate.offers[f"{other}:1"] = {"reports": ["list"]}
+    first = event("Create", restate, V1)
+    failure_of(first, patience)
+    failure_of(event("Create", restate, f"{other}:1", ServiceName="reports"), patience)
+    refused = event("Update", restate, f"{other}:live", old=first)
+    failure_of(refused, patience)
+
+    assert failure_of(event("Update", restate, V1, old=refused), patience) is None
+
+    assert restate.arns() == {V1, f"{other}:1"}

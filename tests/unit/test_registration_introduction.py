@@ -18,6 +18,13 @@ def version(arn: str, role: str | None = None, *, allow_breaking_changes: bool =
     return Version(arn, "trips", role, allow_breaking_changes)
 
 
+def id_of(admin: Admin, version: Version, patience: Patience) -> str:
+    """The id of the deployment, once it is registered."""
+    deployment_id = introduce(admin, version, patience)
+    assert deployment_id
+    return deployment_id
+
+
 def test_a_new_version_becomes_the_latest(restate: AdminStandIn, admin: Admin, patience: Patience) -> None:
     introduce(admin, version(V1, ROLE), patience)
 
@@ -80,7 +87,7 @@ def test_a_version_that_is_the_latest_already_is_left_alone(
 def test_another_role_changes_the_deployment_without_a_new_revision(
     restate: AdminStandIn, admin: Admin, patience: Patience
 ) -> None:
-    deployment_id = introduce(admin, version(V1, ROLE), patience)
+    deployment_id = id_of(admin, version(V1, ROLE), patience)
     revision = restate.known[deployment_id].services["trips"]
 
     introduce(admin, version(V1, f"{ROLE}-2"), patience)
@@ -109,7 +116,7 @@ def test_another_role_is_for_the_versions_that_still_have_work_too(
 
 def test_a_role_that_is_no_longer_wanted_is_dropped(restate: AdminStandIn, admin: Admin, patience: Patience) -> None:
     """A PATCH cannot do that: Restate reads `null` as "leave it"."""
-    deployment_id = introduce(admin, version(V1, ROLE), patience)
+    deployment_id = id_of(admin, version(V1, ROLE), patience)
 
     introduce(admin, version(V1), patience)
 
@@ -244,7 +251,7 @@ def test_a_registration_whose_answer_was_lost_is_recognised(
 def test_pruning_forgets_only_versions_that_are_drained_and_not_kept(
     restate: AdminStandIn, admin: Admin, patience: Patience
 ) -> None:
-    first, second, third = (introduce(admin, version(arn), patience) for arn in (V1, V2, V3))
+    first, second, third = (id_of(admin, version(arn), patience) for arn in (V1, V2, V3))
     restate.unfinished["inv_1"] = first
 
     prune(admin, version(V3), keep={V3})
@@ -274,7 +281,7 @@ def test_pruning_leaves_other_functions_alone(restate: AdminStandIn, admin: Admi
     other = V1.replace(":trips:", ":trips-of-another-stack:")
     restate.offers[other] = {"trips": ["reserve"]}
     introduce(admin, version(other), patience)
-    introduce(admin, version(V1), patience)
+    introduce(admin, Version(V1, "trips", take_over=True), patience)
 
     prune(admin, version(V1), keep={V1})
 
@@ -287,7 +294,7 @@ def test_removing_takes_out_all_versions_of_the_function_and_no_other(
     other = V1.replace(":trips:", ":trips-of-another-stack:")
     restate.offers[other] = {"trips": ["reserve"]}
     for arn in (other, V1, V2):
-        introduce(admin, version(arn), patience)
+        introduce(admin, Version(arn, "trips", take_over=True), patience)
 
     remove(admin, version(V2), patience)
 
@@ -298,7 +305,7 @@ def test_removing_takes_out_all_versions_of_the_function_and_no_other(
 def test_removing_waits_for_work_in_flight_and_lets_nothing_new_in(
     restate: AdminStandIn, admin: Admin, patience: Patience, clock: Clock
 ) -> None:
-    restate.unfinished["inv_1"] = introduce(admin, version(V1), patience)
+    restate.unfinished["inv_1"] = id_of(admin, version(V1), patience)
     clock.events[clock.now + 12] = restate.unfinished.clear
 
     remove(admin, version(V1), patience, drain_seconds=30)
@@ -324,7 +331,7 @@ def test_removing_waits_for_an_undo_that_is_on_its_way_when_all_seems_to_be_done
 def test_removing_kills_what_does_not_end_so_that_nothing_is_retried_for_ever(
     restate: AdminStandIn, admin: Admin, patience: Patience, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    deployment_id = introduce(admin, version(V1), patience)
+    deployment_id = id_of(admin, version(V1), patience)
     restate.unfinished["inv_1"] = deployment_id
     restate.unfinished["trips.queued"] = None
     restate.unfinished["reports.queued"] = None

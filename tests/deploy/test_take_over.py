@@ -1,0 +1,65 @@
+"""Nobody is taken over silently: two stacks on one Restate, and `make serve` beside `make up`."""
+
+from pathlib import Path
+
+import pytest
+
+from localcloud import demo, serve
+from localcloud.cloud import LocalCloud
+from localcloud.environment import LocalCloudError
+from tests.deploy.state import addresses, book, routes, services, stacks
+from tests.deploy.test_serve import Serving, versions
+from tests.deploy.variants import APP, code_marked
+
+pytestmark = pytest.mark.slow
+
+ANN = "ann-HolidayStack"
+
+
+def test_a_second_stack_on_the_same_restate_is_refused_and_the_first_one_serves_on(own_cloud: LocalCloud) -> None:
+    # given a stack, when a second one is deployed with the same Restate, then that is refused with a reason
+    ours = own_cloud.deploy()
+    before = services(own_cloud)
+    with pytest.raises(LocalCloudError) as refused:
+        own_cloud.deploy({"prefix": "ann"}, stack=ANN)
+    said = " ".join(str(refused.value).split())
+    assert [version for version in versions(ours) if f"is served by {version} already" in said], said
+
+    # and nothing has changed in Restate, where the first one's trips go on
+    assert services(own_cloud) == before
+    assert routes(own_cloud) == addresses(own_cloud, versions(ours)) == versions(ours)
+    assert demo.complaint(book(own_cloud)) is None
+
+    # and what is left of the second one can be destroyed, which changes nothing either
+    if ANN in stacks(own_cloud):
+        own_cloud.destroy(ANN)
+    assert services(own_cloud) == before
+    assert demo.complaint(book(own_cloud)) is None
+
+
+def test_a_deployment_beside_make_serve_is_not_refused_and_serves_when_that_ends(
+    own_cloud: LocalCloud, tmp_path: Path
+) -> None:
+    # given `make serve`, when changed code is deployed, then that goes well, and trips still run in that process
+    own_cloud.deploy()
+    serving = Serving(own_cloud)
+    try:
+        assert routes(own_cloud) == {f"{serving.url}/"}
+        second = own_cloud.deploy({"test:lambdas": str(code_marked(tmp_path / "second", "second"))}, app=APP)
+        serve.clear_stale(own_cloud, print, serving.port)
+        assert routes(own_cloud) == {f"{serving.url}/"}
+    finally:
+        said = serving.stop()
+
+    # and when it ends, then they run on what was deployed meanwhile
+    assert "Trips run on Lambda again." in said
+    assert routes(own_cloud) == versions(second)
+    assert demo.book(own_cloud, "oslo", "success").status == 200
+
+    # and one that was killed is in nobody's way
+    killed = Serving(own_cloud)
+    killed.kill()
+    third = own_cloud.deploy({"test:lambdas": str(code_marked(tmp_path / "third", "third"))}, app=APP)
+    serve.clear_stale(own_cloud, print, killed.port)
+    assert addresses(own_cloud, routes(own_cloud)) >= versions(third) == routes(own_cloud)
+    assert demo.book(own_cloud, "bergen", "success").status == 200
