@@ -5,7 +5,6 @@ included. Nothing happens when nothing changed, because then CloudFormation does
 """
 
 from aws_cdk import CustomResource, Duration, Token
-from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
 from .restate_environment import RestateEnvironment
@@ -73,7 +72,7 @@ class ServiceRegistration(Construct):
 
 def _refuse_unpublished(service: RestateService) -> None:
     version = service.version
-    alias = version.alias_name if isinstance(version, lambda_.Alias) else None
+    alias: str | None = getattr(version, "alias_name", None)  # one that is imported has no class of its own
     qualifier = alias or version.version
     if alias or not (Token.is_unresolved(qualifier) or qualifier.isdecimal()):
         raise ValueError(f"{service.name} needs a published version, such as current_version, and not {qualifier}")

@@ -2,14 +2,16 @@
 
 from pathlib import Path
 
+import httpx
 import pytest
 
 from localcloud import demo, serve
 from localcloud.cloud import LocalCloud
 from localcloud.environment import LocalCloudError
-from tests.deploy.state import addresses, book, routes, services, stacks
+from tests.deploy.state import addresses, book, deployments, routes, services, stacks
 from tests.deploy.test_serve import Serving, versions
 from tests.deploy.variants import APP, code_marked
+from tests.driver import eventually
 
 pytestmark = pytest.mark.slow
 
@@ -61,5 +63,29 @@ def test_a_deployment_beside_make_serve_is_not_refused_and_serves_when_that_ends
     killed.kill()
     third = own_cloud.deploy({"test:lambdas": str(code_marked(tmp_path / "third", "third"))}, app=APP)
     serve.clear_stale(own_cloud, print, killed.port)
-    assert addresses(own_cloud, routes(own_cloud)) >= versions(third) == routes(own_cloud)
+    assert routes(own_cloud) == versions(third)
+    assert not eventually(lambda: f"{killed.url}/" in deployments(own_cloud).values(), lambda known: not known)
     assert demo.book(own_cloud, "bergen", "success").status == 200
+
+
+def test_a_refused_update_is_rolled_back_and_the_server_by_url_serves_on(own_cloud: LocalCloud, tmp_path: Path) -> None:
+    # given a stack whose services a server that was registered by hand serves now
+    ours = own_cloud.deploy()
+    server = Serving(own_cloud)
+    try:
+        by_hand = {"uri": server.url, "force": True}
+        httpx.post(f"{own_cloud.admin_url}/deployments", json=by_hand, trust_env=False, timeout=60).raise_for_status()
+        before = services(own_cloud)
+
+        # when changed code is deployed, then that is refused
+        with pytest.raises(LocalCloudError, match="is served by"):
+            own_cloud.deploy({"test:lambdas": str(code_marked(tmp_path / "refused", "refused"))}, app=APP)
+
+        # and the stack is rolled back, and in Restate nothing has changed
+        (stack,) = own_cloud.client("cloudformation").describe_stacks(StackName="HolidayStack")["Stacks"]
+        assert stack["StackStatus"] == "UPDATE_ROLLBACK_COMPLETE"
+        assert services(own_cloud) == before
+        assert set(deployments(own_cloud).values()) == {f"{server.url}/"} | versions(ours)
+        assert demo.book(own_cloud, "malmo", "success").status == 200
+    finally:
+        server.stop()

@@ -201,8 +201,15 @@ def test_only_a_published_version_is_accepted() -> None:
         service.version = cast(lambda_.IVersion, version)
         ServiceRegistration(stack, name, environment=environment, service=service)
 
+    imported = lambda_.Alias.from_alias_attributes(
+        stack,
+        "ImportedAlias",
+        alias_name="imported",
+        alias_version=version,  # pyright: ignore[reportArgumentType]
+    )
     for refused, said in {
         alias: "live",
+        imported: "imported",
         function.latest_version: "$LATEST",
         lambda_.Version.from_version_arn(stack, "Imported alias", f"{arn}:live"): "live",
     }.items():
