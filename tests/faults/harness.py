@@ -204,10 +204,11 @@ class Harness:
                 await asyncio.sleep(0.02)
 
     async def query(self, sql: str) -> list[dict[str, Any]]:
-        """Ask Restate's introspection tables."""
-        answer = await self._insist(
-            "POST", f"{self.cloud.admin_url}/query", json={"query": sql}, headers={"accept": "application/json"}
-        )
+        """Ask Restate's introspection tables. For a moment after a start it answers 500."""
+        url, accept = f"{self.cloud.admin_url}/query", {"accept": "application/json"}
+        async with asyncio.timeout(PATIENCE):
+            while (answer := await self._insist("POST", url, json={"query": sql}, headers=accept)).is_server_error:
+                await asyncio.sleep(0.1)
         return answer.raise_for_status().json()["rows"]
 
     async def unfinished(self) -> int:

@@ -65,6 +65,7 @@ def test_a_cancellation_before_during_and_after_every_call_and_twice(
     hold(runner, in_one_process_either_way, at_every_call(*CANCELS))
 
 
+@pytest.mark.slow  # a cancellation of each step on Lambda, counted, is in test_outages
 def test_a_cancellation_at_every_call_on_lambda(runner: asyncio.Runner, on_lambda_either_way: Harness) -> None:
     hold(runner, on_lambda_either_way, at_every_call(*CANCELS), "--on-lambda ")
 
