@@ -54,14 +54,13 @@ class Workflow(Construct):
         cancel_car = self._undo("Cancel car", "cars.cancel").next(cancel_flight)
         refund_payment = self._undo("Refund payment", "payments.refund").next(cancel_car)
 
-        # An id that another trip holds: that trip is left alone, and nobody is notified
+        # An id that another trip holds: nothing was reserved, that trip is left alone, and nobody is notified
         duplicate = sfn.Fail.jsonata(self, "Duplicate", error="Duplicate", cause="the trip id is held")
-        forget_flight = self._undo("Forget flight", "flights.cancel").next(duplicate)
 
         # The steps, each with its way back
         all_three = "payments.refund, cars.cancel, flights.cancel"
         reserve_flight = self._step("Reserve flight", "flights.reserve")
-        reserve_flight.add_catch(forget_flight, errors=["Duplicate"])
+        reserve_flight.add_catch(duplicate, errors=["Duplicate"])
         self._catch(reserve_flight, cancel_flight, "flights.reserve", "flights.cancel")
         reserve_car = self._step("Reserve car", "cars.reserve")
         self._catch(reserve_car, cancel_car, "cars.reserve", "cars.cancel, flights.cancel")
