@@ -26,6 +26,8 @@ from tests.deploy.variants import edited
 from tests.driver import Holiday, eventually
 from tests.saga.conftest import create_table
 
+pytestmark = pytest.mark.slow
+
 SETTING = commands(section("Find, pause, resume, cancel a trip"))[0][0]
 (FIND, SHOWN), *REPAIRS = commands(section("An invocation that never ends"))
 MISMATCH = "[570] Found a mismatch between the code paths"

@@ -9,6 +9,8 @@ import pytest
 from tests.conftest import in_both_modes
 from tests.driver import Holiday, eventually, log_lines
 
+pytestmark = pytest.mark.slow
+
 DAY = "PT86400S"
 
 

@@ -12,6 +12,8 @@ from tests.conftest import in_both_modes
 from tests.deploy.test_operations import taken_away
 from tests.driver import Holiday, eventually, log_lines
 
+pytestmark = pytest.mark.slow
+
 DIGITS = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 CANCEL = 1
 """The number of the signal by which Restate cancels an invocation."""

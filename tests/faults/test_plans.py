@@ -48,6 +48,7 @@ def test_mixed_faults(runner: asyncio.Runner, in_one_process: Harness, plan: Pla
     hold(runner, in_one_process, plan)
 
 
+@pytest.mark.slow
 @hypothesis.seed(FAULTS_SEED)
 @settings(mixed, max_examples=2)
 @given(plan=plans)
@@ -75,6 +76,7 @@ def test_a_crash_before_and_after_every_call(runner: asyncio.Runner, in_one_proc
     hold(runner, in_one_process, Plan([trip for trip in at_every_call(*CRASHES).trips if f"{call} 1" in trip.faults]))
 
 
+@pytest.mark.slow
 def test_a_crashed_lambda_before_and_after_every_call(runner: asyncio.Runner, on_lambda: Harness) -> None:
     hold(runner, on_lambda, at_every_call(*CRASHES), "--on-lambda ")
 
