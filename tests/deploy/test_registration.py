@@ -77,7 +77,20 @@ def registered(cloud: LocalCloud) -> dict[str, dict[str, Any]]:
     return {deployment["arn"]: deployment for deployment in answer.json()["deployments"]}
 
 
-@pytest.fixture(scope="module", params=[{}, WITHOUT_VQUEUES], ids=["with VQueues", "without"])
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """The tests in which the registration looks for unfinished work run with a Restate without VQueues too."""
+    if "own_cloud" in metafunc.fixturenames:
+        both = metafunc.function in (
+            test_destroy_ends_well_where_the_key_is_refused,
+            test_destroy_ends_well_while_restate_is_down,
+            test_another_admin_url_takes_the_service_along_and_back_again,
+            test_a_version_that_is_the_latest_of_another_service_is_kept,
+        )
+        modes: dict[str, dict[str, str]] = {"with VQueues": {}} | ({"without": WITHOUT_VQUEUES} if both else {})
+        metafunc.parametrize("own_cloud", [*modes.values()], ids=[*modes], indirect=True, scope="module")
+
+
+@pytest.fixture(scope="module")
 def own_cloud(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
     """In the place of the other modules': with a Restate that has VQueues, and with one that has none."""
     cloud = LocalCloud(tmp_path_factory.mktemp("own-cloud"), Ports.free())
