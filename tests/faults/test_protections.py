@@ -65,7 +65,7 @@ RULES: dict[str, tuple[list[Change], Plan, str]] = {
         "was booked, and in flights there is: cancelled",
     ),
     "forward steps give up": (
-        [("payments.py", "GIVE_UP_AFTER_8_ATTEMPTS)", "RETRY_UP_TO_A_MINUTE)")],
+        [("payments.py", "import GIVE_UP_AFTER_8_ATTEMPTS,", "import NEVER_GIVE_UP as GIVE_UP_AFTER_8_ATTEMPTS,")],
         for_good("reset", "payments.process"),
         "was booked although",
     ),
