@@ -19,7 +19,6 @@ from tests.faults.plans import (
     CRASHES,
     HARMLESS,
     STEPS,
-    UNDOES,
     Plan,
     Trip,
     at_every_call,
@@ -95,15 +94,3 @@ def test_steps_that_fail_for_good_are_undone_and_late_writes_bring_nothing_back(
     # when they are booked, then nothing of them stands but the trip that was booked before
     hold(runner, in_one_process, Plan(plan))
     assert in_one_process.proxy.fired["late"] - before == 8 * len(STEPS)
-
-
-@pytest.mark.slow
-def test_compensations_that_fail_more_often_than_a_step_may_are_not_given_up(
-    runner: asyncio.Runner, in_one_process: Harness
-) -> None:
-    # given a compensation of each kind that fails nine times (six minutes), when the trips are rolled back
-    before = in_one_process.proxy.fired["reset"]
-    hold(runner, in_one_process, for_good("reset", *UNDOES, attempts=9, run_type="failNotification"))
-
-    # then nothing of them stands, and each was tried nine times before it succeeded
-    assert in_one_process.proxy.fired["reset"] - before == 9 * len(UNDOES)

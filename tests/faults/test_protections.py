@@ -13,7 +13,7 @@ import pytest
 from localcloud.cloud import Ports
 from localcloud.environment import ROOT
 from tests.faults.harness import CloudBehindProxy, Harness
-from tests.faults.plans import CANCELS, Plan, Trip, at_every_call, for_good
+from tests.faults.plans import CANCELS, UNDOES, Plan, Trip, at_every_call, for_good
 from tests.faults.proxy import Proxy
 
 Change = tuple[str, str, str]
@@ -99,24 +99,35 @@ RULES: dict[str, tuple[list[Change], Plan, str]] = {
 @pytest.mark.slow
 @pytest.mark.parametrize("rule", RULES)
 def test_without_this_rule_the_claim_breaks(rule: str, tmp_path: Path) -> None:
-    # given the services without the rule
+    # given the services without the rule, when the plan runs, then the claim breaks in just this way
     changes, plan, complaint = RULES[rule]
-    lambdas = tmp_path / "lambdas"
+    found = asyncio.run(run(plan, tmp_path, changes))
+    assert any(complaint in violation for violation in found), found
+
+
+@pytest.mark.slow
+def test_compensations_that_fail_more_often_than_a_step_may_are_not_given_up(tmp_path: Path) -> None:
+    # given the services with pauses of milliseconds instead of seconds, and compensations that fail nine times
+    changes = [("retries.py", "timedelta(seconds=2)", "timedelta(milliseconds=20)")]
+    changes += [("retries.py", "timedelta(minutes=1)", "timedelta(milliseconds=600)")]
+
+    # when the trips are rolled back, then nothing of them stands
+    assert (
+        asyncio.run(run(for_good("reset", *UNDOES, attempts=9, run_type="failNotification"), tmp_path, changes)) == []
+    )
+
+
+async def run(plan: Plan, folder: Path, changes: list[Change]) -> list[str]:
+    """The breaches of the claim by a plan that is run on a copy of the services with these changes."""
+    lambdas = folder / "lambdas"
     shutil.copytree(ROOT / "lambdas", lambdas)
     for name, text, instead in changes:
         source = lambdas / "holiday" / name
         assert text in source.read_text()
         source.write_text(source.read_text().replace(text, instead))
-
-    # when the plan runs, then the claim breaks in just this way
-    found = asyncio.run(run(plan, tmp_path / "cloud", lambdas))
-    assert any(complaint in violation for violation in found), found
-
-
-async def run(plan: Plan, directory: Path, lambdas: Path) -> list[str]:
     ports = Ports.free()
     async with Proxy(ports.aws) as proxy:
-        with CloudBehindProxy(directory, ports, proxy) as cloud:
+        with CloudBehindProxy(folder / "cloud", ports, proxy) as cloud:
             harness = Harness.in_one_process(cloud, proxy)
             services = harness.serve(lambdas)
             try:
