@@ -55,6 +55,7 @@ def test_the_stack_survives_the_death_of_its_restate_server(cloud: LocalCloud) -
     assert demo.complaint(book(cloud)) is None
 
 
+@pytest.mark.slow
 def test_destroy_leaves_nothing_of_the_stack_in_restate_and_the_next_deploy_works(own_cloud: LocalCloud) -> None:
     # given the stack in a cloud of its own, with a booked trip
     own_cloud.deploy()
