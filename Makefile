@@ -11,7 +11,7 @@ LOCALCLOUD := .venv/bin/python -m localcloud
 export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/node_modules/.bin:$(PATH)
 
 LIBRARIES := .venv/bin/python -m holiday_stack.bundling
-REQUIREMENTS := requirements.txt requirements-dev.txt package.json package-lock.json
+REQUIREMENTS := requirements.txt requirements-dev.txt package.json package-lock.json $(wildcard packages/*/pyproject.toml)
 # Run by the caller's Python, not by the one in .venv, which may be broken or too old.
 export CALLERS_PATH
 define SETUP
@@ -70,11 +70,11 @@ format: .venv/ready ## format, and correct what the linter can
 
 test: .venv/ready ## the tests of every change
 	@$(LIBRARIES) host lambda
-	$(PYTEST) -m "not slow" tests/unit tests/stack tests/saga tests/deploy tests/faults tests/comparison
+	$(PYTEST) -m "not slow" tests/unit packages tests/stack tests/saga tests/deploy tests/faults tests/comparison
 
 test-all: .venv/ready .venv/bench ## the slow tests
 	@$(LIBRARIES) host lambda
-	$(PYTEST) -m slow tests
+	$(PYTEST) -m slow tests packages
 
 chaos: .venv/ready ## book 20000 trips with mixed faults (half an hour); CHAOS="--trips 500 --seed 7" for others
 	@.venv/bin/python -m tests.faults.chaos $(CHAOS)

@@ -20,6 +20,7 @@ import boto3
 from comparison.cold import zipped
 from dependencies.output import accept_any_encoding
 from holiday_stack import bundling
+from restate_lambda_cdk import HANDLER
 
 BARE = "restate, msgspec"
 ROUNDS = 9
@@ -46,7 +47,7 @@ COLUMN = "{:<28}{:>10}{:>14}   {}"
 
 def main() -> None:
     accept_any_encoding()
-    holiday, registration = bundling.package("holiday", bundling.HOST), bundling.package("registration")
+    holiday, registration = bundling.package("holiday", bundling.HOST), HANDLER
     with tempfile.TemporaryDirectory() as sdk:
         for name in AWS_SDK:
             (Path(sdk) / name).symlink_to(Path(boto3.__file__).parents[1] / name)

@@ -33,7 +33,6 @@ SOURCES = {
     "registration with the engine": {
         RESTATE: [
             *("holiday_stack/restate_environment.py", "holiday_stack/service_registration.py"),
-            *(f"lambdas/registration/{path.name}" for path in sorted((ROOT / "lambdas/registration").glob("*.py"))),
         ],
         STEP_FUNCTIONS: [],
     },

@@ -17,7 +17,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from dependencies import sources
-from dependencies.missing import PIN, damaged_python_packages, missing_node_packages, note_sizes
+from dependencies.missing import (
+    PIN,
+    damaged_python_packages,
+    local_packages,
+    missing_node_packages,
+    note_sizes,
+)
 from dependencies.output import accept_any_encoding, say, step
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -140,10 +146,16 @@ class Checkout:
         added = re.findall(r"^ \+ (\S+)", said, re.MULTILINE)
         if added and self.was_ready and not damaged:
             say(f"Missing, or of another version: {', '.join(added)}")
-        removed = re.findall(r"^ - (\S+)", said, re.MULTILINE)
+        local = {Path(package).name: self.root / package for package in local_packages(self.root)}
+        removed = [
+            each for each in re.findall(r"^ - (\S+)", said, re.MULTILINE) if each.partition("==")[0] not in local
+        ]
         gone = [each for each in removed if f" + {each.partition('==')[0]}==" not in said]
         if gone:
             say(f"Removed, because nothing that is pinned needs it: {', '.join(gone)}")
+        for folder in local.values():  # which may have no hashes, so they are installed by themselves
+            command = [str(uv), "pip", "install", "--quiet", "--offline", "--no-deps", "--python", str(self.python)]
+            self._run("Python packages", [*command, "--editable", str(folder)])
         if damaged := damaged_python_packages(site_packages, self.requirements):
             raise SetupError(f"These Python packages still lack files: {', '.join(damaged)}. The log is {self.log}")
 

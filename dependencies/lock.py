@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from dependencies import sources
-from dependencies.missing import PIN, normal
+from dependencies.missing import PIN, local_packages, normal
 from dependencies.output import accept_any_encoding
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -58,7 +58,7 @@ def lock(root: Path = ROOT, *, update: bool = False) -> list[str]:
     (root / ".local").mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=root / ".local") as directory:
         scratch = Path(directory)
-        for name in (*FILES, ".npmrc"):
+        for name in (*FILES, ".npmrc", *(f"{local}/pyproject.toml" for local in local_packages(root))):
             (scratch / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(root / name, scratch / name)
         _lock_python(scratch, update)
@@ -134,7 +134,8 @@ def _lock_python(root: Path, update: bool) -> None:
 
 def _compile(root: Path, output: Path, options: list[str]) -> None:
     command = ["uv", "pip", "compile", "--quiet", "--universal", f"--python-version={OLDEST_PYTHON}"]
-    _run([*command, "--fork-strategy=fewest", "--no-header", f"--output-file={output}", *options], root)
+    local = [f"--no-emit-package={Path(package).name}" for package in local_packages(root)]
+    _run([*command, "--fork-strategy=fewest", "--no-header", f"--output-file={output}", *local, *options], root)
 
 
 def check(root: Path, requirements: str, machine: str, python: str) -> None:

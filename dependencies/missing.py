@@ -9,6 +9,7 @@ import json
 import platform
 import re
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -91,3 +92,9 @@ def _version(package: Path) -> str | None:
         return json.loads((package / "package.json").read_text(encoding="utf-8"))["version"]
     except (OSError, ValueError, KeyError):
         return None
+
+
+def local_packages(root: Path) -> list[str]:
+    """The folders under `root` of the packages that are installed from there."""
+    uv = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8")).get("tool", {}).get("uv", {})
+    return [source["path"] for source in uv.get("sources", {}).values()]

@@ -33,7 +33,7 @@ MAX_EVENT_AGE = Duration.minutes(5)
 class RestateEnvironment(Construct):
     """One Restate, and how to reach it.
 
-    registration_code: `lambdas/registration`, as a package whose root holds the folder `registration`. Default none:
+    registration_code: the package of the function that registers, `HANDLER`. Default none:
         there is no `registrar`, a ServiceRegistration is refused, and versions are introduced to Restate by hand.
     environment_id: the environment of Restate Cloud, `env_…`. Default none: Restate is at `admin_url`.
     region: where that environment is, `us` or `eu`. Default `us`.

@@ -1,4 +1,4 @@
-"""The introduction of one service to Restate: the custom resource whose handler is in lambdas/registration.
+"""The introduction of one service to Restate: the custom resource whose handler is in restate_lambda_cdk.
 
 Its properties say what should be true; the handler makes it so at every deployment, CloudFormation's rollbacks
 included. Nothing happens when nothing changed, because then CloudFormation does not ask.

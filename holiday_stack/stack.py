@@ -16,6 +16,7 @@ from holiday_stack.restate_environment import RestateEnvironment
 from holiday_stack.restate_service import RestateService
 from holiday_stack.service_registration import ServiceRegistration
 from holiday_stack.settings import Settings
+from restate_lambda_cdk import HANDLER
 
 
 class HolidayStack(Stack):
@@ -29,7 +30,7 @@ class HolidayStack(Stack):
         target = f"lambda-{settings.python_runtime}" if settings.bundle_for == "lambda" else settings.bundle_for
         holiday = bundling.package("holiday", bundling.TARGETS[target], lambdas=lambdas)
         automatic = settings.registration == "automatic"
-        registrar = lambda_.Code.from_asset(str(bundling.package("registration", lambdas=lambdas)))
+        registrar = lambda_.Code.from_asset(str(HANDLER), exclude=["**/__pycache__"])
         self._code = lambda_.Code.from_asset(str(holiday))
 
         # What the domain owns

@@ -17,6 +17,7 @@ from holiday_stack import bundling
 from holiday_stack.restate_environment import RestateEnvironment
 from holiday_stack.restate_service import RestateService
 from holiday_stack.service_registration import ServiceRegistration
+from restate_lambda_cdk import HANDLER
 from tests.deploy.variants import AlwaysFails, trust
 
 STACK = "Greetings"
@@ -55,7 +56,7 @@ def main() -> None:
     restate = RestateEnvironment(
         stack,
         "Restate",
-        registration_code=lambda_.Code.from_asset(str(bundling.package("registration"))),
+        registration_code=lambda_.Code.from_asset(str(HANDLER), exclude=["**/__pycache__"]),
         environment_id=context.get("environment"),
         admin_url=context["adminUrl"],
         auth_token_secret_arn=context.get("secret"),

@@ -1,8 +1,5 @@
 """Registration by real deploys of one small service: what is said when it fails, and what moves when a setting does."""
 
-import shlex
-import shutil
-import sys
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
@@ -11,14 +8,12 @@ from typing import Any
 import httpx
 import pytest
 
-from holiday_stack import bundling
 from localcloud import invocations
 from localcloud.cloud import WITHOUT_VQUEUES, LocalCloud, LocalCloudError, Ports
 from tests.deploy.gatekeeper import Gatekeeper, guarding
 from tests.deploy.greetings import APP, SERVICE, STACK, written
 from tests.deploy.state import addresses, deployments, routes, services, stacks, unfinished
 from tests.driver import ask, eventually
-from tests.lifted import lifted
 
 pytestmark = pytest.mark.slow
 
@@ -406,25 +401,3 @@ def test_a_version_that_is_the_latest_of_another_service_is_kept(greetings: Gree
 
     # then it is still there, because the second service has no other
     assert routes(greetings.cloud) == {version, latest}
-
-
-# In somebody else's app
-
-
-def test_the_ten_lines_of_the_documentation_deploy_a_service(own_cloud: LocalCloud, tmp_path: Path) -> None:
-    # given the app that the documentation describes, and a service with what it needs
-    clear(own_cloud)
-    folder = lifted(tmp_path / "app")
-    (folder / "greeter").rmdir()
-    sources = Path(written(tmp_path / "sources")["lambdas"])
-    package = bundling.package("greetings", bundling.HOST, lambdas=sources)
-    shutil.copytree(package, folder / "greeter")
-    shutil.move(folder / "greeter" / "greetings" / "greeter.py", folder / "greeter")
-
-    # when it is deployed, then it is what Restate calls
-    own_cloud.deploy(app=f"cd {folder} && {shlex.quote(sys.executable)} app.py", stack=STACK)
-    assert Greetings(own_cloud, tmp_path).greet().json() == "Hello Ann"
-
-    # and when it is destroyed, nothing is left
-    own_cloud.destroy(STACK)
-    assert addresses(own_cloud, set()) == set()

@@ -168,7 +168,7 @@ def test_sources_that_git_checks_out_with_autocrlf_make_the_same_package(tmp_pat
     subprocess.run(["git", "clone", "-q", "-c", "core.autocrlf=true", repository, clone], check=True)
 
     # when both are packaged
-    packages = [package("registration", lambdas=path / "lambdas", local=tmp_path) for path in (bundling.ROOT, clone)]
+    packages = [package("holiday", lambdas=path / "lambdas", local=tmp_path) for path in (bundling.ROOT, clone)]
 
     # then they are the same, and what the libraries are pinned by is
     assert packages[0].name == packages[1].name

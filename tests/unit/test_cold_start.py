@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from holiday_stack.bundling import LAMBDAS
+from restate_lambda_cdk import HANDLER
 
 
 def loaded_by(module: str, also: str = "0", **variables: str) -> tuple[set[str], int]:
@@ -16,7 +17,7 @@ def loaded_by(module: str, also: str = "0", **variables: str) -> tuple[set[str],
         check=False,
         capture_output=True,
         text=True,
-        env={"PYTHONPATH": str(LAMBDAS), "AWS_DEFAULT_REGION": "eu-west-1", **variables},
+        env={"PYTHONPATH": f"{LAMBDAS}:{HANDLER}", "AWS_DEFAULT_REGION": "eu-west-1", **variables},
     )
     assert run.returncode == 0, run.stderr
     modules, value = json.loads(run.stdout)

@@ -32,6 +32,14 @@ echo server >node_modules/{SERVER}/bin/restate-server ;;
 esac
 """
 
+LOCAL_PACKAGE = f"""[project]
+name = "our-constructs"
+version = "1"
+[build-system]
+requires = ["uv_build=={UV_VERSION}"]
+build-backend = "uv_build"
+"""
+
 
 @pytest.fixture
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -43,6 +51,11 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     greeting = wheel(shelf, "greeting", "1", {"greeting/__init__.py": "", "greeting-1.data/scripts/npm": NPM})
     (root / "requirements.txt").write_text(uv)
     (root / "requirements-dev.txt").write_text(uv + greeting)
+    constructs = root / "packages" / "our-constructs"
+    (constructs / "src" / "our_constructs").mkdir(parents=True)
+    (constructs / "src" / "our_constructs" / "__init__.py").touch()
+    (constructs / "pyproject.toml").write_text(LOCAL_PACKAGE)
+    (root / "pyproject.toml").write_text('[tool.uv.sources]\nour-constructs = { path = "packages/our-constructs" }\n')
     packages = {"aws-cdk": {}, SERVER: {"dev": True, "optional": True, "os": [PLATFORM], "cpu": [CPU]}}
     packages["@restatedev/restate-server-plan9-x64"] = {"dev": True, "optional": True, "os": ["plan9"], "cpu": ["x64"]}
     lock = {f"node_modules/{name}": {"version": "1", **about} for name, about in packages.items()}
@@ -133,7 +146,7 @@ def test_a_checkout_is_set_up_in_a_hostile_shell(
     Checkout(root).set_up()
 
     # then everything is where it belongs, and the steps tell how long they took
-    assert installed_in(root / ".venv") == {"greeting"}
+    assert installed_in(root / ".venv") == {"greeting", "our_constructs"}
     assert not Path(elsewhere).exists()
     assert missing_node_packages(root) == []
     assert (root / ".venv" / "ready").exists()
@@ -163,7 +176,7 @@ def test_what_somebody_else_made_is_added_to_and_nothing_is_deleted(root: Path) 
 
     Checkout(root).set_up()
 
-    assert installed_in(root / ".venv") == {"greeting", "theirs"}
+    assert installed_in(root / ".venv") == {"greeting", "our_constructs", "theirs"}
 
 
 def test_what_make_made_is_as_pinned_and_what_is_removed_is_said(
@@ -177,7 +190,7 @@ def test_what_make_made_is_as_pinned_and_what_is_removed_is_said(
     Checkout(root).set_up()
 
     # then
-    assert installed_in(root / ".venv") == {"greeting"}
+    assert installed_in(root / ".venv") == {"greeting", "our_constructs"}
     assert "Removed, because nothing that is pinned needs it: theirs==1" in capsys.readouterr().out
 
 
@@ -226,7 +239,7 @@ def test_what_make_made_and_will_not_do_is_made_again(root: Path, monkeypatch: p
     Checkout(root).set_up()
 
     # then
-    assert installed_in(root / ".venv") == {"greeting"}
+    assert installed_in(root / ".venv") == {"greeting", "our_constructs"}
     assert not (root / ".venv" / "bin" / "precious").exists()
 
 
@@ -237,7 +250,7 @@ def test_a_link_to_another_checkout_s_environment_is_never_made_again(root: Path
 
     Checkout(root).set_up()
 
-    assert installed_in(other) == {"greeting", "theirs"}
+    assert installed_in(other) == {"greeting", "our_constructs", "theirs"}
 
 
 def test_what_has_gone_missing_is_said_and_put_back(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -272,7 +285,7 @@ def test_a_package_that_is_gone_altogether_is_said_and_put_back(root: Path, caps
     Checkout(root).set_up()
 
     # then
-    assert installed_in(root / ".venv") == {"greeting", "theirs"}
+    assert installed_in(root / ".venv") == {"greeting", "our_constructs", "theirs"}
     assert "Missing, or of another version: greeting==1\n" in capsys.readouterr().out
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from dependencies import lock
-from dependencies.missing import PIN, normal
+from dependencies.missing import PIN, local_packages, normal
 
 ROOT = Path(__file__).parents[2]
 PYPROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -23,7 +23,7 @@ PYPROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())
 @pytest.fixture
 def pinned_files(tmp_path: Path) -> Path:
     """A copy of all that pins something."""
-    for name in (*lock.FILES, ".npmrc"):
+    for name in (*lock.FILES, ".npmrc", *(f"{local}/pyproject.toml" for local in local_packages(ROOT))):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, tmp_path / name)
     return tmp_path
@@ -137,7 +137,10 @@ def test_the_requirements_are_what_pyproject_names_with_hashes_and_without_an_in
     file: str, groups: list[str]
 ) -> None:
     named = {
-        normal(re.split(r"[\[=]", each)[0]): each.partition("==")[2] for group in groups for each in named_in(group)
+        normal(re.split(r"[\[=]", each)[0]): each.partition("==")[2]
+        for group in groups
+        for each in named_in(group)
+        if each not in PYPROJECT["tool"]["uv"]["sources"]
     }
     text = (ROOT / file).read_text()
 

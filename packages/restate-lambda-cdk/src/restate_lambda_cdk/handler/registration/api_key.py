@@ -3,14 +3,14 @@
 Reading may be denied at first, because this function's permission was made seconds ago, by the same deployment.
 """
 
-from registration.admin import Refused, Unavailable
-from registration.introduction import PROPAGATION_SECONDS, persist
-from registration.patience import Patience
+from registration.admin import RefusedError, UnavailableError
+from registration.deadline import Deadline
+from registration.registering import PROPAGATION_SECONDS, retry
 
 
-def read_api_key(secret_arn: str, patience: Patience) -> str:
+def read_api_key(secret_arn: str, deadline: Deadline) -> str:
     """The secret's text. Raises AdminError."""
-    return persist(patience.at_most(PROPAGATION_SECONDS), lambda: _read(secret_arn))
+    return retry(deadline.at_most(PROPAGATION_SECONDS), lambda: _read(secret_arn))
 
 
 def _read(secret_arn: str) -> str:
@@ -26,9 +26,9 @@ def _read(secret_arn: str) -> str:
         reason = error.response.get("Error", {})
         said = f"The API key's secret {secret_arn} cannot be read ({reason.get('Code')}: {reason.get('Message')})."
         passing = reason.get("Code") in ("AccessDeniedException", "ThrottlingException", "InternalServiceError")
-        raise (Unavailable(said) if passing else Refused(said)) from None
+        raise (UnavailableError(said) if passing else RefusedError(said)) from None
     except BotoCoreError as error:
-        raise Unavailable(f"Secrets Manager cannot be reached ({error}).") from None
+        raise UnavailableError(f"Secrets Manager cannot be reached ({error}).") from None
     if not key or not key.isascii() or any(space in key for space in " \t\r\n"):
-        raise Refused(f"The secret {secret_arn} is expected to hold an API key and nothing else.")
+        raise RefusedError(f"The secret {secret_arn} is expected to hold an API key and nothing else.")
     return key

@@ -5,16 +5,16 @@ import threading
 
 import pytest
 
+from events import V1
+from fake_admin import FakeAdmin
 from registration import admin as module
-from registration.admin import LONGEST_MESSAGE, REQUEST_SECONDS, Admin, Refused, Unavailable
+from registration.admin import LONGEST_MESSAGE, REQUEST_SECONDS, Admin, RefusedError, UnavailableError
 from registration.cloudformation import KEPT_BACK_SECONDS
-from tests.unit.admin_stand_in import AdminStandIn
-from tests.unit.conftest import V1
 
 KEY = "key_1234567890"
 
 
-def test_the_key_is_sent_as_a_bearer_token_with_every_request(restate: AdminStandIn) -> None:
+def test_the_key_is_sent_as_a_bearer_token_with_every_request(restate: FakeAdmin) -> None:
     restate.api_key = KEY
     admin = Admin(restate.url, KEY)
 
@@ -25,44 +25,42 @@ def test_the_key_is_sent_as_a_bearer_token_with_every_request(restate: AdminStan
     assert restate.keys == [f"Bearer {KEY}"] * 4
 
 
-def test_without_a_key_none_is_sent(restate: AdminStandIn) -> None:
+def test_without_a_key_none_is_sent(restate: FakeAdmin) -> None:
     Admin(restate.url).check_health()
 
     assert restate.keys == [None]
 
 
-def test_the_key_is_never_sent_unencrypted_to_an_https_address(restate: AdminStandIn) -> None:
-    with pytest.raises(Unavailable, match=r"cannot be reached .*SSL"):
+def test_the_key_is_never_sent_unencrypted_to_an_https_address(restate: FakeAdmin) -> None:
+    with pytest.raises(UnavailableError, match=r"cannot be reached .*SSL"):
         Admin(restate.url.replace("http:", "https:"), KEY).check_health()
 
     assert restate.keys == []
 
 
 @pytest.mark.parametrize("status", [401, 403])
-def test_a_rejected_key_is_final_and_says_what_to_do_without_showing_the_key(
-    restate: AdminStandIn, status: int
-) -> None:
+def test_a_rejected_key_is_final_and_says_what_to_do_without_showing_the_key(restate: FakeAdmin, status: int) -> None:
     restate.answers_before = [(status, f"no such key: {KEY}")]
 
-    with pytest.raises(Refused, match="check that the secret holds a valid one") as refused:
+    with pytest.raises(RefusedError, match="check that the secret holds a valid one") as refused:
         Admin(restate.url, KEY).check_health()
 
     assert str(status) in str(refused.value)
     assert KEY not in str(refused.value) and KEY not in repr(Admin(restate.url, KEY))
 
 
-def test_a_missing_key_is_final_and_asks_for_the_secret(restate: AdminStandIn) -> None:
+def test_a_missing_key_is_final_and_asks_for_the_secret(restate: FakeAdmin) -> None:
     restate.api_key = KEY
 
-    with pytest.raises(Refused, match="name its secret"):
+    with pytest.raises(RefusedError, match="name its secret"):
         Admin(restate.url).check_health()
 
 
 @pytest.mark.parametrize("status", [500, 502, 503, 429])
-def test_a_server_in_trouble_may_recover(restate: AdminStandIn, status: int) -> None:
+def test_a_server_in_trouble_may_recover(restate: FakeAdmin, status: int) -> None:
     restate.answers_before = [(status, {"message": "one moment"})]
 
-    with pytest.raises(Unavailable, match=f"Restate answered {status}: one moment"):
+    with pytest.raises(UnavailableError, match=f"Restate answered {status}: one moment"):
         Admin(restate.url).check_health()
 
 
@@ -74,11 +72,11 @@ def test_a_server_in_trouble_may_recover(restate: AdminStandIn, status: int) -> 
     ],
 )
 def test_any_other_refusal_is_final_and_quotes_the_server(
-    restate: AdminStandIn, status: int, body: dict[str, str] | str, said: str
+    restate: FakeAdmin, status: int, body: dict[str, str] | str, said: str
 ) -> None:
     restate.answers_before = [(status, body)]
 
-    with pytest.raises(Refused, match=said):
+    with pytest.raises(RefusedError, match=said):
         Admin(restate.url).check_health()
 
 
@@ -92,21 +90,21 @@ def test_any_other_refusal_is_final_and_quotes_the_server(
     ],
 )
 def test_an_answer_that_is_not_the_admin_api_s_is_final_and_asks_about_the_url(
-    restate: AdminStandIn, status: int, body: dict[str, str] | str, said: str
+    restate: FakeAdmin, status: int, body: dict[str, str] | str, said: str
 ) -> None:
     restate.answers_before = [(status, body)]
 
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(RefusedError) as refused:
         Admin(restate.url).check_health()
 
     sentence = f"{restate.url} answered {said}: is it Restate's admin API, usually at port 9070?"
     assert str(refused.value) == sentence
 
 
-def test_a_redirect_is_not_followed_because_it_would_take_the_key_elsewhere(restate: AdminStandIn) -> None:
+def test_a_redirect_is_not_followed_because_it_would_take_the_key_elsewhere(restate: FakeAdmin) -> None:
     restate.answers_before = [(302, "")]
 
-    with pytest.raises(Refused, match=r"answered 302 .* is it Restate"):
+    with pytest.raises(RefusedError, match=r"answered 302 .* is it Restate"):
         Admin(restate.url, KEY).check_health()
 
     assert len(restate.asked) == 1
@@ -115,7 +113,7 @@ def test_a_redirect_is_not_followed_because_it_would_take_the_key_elsewhere(rest
 def test_a_server_that_is_not_there_may_come_up() -> None:
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))  # bound, but nobody listens
-        with pytest.raises(Unavailable, match=r"cannot be reached .*: is the URL right"):
+        with pytest.raises(UnavailableError, match=r"cannot be reached .*: is the URL right"):
             Admin(f"http://127.0.0.1:{held.getsockname()[1]}").check_health()
 
 
@@ -127,46 +125,46 @@ def test_a_server_that_does_not_answer_is_given_up_while_there_is_time_to_say_so
     with socket.create_server(("127.0.0.1", 0)) as silent:
         end = threading.Timer(5, silent.close)  # in case that it is waited for, which is then no time-out
         end.start()
-        with pytest.raises(Unavailable, match="timed out"):
+        with pytest.raises(UnavailableError, match="timed out"):
             Admin(f"http://127.0.0.1:{silent.getsockname()[1]}").check_health()
         end.cancel()
 
 
-def test_a_long_message_is_cut_off(restate: AdminStandIn) -> None:
+def test_a_long_message_is_cut_off(restate: FakeAdmin) -> None:
     """CloudFormation takes a reason of 4 KB at most."""
     restate.answers_before = [(500, {"message": "x" * 10_000})]
 
-    with pytest.raises(Unavailable) as unavailable:
+    with pytest.raises(UnavailableError) as unavailable:
         Admin(restate.url).check_health()
 
     assert str(unavailable.value) == f"Restate answered 500: {'x' * LONGEST_MESSAGE}…"
     assert LONGEST_MESSAGE <= 1_000
 
 
-def test_something_that_is_not_json_is_not_taken_for_an_answer(restate: AdminStandIn) -> None:
+def test_something_that_is_not_json_is_not_taken_for_an_answer(restate: FakeAdmin) -> None:
     restate.answers_before = [(200, "<html>welcome</html>")]
 
-    with pytest.raises(Refused, match="is it Restate's admin API"):
+    with pytest.raises(RefusedError, match="is it Restate's admin API"):
         Admin(restate.url).deployments()
 
 
-def test_a_function_that_cannot_be_invoked_yet_is_waited_for_and_its_dump_is_cut_off(restate: AdminStandIn) -> None:
+def test_a_function_that_cannot_be_invoked_yet_is_waited_for_and_its_dump_is_cut_off(restate: FakeAdmin) -> None:
     said = "lambda returned: AccessDeniedException (ServiceError(ServiceError { source: Unhandled, raw: Response }))"
     restate.answers_before = [(500, {"message": said, "restate_code": "META0003"})]
 
-    with pytest.raises(Unavailable, match=r"check what its role may invoke.*AccessDeniedException$"):
+    with pytest.raises(UnavailableError, match=r"check what its role may invoke.*AccessDeniedException$"):
         Admin(restate.url).register(V1, None)
 
 
-def test_a_function_that_was_invoked_and_failed_is_not_waited_for(restate: AdminStandIn) -> None:
+def test_a_function_that_was_invoked_and_failed_is_not_waited_for(restate: FakeAdmin) -> None:
     said = "function returned an error during execution: No module named restate"
     restate.answers_before = [(500, {"message": said, "restate_code": "META0003"})]
 
-    with pytest.raises(Refused, match="No module named restate"):
+    with pytest.raises(RefusedError, match="No module named restate"):
         Admin(restate.url).register(V1, None)
 
 
-def test_what_is_gone_need_not_be_removed_or_killed_again(restate: AdminStandIn) -> None:
+def test_what_is_gone_need_not_be_removed_or_killed_again(restate: FakeAdmin) -> None:
     admin = Admin(restate.url)
 
     admin.remove("dp_gone")
@@ -181,10 +179,10 @@ def test_what_is_gone_need_not_be_removed_or_killed_again(restate: AdminStandIn)
     ]
 
 
-def test_what_could_not_be_removed_is_not_taken_for_gone(restate: AdminStandIn) -> None:
+def test_what_could_not_be_removed_is_not_taken_for_gone(restate: FakeAdmin) -> None:
     admin = Admin(restate.url)
 
     for remove in (admin.remove, admin.kill, admin.close):
         restate.answers_before = [(503, "not now")]
-        with pytest.raises(Unavailable, match="503"):
+        with pytest.raises(UnavailableError, match="503"):
             remove("it")

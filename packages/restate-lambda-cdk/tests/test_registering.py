@@ -1,16 +1,16 @@
-"""The algorithm of registration, against a stand-in that has the real admin API's rules."""
+"""The algorithm of registration, against a fake that has the real admin API's rules."""
 
 import pytest
 
-from registration.admin import Admin, AdminError, Refused, Service, Unavailable
-from registration.introduction import Version, introduce, prune, remove
-from registration.patience import LONGEST_PAUSE, Patience
-from tests.unit.admin_stand_in import AdminStandIn
-from tests.unit.conftest import ROLE, V1, V2, V3, Clock
+from events import ROLE, V1, V2, V3, Clock
+from fake_admin import FakeAdmin
+from registration.admin import Admin, AdminError, RefusedError, Service, UnavailableError
+from registration.deadline import LONGEST_PAUSE, Deadline
+from registration.registering import Version, prune, register, remove
 
 
 @pytest.fixture
-def admin(restate: AdminStandIn) -> Admin:
+def admin(restate: FakeAdmin) -> Admin:
     return Admin(restate.url)
 
 
@@ -18,44 +18,44 @@ def version(arn: str, role: str | None = None, *, allow_breaking_changes: bool =
     return Version(arn, "trips", role, allow_breaking_changes)
 
 
-def id_of(admin: Admin, version: Version, patience: Patience) -> str:
+def id_of(admin: Admin, version: Version, deadline: Deadline) -> str:
     """The id of the deployment, once it is registered."""
-    deployment_id = introduce(admin, version, patience)
+    deployment_id = register(admin, version, deadline)
     assert deployment_id
     return deployment_id
 
 
-def test_a_new_version_becomes_the_latest(restate: AdminStandIn, admin: Admin, patience: Patience) -> None:
-    introduce(admin, version(V1, ROLE), patience)
+def test_a_new_version_becomes_the_latest(restate: FakeAdmin, admin: Admin, deadline: Deadline) -> None:
+    register(admin, version(V1, ROLE), deadline)
 
     assert restate.latest("trips") == V1
     assert {known.role for known in restate.known.values()} == {ROLE}
 
 
 def test_nothing_is_registered_before_a_dry_run_has_shown_what_is_offered(
-    restate: AdminStandIn, admin: Admin, patience: Patience
+    restate: FakeAdmin, admin: Admin, deadline: Deadline
 ) -> None:
-    introduce(admin, version(V1), patience)
+    register(admin, version(V1), deadline)
 
     registrations = [asked for asked in restate.asked if asked.startswith("POST")]
     assert registrations == ["POST /deployments dry", "POST /deployments"]
 
 
-def test_an_older_version_is_made_the_latest_again(restate: AdminStandIn, admin: Admin, patience: Patience) -> None:
+def test_an_older_version_is_made_the_latest_again(restate: FakeAdmin, admin: Admin, deadline: Deadline) -> None:
     """This is what CloudFormation's rollback asks for."""
-    introduce(admin, version(V1), patience)
-    introduce(admin, version(V2), patience)
+    register(admin, version(V1), deadline)
+    register(admin, version(V2), deadline)
 
-    introduce(admin, version(V1), patience)
+    register(admin, version(V1), deadline)
 
     assert restate.latest("trips") == V1
 
 
 @pytest.mark.parametrize("seconds", [10, 1_000])
 def test_a_version_is_registered_only_when_restate_sends_new_work_to_it(
-    admin: Admin, patience: Patience, clock: Clock, monkeypatch: pytest.MonkeyPatch, seconds: float
+    admin: Admin, deadline: Deadline, clock: Clock, monkeypatch: pytest.MonkeyPatch, seconds: float
 ) -> None:
-    introduce(admin, version(V1), patience)
+    register(admin, version(V1), deadline)
     before, services = admin.services(), Admin.services
 
     def late(admin: Admin) -> dict[str, Service]:
@@ -63,49 +63,49 @@ def test_a_version_is_registered_only_when_restate_sends_new_work_to_it(
 
     monkeypatch.setattr(Admin, "services", late)
 
-    if seconds < patience.seconds:
-        introduce(admin, version(V2), patience)
+    if seconds < deadline.seconds:
+        register(admin, version(V2), deadline)
         assert clock.now >= seconds
     else:
-        with pytest.raises(Unavailable, match=f"Restate does not send new work for trips to {V2} yet"):
-            introduce(admin, version(V2), patience)
+        with pytest.raises(UnavailableError, match=f"Restate does not send new work for trips to {V2} yet"):
+            register(admin, version(V2), deadline)
 
 
 def test_a_version_that_is_the_latest_already_is_left_alone(
-    restate: AdminStandIn, admin: Admin, patience: Patience
+    restate: FakeAdmin, admin: Admin, deadline: Deadline
 ) -> None:
-    introduce(admin, version(V1, ROLE), patience)
+    register(admin, version(V1, ROLE), deadline)
     before = restate.known.copy()
     restate.asked.clear()
 
-    introduce(admin, version(V1, ROLE), patience)
+    register(admin, version(V1, ROLE), deadline)
 
     assert restate.known == before
     assert not [asked for asked in restate.asked if "forced" in asked or asked.startswith(("PATCH", "DELETE"))]
 
 
 def test_another_role_changes_the_deployment_without_a_new_revision(
-    restate: AdminStandIn, admin: Admin, patience: Patience
+    restate: FakeAdmin, admin: Admin, deadline: Deadline
 ) -> None:
-    deployment_id = id_of(admin, version(V1, ROLE), patience)
+    deployment_id = id_of(admin, version(V1, ROLE), deadline)
     revision = restate.known[deployment_id].services["trips"]
 
-    introduce(admin, version(V1, f"{ROLE}-2"), patience)
+    register(admin, version(V1, f"{ROLE}-2"), deadline)
 
     assert restate.known[deployment_id].role == f"{ROLE}-2"
     assert restate.known[deployment_id].services["trips"] == revision
 
 
 def test_another_role_is_for_the_versions_that_still_have_work_too(
-    restate: AdminStandIn, admin: Admin, patience: Patience
+    restate: FakeAdmin, admin: Admin, deadline: Deadline
 ) -> None:
     """CloudFormation deletes the role that they were introduced with."""
     other = V1.replace(":trips:", ":trips-of-another-stack:")
     restate.offers[other] = {"reports": ["list"]}
     admin.register(other, ROLE)
-    introduce(admin, version(V1, ROLE), patience)
+    register(admin, version(V1, ROLE), deadline)
 
-    introduce(admin, version(V2, f"{ROLE}-2"), patience)
+    register(admin, version(V2, f"{ROLE}-2"), deadline)
 
     assert {known.arn: known.role for known in restate.known.values()} == {
         V1: f"{ROLE}-2",
@@ -114,92 +114,92 @@ def test_another_role_is_for_the_versions_that_still_have_work_too(
     }
 
 
-def test_a_role_that_is_no_longer_wanted_is_dropped(restate: AdminStandIn, admin: Admin, patience: Patience) -> None:
+def test_a_role_that_is_no_longer_wanted_is_dropped(restate: FakeAdmin, admin: Admin, deadline: Deadline) -> None:
     """A PATCH cannot do that: Restate reads `null` as "leave it"."""
-    deployment_id = id_of(admin, version(V1, ROLE), patience)
+    deployment_id = id_of(admin, version(V1, ROLE), deadline)
 
-    introduce(admin, version(V1), patience)
+    register(admin, version(V1), deadline)
 
     assert restate.known[deployment_id].role is None
 
 
 def test_another_role_that_may_not_invoke_a_known_version_is_refused_and_the_old_one_stays(
-    restate: AdminStandIn, admin: Admin, patience: Patience
+    restate: FakeAdmin, admin: Admin, deadline: Deadline
 ) -> None:
     """Of a version that it knows Restate answers from memory, unless the dry run is forced."""
-    introduce(admin, version(V1, ROLE), patience)
+    register(admin, version(V1, ROLE), deadline)
     restate.roles = {ROLE}
 
-    with pytest.raises(Unavailable, match="check what its role may invoke"):
-        introduce(admin, version(V1, f"{ROLE}-2"), patience)
+    with pytest.raises(UnavailableError, match="check what its role may invoke"):
+        register(admin, version(V1, f"{ROLE}-2"), deadline)
 
     assert {known.role for known in restate.known.values()} == {ROLE}
 
 
 def test_a_function_that_offers_another_service_never_goes_live(
-    restate: AdminStandIn, admin: Admin, patience: Patience
+    restate: FakeAdmin, admin: Admin, deadline: Deadline
 ) -> None:
     restate.offers[V1] = {"flights": ["reserve"], "cars": ["reserve"]}
 
-    with pytest.raises(Refused, match="expected to offer the service trips, but offers cars, flights"):
-        introduce(admin, version(V1), patience)
+    with pytest.raises(RefusedError, match="expected to offer the service trips, but offers cars, flights"):
+        register(admin, version(V1), deadline)
 
     assert not restate.known
 
 
 def test_a_version_without_a_handler_that_is_live_is_refused(
-    restate: AdminStandIn, admin: Admin, patience: Patience
+    restate: FakeAdmin, admin: Admin, deadline: Deadline
 ) -> None:
     restate.offers[V1] = {"trips": ["reserve", "cancel"]}
-    introduce(admin, version(V1), patience)
+    register(admin, version(V1), deadline)
 
-    with pytest.raises(Refused, match="trips would lose cancel"):
-        introduce(admin, version(V2), patience)
+    with pytest.raises(RefusedError, match="trips would lose cancel"):
+        register(admin, version(V2), deadline)
 
     assert restate.arns() == {V1}
 
 
-def test_a_version_of_another_type_is_refused(restate: AdminStandIn, admin: Admin, patience: Patience) -> None:
+def test_a_version_of_another_type_is_refused(restate: FakeAdmin, admin: Admin, deadline: Deadline) -> None:
     restate.objects = {V2}
-    introduce(admin, version(V1), patience)
+    register(admin, version(V1), deadline)
 
-    with pytest.raises(Refused, match="trips would turn from a Service into a VirtualObject"):
-        introduce(admin, version(V2), patience)
+    with pytest.raises(RefusedError, match="trips would turn from a Service into a VirtualObject"):
+        register(admin, version(V2), deadline)
 
     assert restate.arns() == {V1}
 
 
-def test_a_breaking_change_that_is_asked_for_is_made(restate: AdminStandIn, admin: Admin, patience: Patience) -> None:
+def test_a_breaking_change_that_is_asked_for_is_made(restate: FakeAdmin, admin: Admin, deadline: Deadline) -> None:
     restate.offers[V1] = {"trips": ["reserve", "cancel"]}
     restate.objects = {V2}
-    introduce(admin, version(V1), patience)
+    register(admin, version(V1), deadline)
 
-    introduce(admin, version(V2, allow_breaking_changes=True), patience)
+    register(admin, version(V2, allow_breaking_changes=True), deadline)
     assert restate.latest("trips") == V2
 
-    introduce(admin, version(V1), patience)
+    register(admin, version(V1), deadline)
     assert restate.latest("trips") == V1, "a rollback needs no leave"
 
 
 def test_going_back_to_a_version_with_fewer_handlers_is_no_breaking_change(
-    restate: AdminStandIn, admin: Admin, patience: Patience
+    restate: FakeAdmin, admin: Admin, deadline: Deadline
 ) -> None:
     """A rollback must never be refused for what the version that failed had added."""
     restate.offers[V2] = {"trips": ["reserve", "cancel"]}
-    introduce(admin, version(V1), patience)
-    introduce(admin, version(V2), patience)
+    register(admin, version(V1), deadline)
+    register(admin, version(V2), deadline)
 
-    introduce(admin, version(V1), patience)
+    register(admin, version(V1), deadline)
 
     assert restate.latest("trips") == V1
 
 
 def test_a_server_that_starts_up_is_waited_for_with_growing_pauses_up_to_a_cap(
-    restate: AdminStandIn, admin: Admin, patience: Patience, clock: Clock
+    restate: FakeAdmin, admin: Admin, deadline: Deadline, clock: Clock
 ) -> None:
     restate.answers_before = [(503, "starting")] * 10
 
-    introduce(admin, version(V1), patience)
+    register(admin, version(V1), deadline)
 
     assert restate.latest("trips") == V1
     assert clock.pauses == sorted(clock.pauses)
@@ -207,51 +207,51 @@ def test_a_server_that_starts_up_is_waited_for_with_growing_pauses_up_to_a_cap(
 
 
 def test_a_server_that_stays_down_is_given_up_with_the_reason_when_time_is_over(
-    restate: AdminStandIn, admin: Admin, patience: Patience, clock: Clock
+    restate: FakeAdmin, admin: Admin, deadline: Deadline, clock: Clock
 ) -> None:
     restate.answers_before = [(503, "starting")] * 1000
 
-    with pytest.raises(Unavailable, match="Gave up after 300 seconds: Restate answered 503: starting"):
-        introduce(admin, version(V1), patience)
+    with pytest.raises(UnavailableError, match="Gave up after 300 seconds: Restate answered 503: starting"):
+        register(admin, version(V1), deadline)
 
     assert 290 < clock.now <= 300
 
 
-def test_a_rejected_key_is_not_tried_again(restate: AdminStandIn, admin: Admin, patience: Patience) -> None:
+def test_a_rejected_key_is_not_tried_again(restate: FakeAdmin, admin: Admin, deadline: Deadline) -> None:
     restate.api_key = "another"
 
-    with pytest.raises(Refused, match="401"):
-        introduce(admin, version(V1), patience)
+    with pytest.raises(RefusedError, match="401"):
+        register(admin, version(V1), deadline)
 
     assert restate.asked == ["GET /health"]
 
 
 def test_a_role_that_is_not_known_everywhere_yet_is_ridden_out(
-    restate: AdminStandIn, admin: Admin, patience: Patience
+    restate: FakeAdmin, admin: Admin, deadline: Deadline
 ) -> None:
     denied = (500, {"message": "AccessDeniedException", "restate_code": "META0003"})
     restate.answers_before = [(200, None), *[denied] * 5]
 
-    introduce(admin, version(V1, ROLE), patience)
+    register(admin, version(V1, ROLE), deadline)
 
     assert restate.latest("trips") == V1
 
 
 def test_a_registration_whose_answer_was_lost_is_recognised(
-    restate: AdminStandIn, admin: Admin, patience: Patience
+    restate: FakeAdmin, admin: Admin, deadline: Deadline
 ) -> None:
     known = restate.answer("POST", "/deployments", {"arn": V1, "force": False, "dry_run": False}, None)
 
-    introduce(admin, version(V1), patience)
+    register(admin, version(V1), deadline)
 
     assert known[0] == 201
     assert restate.arns() == {V1}
 
 
 def test_pruning_forgets_only_versions_that_are_drained_and_not_kept(
-    restate: AdminStandIn, admin: Admin, patience: Patience
+    restate: FakeAdmin, admin: Admin, deadline: Deadline
 ) -> None:
-    first, second, third = (id_of(admin, version(arn), patience) for arn in (V1, V2, V3))
+    first, second, third = (id_of(admin, version(arn), deadline) for arn in (V1, V2, V3))
     restate.unfinished["inv_1"] = first
 
     prune(admin, version(V3), keep={V3})
@@ -266,22 +266,22 @@ def test_pruning_forgets_only_versions_that_are_drained_and_not_kept(
 
 
 def test_pruning_leaves_a_version_that_is_the_latest_of_another_service(
-    restate: AdminStandIn, admin: Admin, patience: Patience
+    restate: FakeAdmin, admin: Admin, deadline: Deadline
 ) -> None:
     restate.offers[V1] = {"trips": ["reserve"], "reports": ["list"]}
-    introduce(admin, version(V1), patience)
-    introduce(admin, version(V2), patience)
+    register(admin, version(V1), deadline)
+    register(admin, version(V2), deadline)
 
     prune(admin, version(V2), keep={V2})
 
     assert restate.arns() == {V1, V2}
 
 
-def test_pruning_leaves_other_functions_alone(restate: AdminStandIn, admin: Admin, patience: Patience) -> None:
+def test_pruning_leaves_other_functions_alone(restate: FakeAdmin, admin: Admin, deadline: Deadline) -> None:
     other = V1.replace(":trips:", ":trips-of-another-stack:")
     restate.offers[other] = {"trips": ["reserve"]}
-    introduce(admin, version(other), patience)
-    introduce(admin, Version(V1, "trips", take_over=True), patience)
+    register(admin, version(other), deadline)
+    register(admin, Version(V1, "trips", take_over=True), deadline)
 
     prune(admin, version(V1), keep={V1})
 
@@ -289,26 +289,26 @@ def test_pruning_leaves_other_functions_alone(restate: AdminStandIn, admin: Admi
 
 
 def test_removing_takes_out_all_versions_of_the_function_and_no_other(
-    restate: AdminStandIn, admin: Admin, patience: Patience
+    restate: FakeAdmin, admin: Admin, deadline: Deadline
 ) -> None:
     other = V1.replace(":trips:", ":trips-of-another-stack:")
     restate.offers[other] = {"trips": ["reserve"]}
     for arn in (other, V1, V2):
-        introduce(admin, Version(arn, "trips", take_over=True), patience)
+        register(admin, Version(arn, "trips", take_over=True), deadline)
 
-    remove(admin, version(V2), patience)
+    remove(admin, version(V2), deadline)
 
     assert restate.arns() == {other}
     assert not restate.closed, "trips is offered by another function still"
 
 
 def test_removing_waits_for_work_in_flight_and_lets_nothing_new_in(
-    restate: AdminStandIn, admin: Admin, patience: Patience, clock: Clock
+    restate: FakeAdmin, admin: Admin, deadline: Deadline, clock: Clock
 ) -> None:
-    restate.unfinished["inv_1"] = id_of(admin, version(V1), patience)
+    restate.unfinished["inv_1"] = id_of(admin, version(V1), deadline)
     clock.events[clock.now + 12] = restate.unfinished.clear
 
-    remove(admin, version(V1), patience, drain_seconds=30)
+    remove(admin, version(V1), deadline, drain_seconds=30)
 
     assert restate.closed == {"trips"}
     assert not restate.killed
@@ -316,27 +316,27 @@ def test_removing_waits_for_work_in_flight_and_lets_nothing_new_in(
 
 
 def test_removing_waits_for_an_undo_that_is_on_its_way_when_all_seems_to_be_done(
-    restate: AdminStandIn, admin: Admin, patience: Patience, clock: Clock
+    restate: FakeAdmin, admin: Admin, deadline: Deadline, clock: Clock
 ) -> None:
-    introduce(admin, version(V1), patience)
+    register(admin, version(V1), deadline)
     clock.events[clock.now + 0.1] = lambda: restate.unfinished.update({"trips.sent": None})
     clock.events[clock.now + 5] = restate.unfinished.clear
 
-    remove(admin, version(V1), patience, drain_seconds=30)
+    remove(admin, version(V1), deadline, drain_seconds=30)
 
     assert clock.now > 5
     assert not restate.killed
 
 
 def test_removing_kills_what_does_not_end_so_that_nothing_is_retried_for_ever(
-    restate: AdminStandIn, admin: Admin, patience: Patience, clock: Clock, caplog: pytest.LogCaptureFixture
+    restate: FakeAdmin, admin: Admin, deadline: Deadline, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    deployment_id = id_of(admin, version(V1), patience)
+    deployment_id = id_of(admin, version(V1), deadline)
     restate.unfinished["inv_1"] = deployment_id
     restate.unfinished["trips.queued"] = None
     restate.unfinished["reports.queued"] = None
 
-    remove(admin, version(V1), patience, drain_seconds=30)
+    remove(admin, version(V1), deadline, drain_seconds=30)
 
     assert 20 < clock.now <= 30
     assert restate.killed == ["inv_1", "trips.queued"]
@@ -348,22 +348,22 @@ def test_removing_kills_what_does_not_end_so_that_nothing_is_retried_for_ever(
 
 
 def test_work_that_came_in_at_the_last_moment_is_killed_too(
-    restate: AdminStandIn, admin: Admin, patience: Patience
+    restate: FakeAdmin, admin: Admin, deadline: Deadline
 ) -> None:
-    introduce(admin, version(V1), patience)
+    register(admin, version(V1), deadline)
     restate.late = ["inv_late"]
 
-    remove(admin, version(V1), patience)
+    remove(admin, version(V1), deadline)
 
     assert restate.killed == ["inv_late"]
 
 
 def test_removing_from_a_server_that_is_gone_gives_up_soon(
-    restate: AdminStandIn, admin: Admin, patience: Patience, clock: Clock
+    restate: FakeAdmin, admin: Admin, deadline: Deadline, clock: Clock
 ) -> None:
     restate.answers_before = [(503, "gone")] * 1000
 
     with pytest.raises(AdminError):
-        remove(admin, version(V1), patience, drain_seconds=30)
+        remove(admin, version(V1), deadline, drain_seconds=30)
 
     assert clock.now <= 20

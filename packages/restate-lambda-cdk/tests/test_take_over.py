@@ -2,11 +2,11 @@
 
 import pytest
 
+from events import FUNCTION, V1, V2, V3, event
+from fake_admin import FakeAdmin, served
 from registration.admin import Admin, Service
-from registration.patience import Patience
-from tests.unit.admin_stand_in import AdminStandIn, served
-from tests.unit.conftest import FUNCTION, V1, V2, V3
-from tests.unit.test_registration_cloudformation import event, failure_of
+from registration.cloudformation import failure_of
+from registration.deadline import Deadline
 
 ANNS = f"{FUNCTION}-of-ann:7"
 SERVER = "http://10.0.0.7:9080"
@@ -15,25 +15,25 @@ WRITES = ("PATCH", "DELETE")
 
 
 @pytest.fixture
-def restate(restate: AdminStandIn) -> AdminStandIn:
+def restate(restate: FakeAdmin) -> FakeAdmin:
     """It can be asked for another function and for a server, both of which offer trips."""
     restate.offers |= {ANNS: {"trips": ["reserve"]}, SERVER: {"trips": ["reserve"]}}
     return restate
 
 
-def register(restate: AdminStandIn, address: str, metadata: dict[str, str] | None = None) -> None:
+def register(restate: FakeAdmin, address: str, metadata: dict[str, str] | None = None) -> None:
     """By hand, or by another stack: become the latest."""
     kind = "uri" if address == SERVER else "arn"
     body = {kind: address, "force": True, "breaking": True, "dry_run": False, "metadata": metadata or {}}
     restate.answer("POST", "/deployments", body, None)
 
 
-def what_is_known(restate: AdminStandIn) -> dict[str, dict[str, int]]:
+def what_is_known(restate: FakeAdmin) -> dict[str, dict[str, int]]:
     """All deployments, with their services' revisions."""
     return {known.arn: dict(known.services) for known in restate.known.values()}
 
 
-def changes(restate: AdminStandIn) -> list[str]:
+def changes(restate: FakeAdmin) -> list[str]:
     """What was asked for that is more than a question."""
     return [
         each
@@ -43,7 +43,7 @@ def changes(restate: AdminStandIn) -> list[str]:
 
 
 @pytest.mark.parametrize("owner", [ANNS, SERVER])
-def test_who_serves_now_is_not_taken_over(restate: AdminStandIn, patience: Patience, owner: str) -> None:
+def test_who_serves_now_is_not_taken_over(restate: FakeAdmin, deadline: Deadline, owner: str) -> None:
     # given a service that somebody else serves
     register(restate, owner)
     ((deployment_id, _),) = restate.known.items()
@@ -51,45 +51,45 @@ def test_who_serves_now_is_not_taken_over(restate: AdminStandIn, patience: Patie
     restate.asked.clear()
 
     # when a new stack would serve it too, then it is refused, in a sentence that says by whom and what to do
-    assert failure_of(event("Create", restate, V1), patience) == (
+    assert failure_of(event("Create", restate, V1), deadline) == (
         f"trips is served by {owner} already (deployment {deployment_id}): "
         "remove that deployment, register with another Restate, or set take_over."
     )
 
     # and neither that nor the Delete that CloudFormation may send then changes anything
-    assert failure_of(event("Delete", restate, V1), patience) is None
+    assert failure_of(event("Delete", restate, V1), deadline) is None
     assert what_is_known(restate) == before
     assert changes(restate) == []
 
 
 @pytest.mark.parametrize("owner", [ANNS, SERVER])
-def test_who_serves_now_is_taken_over_on_request(restate: AdminStandIn, patience: Patience, owner: str) -> None:
+def test_who_serves_now_is_taken_over_on_request(restate: FakeAdmin, deadline: Deadline, owner: str) -> None:
     register(restate, owner)
 
-    assert failure_of(event("Create", restate, V1, TakeOver="true"), patience) is None
+    assert failure_of(event("Create", restate, V1, TakeOver="true"), deadline) is None
 
     assert restate.latest("trips") == V1
     assert restate.arns() == {owner, V1}, "work may be under way on it"
 
 
 def test_a_service_that_is_offered_but_not_named_is_not_taken_over_either(
-    restate: AdminStandIn, patience: Patience
+    restate: FakeAdmin, deadline: Deadline
 ) -> None:
     restate.offers |= {ANNS: {"reports": ["list"]}, V1: {"trips": ["reserve"], "reports": ["list"]}}
     register(restate, ANNS)
 
-    assert f"reports is served by {ANNS} already" in str(failure_of(event("Create", restate, V1), patience))
+    assert f"reports is served by {ANNS} already" in str(failure_of(event("Create", restate, V1), deadline))
 
     assert restate.arns() == {ANNS}
 
 
 @pytest.mark.parametrize("lost", [False, True])
 def test_a_refused_update_rolls_back_and_leaves_the_other_alone(
-    restate: AdminStandIn, patience: Patience, caplog: pytest.LogCaptureFixture, lost: bool
+    restate: FakeAdmin, deadline: Deadline, caplog: pytest.LogCaptureFixture, lost: bool
 ) -> None:
     # given a registration that was taken over, whose own version Restate still knows, or has lost
     first = event("Create", restate, V2)
-    failure_of(first, patience)
+    failure_of(first, deadline)
     if lost:
         restate.known.clear()
     register(restate, ANNS)
@@ -98,8 +98,8 @@ def test_a_refused_update_rolls_back_and_leaves_the_other_alone(
 
     # when it is updated, then that is refused, and the rollback is not
     second = event("Update", restate, V3, old=first)
-    assert f"trips is served by {ANNS} already" in str(failure_of(second, patience))
-    assert failure_of(event("Update", restate, V2, old=second), patience) is None
+    assert f"trips is served by {ANNS} already" in str(failure_of(second, deadline))
+    assert failure_of(event("Update", restate, V2, old=second), deadline) is None
 
     # and nothing has changed, which the log says
     assert what_is_known(restate) == before
@@ -108,109 +108,109 @@ def test_a_refused_update_rolls_back_and_leaves_the_other_alone(
 
 
 def test_another_property_of_a_version_that_was_taken_over_can_be_changed_and_changed_back(
-    restate: AdminStandIn, patience: Patience
+    restate: FakeAdmin, deadline: Deadline
 ) -> None:
     first = event("Create", restate, V1)
-    failure_of(first, patience)
+    failure_of(first, deadline)
     register(restate, ANNS)
     second = event("Update", restate, V1, old=first, DrainSeconds="60")
 
-    assert failure_of(second, patience) is None
-    assert failure_of(event("Update", restate, V1, old=second), patience) is None
+    assert failure_of(second, deadline) is None
+    assert failure_of(event("Update", restate, V1, old=second), deadline) is None
 
     assert restate.latest("trips") == ANNS
 
 
-def test_a_refused_update_to_another_function_rolls_back(restate: AdminStandIn, patience: Patience) -> None:
+def test_a_refused_update_to_another_function_rolls_back(restate: FakeAdmin, deadline: Deadline) -> None:
     renamed = f"{FUNCTION}-renamed:1"
     restate.offers[renamed] = {"trips": ["reserve"]}
     first = event("Create", restate, V1)
-    failure_of(first, patience)
+    failure_of(first, deadline)
     register(restate, ANNS)
     before = what_is_known(restate)
     second = event("Update", restate, renamed, old=first)
 
-    assert f"trips is served by {ANNS} already" in str(failure_of(second, patience))
-    assert failure_of(event("Update", restate, V1, old=second), patience) is None
+    assert f"trips is served by {ANNS} already" in str(failure_of(second, deadline))
+    assert failure_of(event("Update", restate, V1, old=second), deadline) is None
 
     assert what_is_known(restate) == before
 
 
 def test_a_replaced_function_takes_over_from_its_predecessor_and_the_rollback_brings_that_back(
-    restate: AdminStandIn, patience: Patience
+    restate: FakeAdmin, deadline: Deadline
 ) -> None:
     renamed = f"{FUNCTION}-renamed:1"
     restate.offers[renamed] = {"trips": ["reserve"]}
     first = event("Create", restate, V3)
-    failure_of(first, patience)
+    failure_of(first, deadline)
     second = event("Update", restate, renamed, old=first)
 
-    assert failure_of(second, patience) is None
+    assert failure_of(second, deadline) is None
     assert restate.arns() == {renamed}
 
-    assert failure_of(event("Update", restate, V3, old=second), patience) is None
+    assert failure_of(event("Update", restate, V3, old=second), deadline) is None
     assert restate.arns() == {V3}
 
 
 @pytest.mark.parametrize("kind", ["Create", "Update"])
 def test_a_registration_that_was_lost_is_made_again_where_nobody_serves(
-    restate: AdminStandIn, patience: Patience, kind: str
+    restate: FakeAdmin, deadline: Deadline, kind: str
 ) -> None:
     first = event("Create", restate, V1)
-    failure_of(first, patience)
+    failure_of(first, deadline)
     restate.known.clear()
 
-    assert failure_of(event(kind, restate, V1, old=first), patience) is None
+    assert failure_of(event(kind, restate, V1, old=first), deadline) is None
 
     assert restate.latest("trips") == V1
 
 
 def test_who_moves_to_another_restate_takes_nobody_over_there_and_is_back_after_the_rollback(
-    restate: AdminStandIn, patience: Patience
+    restate: FakeAdmin, deadline: Deadline
 ) -> None:
-    with served(AdminStandIn(offers=restate.offers)) as crowded:
+    with served(FakeAdmin(offers=restate.offers)) as crowded:
         register(crowded, ANNS)
         first = event("Create", restate, V1)
-        failure_of(first, patience)
+        failure_of(first, deadline)
         second = event("Update", crowded, V1, old=first)
 
-        assert f"trips is served by {ANNS} already" in str(failure_of(second, patience))
-        assert failure_of(event("Update", restate, V1, old=second), patience) is None
+        assert f"trips is served by {ANNS} already" in str(failure_of(second, deadline))
+        assert failure_of(event("Update", restate, V1, old=second), deadline) is None
 
         assert (restate.latest("trips"), crowded.latest("trips")) == (V1, ANNS)
         assert crowded.arns() == {ANNS}
 
 
 def test_who_was_taken_over_takes_nothing_back_silently_and_serves_again_when_the_other_is_gone(
-    restate: AdminStandIn, patience: Patience
+    restate: FakeAdmin, deadline: Deadline
 ) -> None:
     first = event("Create", restate, V1)
     anns = event("Create", restate, ANNS, TakeOver="true")
-    assert [failure_of(each, patience) for each in (first, anns)] == [None, None]
+    assert [failure_of(each, deadline) for each in (first, anns)] == [None, None]
 
     second = event("Update", restate, V2, old=first)
-    assert f"trips is served by {ANNS} already" in str(failure_of(second, patience))
+    assert f"trips is served by {ANNS} already" in str(failure_of(second, deadline))
 
-    assert failure_of(event("Delete", restate, ANNS), patience) is None
+    assert failure_of(event("Delete", restate, ANNS), deadline) is None
     assert restate.latest("trips") == V1
-    assert failure_of(second, patience) is None
+    assert failure_of(second, deadline) is None
     assert restate.latest("trips") == V2
 
 
-def test_a_development_server_gives_way_whatever_it_offers(restate: AdminStandIn, patience: Patience) -> None:
+def test_a_development_server_gives_way_whatever_it_offers(restate: FakeAdmin, deadline: Deadline) -> None:
     """`make serve`, which runs or was killed."""
     restate.offers[SERVER] = {"trips": ["reserve", "a handler that is being written"]}
     first, second = event("Create", restate, V1), event("Create", restate, V2)
     for each in (first, event("Update", restate, V2, old=first), event("Update", restate, V1, old=second)):
         register(restate, SERVER, MAKE_SERVE)
 
-        assert failure_of(each, patience) is None
+        assert failure_of(each, deadline) is None
 
         assert restate.latest("trips") == each["ResourceProperties"]["FunctionVersionArn"]
 
 
 def test_a_server_that_is_gone_from_one_list_and_not_yet_from_the_other_is_asked_about_again(
-    restate: AdminStandIn, patience: Patience, monkeypatch: pytest.MonkeyPatch
+    restate: FakeAdmin, deadline: Deadline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     register(restate, ANNS)
     (deployment_id,) = restate.known
@@ -223,7 +223,7 @@ def test_a_server_that_is_gone_from_one_list_and_not_yet_from_the_other_is_asked
 
     monkeypatch.setattr(Admin, "services", late)
 
-    assert failure_of(event("Create", restate, V1), patience) is None
+    assert failure_of(event("Create", restate, V1), deadline) is None
 
     assert before["trips"].deployment_id == deployment_id
     assert restate.asked.count("POST /deployments dry") == 2

@@ -8,23 +8,12 @@ from typing import Any
 
 import pytest
 
+from events import FUNCTION, ROLE, V1, V2, V3, Clock, Event, event
+from fake_admin import FakeAdmin, served
 from registration import cloudformation
-from registration.admin import Refused, Unavailable
+from registration.admin import RefusedError, UnavailableError
 from registration.cloudformation import answer, failure_of, handler
-from registration.patience import LONGEST_PAUSE, Patience
-from tests.unit.admin_stand_in import AdminStandIn, served
-from tests.unit.conftest import FUNCTION, ROLE, V1, V2, V3, Clock
-
-Event = dict[str, Any]
-
-
-def event(kind: str, restate: AdminStandIn, arn: str, *, old: Event | None = None, **properties: str) -> Event:
-    """An event as CloudFormation sends it. `old` is the event whose properties were in force before."""
-    wanted = {"AdminUrl": restate.url, "ServiceName": "trips", "FunctionVersionArn": arn, "DrainSeconds": "30"}
-    identity = {"StackId": "arn:stack", "RequestId": "request-1", "LogicalResourceId": "TripsRegistration"}
-    before = {"OldResourceProperties": old["ResourceProperties"]} if old else {}
-    physical = {} if kind == "Create" else {"PhysicalResourceId": "restate-service-trips"}
-    return {"RequestType": kind, "ResourceProperties": wanted | properties} | identity | before | physical
+from registration.deadline import LONGEST_PAUSE, Deadline
 
 
 class LambdaContext:
@@ -71,7 +60,7 @@ def told(monkeypatch: pytest.MonkeyPatch, statuses: list[int]) -> Iterator[list[
 RESPONSE_URL = ""
 
 
-def test_a_create_registers_and_answers_with_a_physical_id(restate: AdminStandIn, told: list[dict[str, str]]) -> None:
+def test_a_create_registers_and_answers_with_a_physical_id(restate: FakeAdmin, told: list[dict[str, str]]) -> None:
     handler(event("Create", restate, V1) | {"ResponseURL": RESPONSE_URL}, LambdaContext())
 
     assert restate.latest("trips") == V1
@@ -88,7 +77,7 @@ def test_a_create_registers_and_answers_with_a_physical_id(restate: AdminStandIn
     ]
 
 
-def test_the_physical_id_stays_whatever_changes(restate: AdminStandIn, told: list[dict[str, str]]) -> None:
+def test_the_physical_id_stays_whatever_changes(restate: FakeAdmin, told: list[dict[str, str]]) -> None:
     old = event("Create", restate, V1)
     update = event("Update", restate, V2, old=old) | {"PhysicalResourceId": "as it was"}
 
@@ -97,7 +86,7 @@ def test_the_physical_id_stays_whatever_changes(restate: AdminStandIn, told: lis
     assert told[0]["PhysicalResourceId"] == "as it was"
 
 
-def test_a_failure_is_told_in_one_sentence(restate: AdminStandIn, told: list[dict[str, str]]) -> None:
+def test_a_failure_is_told_in_one_sentence(restate: FakeAdmin, told: list[dict[str, str]]) -> None:
     restate.offers[V1] = {}
 
     handler(event("Create", restate, V1) | {"ResponseURL": RESPONSE_URL}, LambdaContext())
@@ -108,16 +97,16 @@ def test_a_failure_is_told_in_one_sentence(restate: AdminStandIn, told: list[dic
 
 @pytest.mark.parametrize("failures", [[503], [500, 0, 503], [0] * 20])
 def test_the_answer_is_repeated_until_it_is_taken(
-    restate: AdminStandIn,
+    restate: FakeAdmin,
     told: list[dict[str, str]],
     statuses: list[int],
-    patience: Patience,
+    deadline: Deadline,
     clock: Clock,
     failures: list[int],
 ) -> None:
     statuses += failures
 
-    answer(event("Create", restate, V1) | {"ResponseURL": RESPONSE_URL}, None, patience)
+    answer(event("Create", restate, V1) | {"ResponseURL": RESPONSE_URL}, None, deadline)
 
     assert [each["Status"] for each in told] == ["SUCCESS"]
     assert len(clock.pauses) == len(failures)
@@ -126,32 +115,34 @@ def test_the_answer_is_repeated_until_it_is_taken(
 
 
 def test_the_answer_is_given_up_when_time_is_up_and_its_signed_url_is_in_no_message(
-    restate: AdminStandIn, told: list[dict[str, str]], statuses: list[int], patience: Patience, clock: Clock
+    restate: FakeAdmin, told: list[dict[str, str]], statuses: list[int], deadline: Deadline, clock: Clock
 ) -> None:
     statuses += [503] * 1000
 
-    with pytest.raises(Unavailable, match=r"^Gave up after 300 seconds: CloudFormation's answer was refused with 503$"):
-        answer(event("Create", restate, V1) | {"ResponseURL": RESPONSE_URL}, None, patience)
+    with pytest.raises(
+        UnavailableError, match=r"^Gave up after 300 seconds: CloudFormation's answer was refused with 503$"
+    ):
+        answer(event("Create", restate, V1) | {"ResponseURL": RESPONSE_URL}, None, deadline)
 
     assert 290 < clock.now <= 300
     assert told == []
 
 
 def test_a_refused_answer_is_final(
-    restate: AdminStandIn, told: list[dict[str, str]], statuses: list[int], patience: Patience, clock: Clock
+    restate: FakeAdmin, told: list[dict[str, str]], statuses: list[int], deadline: Deadline, clock: Clock
 ) -> None:
     """The URL has expired: CloudFormation waits no more."""
     statuses += [403]
 
-    with pytest.raises(Refused, match=r"^CloudFormation's answer was refused with 403$"):
-        answer(event("Create", restate, V1) | {"ResponseURL": RESPONSE_URL}, None, patience)
+    with pytest.raises(RefusedError, match=r"^CloudFormation's answer was refused with 403$"):
+        answer(event("Create", restate, V1) | {"ResponseURL": RESPONSE_URL}, None, deadline)
 
     assert clock.pauses == []
     assert told == []
 
 
 def test_the_answer_gets_the_time_that_the_function_has_left(
-    restate: AdminStandIn, monkeypatch: pytest.MonkeyPatch
+    restate: FakeAdmin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A registration that took all of its time leaves what was kept back, less one try that hangs."""
     left = iter([300_000, 30_000])
@@ -159,8 +150,8 @@ def test_the_answer_gets_the_time_that_the_function_has_left(
     context = LambdaContext()
     monkeypatch.setattr(context, "get_remaining_time_in_millis", lambda: next(left))
 
-    def answered(_: Event, __: str | None, patience: Patience) -> None:
-        given.append(patience.seconds)
+    def answered(_: Event, __: str | None, deadline: Deadline) -> None:
+        given.append(deadline.seconds)
 
     monkeypatch.setattr(cloudformation, "answer", answered)
 
@@ -170,7 +161,7 @@ def test_the_answer_gets_the_time_that_the_function_has_left(
 
 
 def test_a_bug_is_told_by_its_kind_and_its_own_text_is_only_logged(
-    restate: AdminStandIn,
+    restate: FakeAdmin,
     told: list[dict[str, str]],
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
@@ -180,7 +171,7 @@ def test_a_bug_is_told_by_its_kind_and_its_own_text_is_only_logged(
     def broken(*_: object) -> str:
         raise ZeroDivisionError("while holding key_1234567890")
 
-    monkeypatch.setattr(cloudformation, "introduce", broken)
+    monkeypatch.setattr(cloudformation, "register", broken)
 
     handler(event("Create", restate, V1) | {"ResponseURL": RESPONSE_URL}, LambdaContext())
 
@@ -190,199 +181,199 @@ def test_a_bug_is_told_by_its_kind_and_its_own_text_is_only_logged(
 
 
 def test_an_update_moves_new_work_to_the_new_version_and_keeps_the_one_before(
-    restate: AdminStandIn, patience: Patience
+    restate: FakeAdmin, deadline: Deadline
 ) -> None:
     first = event("Create", restate, V1)
     second = event("Update", restate, V2, old=first)
     third = event("Update", restate, V3, old=second)
 
-    assert [failure_of(each, patience) for each in (first, second, third)] == [None] * 3
+    assert [failure_of(each, deadline) for each in (first, second, third)] == [None] * 3
 
     assert restate.latest("trips") == V3
     assert restate.arns() == {V2, V3}, "V1 is drained; V2 may be needed by a rollback"
 
 
-def test_a_rollback_brings_the_old_version_back(restate: AdminStandIn, patience: Patience) -> None:
+def test_a_rollback_brings_the_old_version_back(restate: FakeAdmin, deadline: Deadline) -> None:
     first, second = event("Create", restate, V1), event("Create", restate, V2)
-    failure_of(first, patience)
-    failure_of(event("Update", restate, V2, old=first), patience)
+    failure_of(first, deadline)
+    failure_of(event("Update", restate, V2, old=first), deadline)
 
-    assert failure_of(event("Update", restate, V1, old=second), patience) is None
+    assert failure_of(event("Update", restate, V1, old=second), deadline) is None
 
     assert restate.latest("trips") == V1
 
 
-def test_work_that_is_pinned_to_an_old_version_keeps_it_registered(restate: AdminStandIn, patience: Patience) -> None:
+def test_work_that_is_pinned_to_an_old_version_keeps_it_registered(restate: FakeAdmin, deadline: Deadline) -> None:
     first = event("Create", restate, V1)
-    failure_of(first, patience)
+    failure_of(first, deadline)
     (pinned,) = restate.known
     restate.unfinished["inv_1"] = pinned
     second = event("Update", restate, V2, old=first)
-    failure_of(second, patience)
+    failure_of(second, deadline)
 
-    failure_of(event("Update", restate, V3, old=second), patience)
+    failure_of(event("Update", restate, V3, old=second), deadline)
 
     assert restate.arns() == {V1, V2, V3}
     assert not restate.killed
 
 
 def test_a_first_registration_that_fails_leaves_nothing_behind(
-    restate: AdminStandIn, patience: Patience, monkeypatch: pytest.MonkeyPatch
+    restate: FakeAdmin, deadline: Deadline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def never_latest(*_: object) -> None:
         raise cloudformation.AdminError("not the latest")
 
-    monkeypatch.setattr("registration.introduction.check_latest", never_latest)
+    monkeypatch.setattr("registration.registering.check_latest", never_latest)
 
-    assert failure_of(event("Create", restate, V1), patience) == "not the latest"
+    assert failure_of(event("Create", restate, V1), deadline) == "not the latest"
 
     assert not restate.known
 
 
 def test_a_create_that_fails_takes_nothing_from_another_registration_of_the_function(
-    restate: AdminStandIn, patience: Patience
+    restate: FakeAdmin, deadline: Deadline
 ) -> None:
     """A registration that was renamed is a Create while the one before it still stands."""
-    failure_of(event("Create", restate, V1), patience)
+    failure_of(event("Create", restate, V1), deadline)
     restate.offers[V2] = {}
 
-    assert "expected to offer the service trips" in str(failure_of(event("Create", restate, V2), patience))
+    assert "expected to offer the service trips" in str(failure_of(event("Create", restate, V2), deadline))
 
     assert restate.latest("trips") == V1
 
 
 def test_an_update_that_fails_kills_nothing(
-    restate: AdminStandIn, patience: Patience, monkeypatch: pytest.MonkeyPatch
+    restate: FakeAdmin, deadline: Deadline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Trips may be under way on the new version already. The rollback that follows sends new ones to the old one."""
     first = event("Create", restate, V1)
-    failure_of(first, patience)
+    failure_of(first, deadline)
     second = event("Update", restate, V2, old=first)
 
     def never_latest(*_: object) -> None:
         raise cloudformation.AdminError("not the latest")
 
-    monkeypatch.setattr("registration.introduction.check_latest", never_latest)
+    monkeypatch.setattr("registration.registering.check_latest", never_latest)
 
-    assert failure_of(second, patience) == "not the latest"
+    assert failure_of(second, deadline) == "not the latest"
 
     assert restate.arns() == {V1, V2}
 
 
-def test_a_delete_removes_the_function(restate: AdminStandIn, patience: Patience) -> None:
-    failure_of(event("Create", restate, V1), patience)
+def test_a_delete_removes_the_function(restate: FakeAdmin, deadline: Deadline) -> None:
+    failure_of(event("Create", restate, V1), deadline)
 
-    assert failure_of(event("Delete", restate, V1), patience) is None
+    assert failure_of(event("Delete", restate, V1), deadline) is None
 
     assert not restate.known
 
 
 @pytest.mark.parametrize("answer", [(401, "who are you"), (503, "down"), (200, "<html>not Restate</html>")])
 def test_a_delete_never_fails_and_says_what_is_left(
-    restate: AdminStandIn, patience: Patience, answer: tuple[int, str], caplog: pytest.LogCaptureFixture
+    restate: FakeAdmin, deadline: Deadline, answer: tuple[int, str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    failure_of(event("Create", restate, V1), patience)
+    failure_of(event("Create", restate, V1), deadline)
     restate.answers_before = [answer] * 1000
 
-    assert failure_of(event("Delete", restate, V1), patience) is None
+    assert failure_of(event("Delete", restate, V1), deadline) is None
 
     assert f"left in Restate, to be removed by hand: versions of {V1}" in caplog.text
 
 
 def test_a_delete_is_bounded_where_restate_goes_down_in_the_middle_of_it(
-    restate: AdminStandIn, patience: Patience, clock: Clock
+    restate: FakeAdmin, deadline: Deadline, clock: Clock
 ) -> None:
-    failure_of(event("Create", restate, V1), patience)
+    failure_of(event("Create", restate, V1), deadline)
     restate.answers_before = [restate.answer("GET", "/deployments", {}, None), *[(503, "down")] * 1000]
 
-    assert failure_of(event("Delete", restate, V1, DrainSeconds="30"), patience) is None
+    assert failure_of(event("Delete", restate, V1, DrainSeconds="30"), deadline) is None
 
     assert clock.now <= 30 + cloudformation.CLEANING_SECONDS <= 60
 
 
-def test_a_delete_does_not_fail_even_if_the_event_makes_no_sense(patience: Patience) -> None:
-    assert failure_of({"RequestType": "Delete", "ResourceProperties": {}}, patience) is None
+def test_a_delete_does_not_fail_even_if_the_event_makes_no_sense(deadline: Deadline) -> None:
+    assert failure_of({"RequestType": "Delete", "ResourceProperties": {}}, deadline) is None
 
 
-def test_another_admin_url_takes_the_registration_along(restate: AdminStandIn, patience: Patience) -> None:
-    with served(AdminStandIn(offers=restate.offers)) as new_home:
+def test_another_admin_url_takes_the_registration_along(restate: FakeAdmin, deadline: Deadline) -> None:
+    with served(FakeAdmin(offers=restate.offers)) as new_home:
         first = event("Create", restate, V1)
-        failure_of(first, patience)
+        failure_of(first, deadline)
 
-        assert failure_of(event("Update", new_home, V1, old=first), patience) is None
+        assert failure_of(event("Update", new_home, V1, old=first), deadline) is None
 
         assert new_home.latest("trips") == V1
         assert not restate.known
 
 
-def test_another_url_of_the_same_server_removes_nothing(restate: AdminStandIn, patience: Patience) -> None:
+def test_another_url_of_the_same_server_removes_nothing(restate: FakeAdmin, deadline: Deadline) -> None:
     first = event("Create", restate, V1, AdminUrl=restate.url.replace("127.0.0.1", "localhost"))
-    failure_of(first, patience)
+    failure_of(first, deadline)
 
-    failure_of(event("Update", restate, V1, old=first), patience)
+    failure_of(event("Update", restate, V1, old=first), deadline)
 
     assert restate.latest("trips") == V1
 
 
 def test_an_old_server_that_is_gone_does_not_fail_the_move(
-    restate: AdminStandIn, patience: Patience, caplog: pytest.LogCaptureFixture
+    restate: FakeAdmin, deadline: Deadline, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with served(AdminStandIn(offers=restate.offers)) as old_home:
+    with served(FakeAdmin(offers=restate.offers)) as old_home:
         first = event("Create", old_home, V1)
-        failure_of(first, patience)
+        failure_of(first, deadline)
 
-    assert failure_of(event("Update", restate, V1, old=first), patience) is None
+    assert failure_of(event("Update", restate, V1, old=first), deadline) is None
 
     assert restate.latest("trips") == V1
     assert "something stale may be left" in caplog.text
 
 
-def test_another_function_for_the_service_replaces_the_first(restate: AdminStandIn, patience: Patience) -> None:
+def test_another_function_for_the_service_replaces_the_first(restate: FakeAdmin, deadline: Deadline) -> None:
     other = V1.replace(":trips:", ":trips-renamed:")
     restate.offers[other] = {"trips": ["reserve"]}
     first = event("Create", restate, V1)
-    failure_of(first, patience)
+    failure_of(first, deadline)
 
-    failure_of(event("Update", restate, other, old=first), patience)
+    failure_of(event("Update", restate, other, old=first), deadline)
 
     assert restate.arns() == {other}
 
 
 def test_the_key_is_read_anew_for_every_event(
-    restate: AdminStandIn, patience: Patience, monkeypatch: pytest.MonkeyPatch
+    restate: FakeAdmin, deadline: Deadline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keys = {"arn:secret": "before"}
 
-    def read(arn: str, _: Patience) -> str:
+    def read(arn: str, _: Deadline) -> str:
         return keys[arn]
 
     monkeypatch.setattr(cloudformation, "read_api_key", read)
     first = event("Create", restate, V1, AuthTokenSecretArn="arn:secret")
     restate.api_key = "before"
-    assert failure_of(first, patience) is None
+    assert failure_of(first, deadline) is None
 
     restate.api_key = keys["arn:secret"] = "rotated"
 
-    assert failure_of(event("Update", restate, V2, old=first, AuthTokenSecretArn="arn:secret"), patience) is None
+    assert failure_of(event("Update", restate, V2, old=first, AuthTokenSecretArn="arn:secret"), deadline) is None
     assert set(restate.keys) == {"Bearer before", "Bearer rotated"}
 
 
-def test_the_role_and_the_leave_to_break_come_from_the_properties(restate: AdminStandIn, patience: Patience) -> None:
+def test_the_role_and_the_leave_to_break_come_from_the_properties(restate: FakeAdmin, deadline: Deadline) -> None:
     restate.offers[V1] = {"trips": ["reserve", "cancel"]}
     first = event("Create", restate, V1)
-    failure_of(first, patience)
+    failure_of(first, deadline)
 
     failure = failure_of(
-        event("Update", restate, V2, old=first, InvokerRoleArn=ROLE, AllowBreakingChanges="true"), patience
+        event("Update", restate, V2, old=first, InvokerRoleArn=ROLE, AllowBreakingChanges="true"), deadline
     )
 
     assert failure is None
     assert {known.arn: known.role for known in restate.known.values()} == {V1: ROLE, V2: ROLE}
 
 
-def test_time_is_kept_back_for_the_answer(restate: AdminStandIn, clock: Clock) -> None:
+def test_time_is_kept_back_for_the_answer(restate: FakeAdmin, clock: Clock) -> None:
     restate.answers_before = [(503, "down")] * 1000
-    all_but_the_answer = Patience(300 - cloudformation.KEPT_BACK_SECONDS, lambda: clock.now, clock.sleep)
+    all_but_the_answer = Deadline(300 - cloudformation.KEPT_BACK_SECONDS, lambda: clock.now, clock.sleep)
 
     failure = failure_of(event("Create", restate, V1), all_but_the_answer)
 
@@ -391,34 +382,34 @@ def test_time_is_kept_back_for_the_answer(restate: AdminStandIn, clock: Clock) -
 
 
 @pytest.mark.parametrize("arn", [f"{FUNCTION}:live", f"{FUNCTION}:$LATEST", FUNCTION, f"{FUNCTION}-7"])
-def test_only_a_published_version_is_registered(restate: AdminStandIn, patience: Patience, arn: str) -> None:
+def test_only_a_published_version_is_registered(restate: FakeAdmin, deadline: Deadline, arn: str) -> None:
     """An ARN that was a token when the template was made is seen here first."""
     first = event("Create", restate, V1)
-    failure_of(first, patience)
+    failure_of(first, deadline)
     restate.offers[arn] = {"trips": ["reserve"]}
     restate.asked.clear()
     refused = f"{arn} is no published version of a function: name one by its number."
 
-    assert failure_of(event("Create", restate, arn), patience) == refused
-    assert failure_of(event("Update", restate, arn, old=first), patience) == refused
+    assert failure_of(event("Create", restate, arn), deadline) == refused
+    assert failure_of(event("Update", restate, arn, old=first), deadline) == refused
     assert restate.asked == []
 
-    assert failure_of(event("Delete", restate, arn), patience) is None, "as CloudFormation does after a refused Create"
-    assert failure_of(event("Update", restate, V1, old=event("Create", restate, arn)), patience) is None, "rolled back"
+    assert failure_of(event("Delete", restate, arn), deadline) is None, "as CloudFormation does after a refused Create"
+    assert failure_of(event("Update", restate, V1, old=event("Create", restate, arn)), deadline) is None, "rolled back"
     assert restate.arns() == {V1}
 
 
 def test_a_refused_alias_of_another_function_takes_nothing_from_that_function_when_it_is_rolled_back(
-    restate: AdminStandIn, patience: Patience
+    restate: FakeAdmin, deadline: Deadline
 ) -> None:
     other = f"{FUNCTION}-reports"
     restate.offers[f"{other}:1"] = {"reports": ["list"]}
     first = event("Create", restate, V1)
-    failure_of(first, patience)
-    failure_of(event("Create", restate, f"{other}:1", ServiceName="reports"), patience)
+    failure_of(first, deadline)
+    failure_of(event("Create", restate, f"{other}:1", ServiceName="reports"), deadline)
     refused = event("Update", restate, f"{other}:live", old=first)
-    failure_of(refused, patience)
+    failure_of(refused, deadline)
 
-    assert failure_of(event("Update", restate, V1, old=refused), patience) is None
+    assert failure_of(event("Update", restate, V1, old=refused), deadline) is None
 
     assert restate.arns() == {V1, f"{other}:1"}

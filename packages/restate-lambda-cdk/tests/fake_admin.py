@@ -1,7 +1,7 @@
-"""A stand-in for Restate's admin API, with the rules that registration depends on and that the real server has.
+"""A fake for Restate's admin API, with the rules that registration depends on and that the real server has.
 
 Known versions are left alone unless forced, the highest revision is the latest, a forced removal leaves work behind.
-Faults are scheduled: `answers_before` holds what is said instead, once each, before the stand-in does as it is told.
+Faults are scheduled: `answers_before` holds what is said instead, once each, before the fake does as it is told.
 """
 
 import itertools
@@ -34,7 +34,7 @@ class Known:
 
 
 @dataclass
-class AdminStandIn:
+class FakeAdmin:
     """What Restate knows, and what was asked of it.
 
     `offers` says which handlers of which services a version has, and `objects` which versions have virtual objects.
@@ -152,14 +152,14 @@ class AdminStandIn:
 
 
 @contextmanager
-def served(stand_in: AdminStandIn) -> Generator[AdminStandIn]:
+def served(fake: FakeAdmin) -> Generator[FakeAdmin]:
     """Serve it on a free port of the loopback interface."""
 
     class Handler(BaseHTTPRequestHandler):
         def answer(self) -> None:
             length = int(self.headers.get("Content-Length") or 0)
             body = json.loads(self.rfile.read(length) or "{}")
-            status, said = stand_in.answer(self.command, self.path, body, self.headers.get("Authorization"))
+            status, said = fake.answer(self.command, self.path, body, self.headers.get("Authorization"))
             content = said.encode() if isinstance(said, str) else b"" if said is None else json.dumps(said).encode()
             self.send_response(status)
             self.send_header("Content-Length", str(len(content)))
@@ -172,11 +172,11 @@ def served(stand_in: AdminStandIn) -> Generator[AdminStandIn]:
             """The tests' output is not a server's log."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    stand_in.url = f"http://127.0.0.1:{server.server_port}"
+    fake.url = f"http://127.0.0.1:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:
-        yield stand_in
+        yield fake
     finally:
         server.shutdown()
         server.server_close()

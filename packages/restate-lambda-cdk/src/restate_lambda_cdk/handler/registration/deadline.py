@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0
 
 
-class Patience:
+class Deadline:
     """`seconds` from now. `clock` and `sleep` default to the real ones."""
 
     def __init__(
@@ -25,9 +25,9 @@ class Patience:
     def left(self) -> float:
         return max(self._until - self._clock(), 0.0)
 
-    def at_most(self, seconds: float) -> "Patience":
+    def at_most(self, seconds: float) -> "Deadline":
         """The same or less, from now."""
-        return Patience(min(seconds, self.left()), self._clock, self._sleep)
+        return Deadline(min(seconds, self.left()), self._clock, self._sleep)
 
     def pause(self) -> None:
         """The first pause, or what is left of the time."""

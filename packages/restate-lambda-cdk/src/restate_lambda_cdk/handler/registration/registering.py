@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
-from registration.admin import Admin, Deployment, Refused, Service, Unavailable
-from registration.patience import Patience
+from registration.admin import Admin, Deployment, RefusedError, Service, UnavailableError
+from registration.deadline import Deadline
 
 log = logging.getLogger(__name__)
 Answer = TypeVar("Answer")
@@ -69,21 +69,21 @@ def versions_of(admin: Admin, version: Version) -> list[Deployment]:
     return [known for known in admin.deployments() if function_of(known.arn) == version.function]
 
 
-def introduce(admin: Admin, version: Version, patience: Patience, before: Before | None = None) -> str | None:
+def register(admin: Admin, version: Version, deadline: Deadline, before: Before | None = None) -> str | None:
     """Make `version` the latest of its service, and return its deployment's id. Raises AdminError.
 
     None where a rollback comes back to a service that another function serves, which is left alone.
     """
-    persist(patience, admin.check_health)
-    if not persist(patience.at_most(PROPAGATION_SECONDS), lambda: discover(admin, version, before)):
-        persist(patience, lambda: assign_role(admin, version))
+    retry(deadline, admin.check_health)
+    if not retry(deadline.at_most(PROPAGATION_SECONDS), lambda: discover(admin, version, before)):
+        retry(deadline, lambda: assign_role(admin, version))
         return None
     breaking = version.allow_breaking_changes
-    deployment = persist(patience, lambda: admin.register(version.arn, version.role, breaking=breaking))
+    deployment = retry(deadline, lambda: admin.register(version.arn, version.role, breaking=breaking))
     if not deployment.new:
-        persist(patience, lambda: revive(admin, version, deployment.id))
-    persist(patience, lambda: assign_role(admin, version))
-    persist(patience, lambda: check_latest(admin, version, deployment.id))
+        retry(deadline, lambda: revive(admin, version, deployment.id))
+    retry(deadline, lambda: assign_role(admin, version))
+    retry(deadline, lambda: check_latest(admin, version, deployment.id))
     return deployment.id
 
 
@@ -95,7 +95,7 @@ def discover(admin: Admin, version: Version, before: Before | None) -> bool:
     found = admin.register(version.arn, version.role, force=True, dry_run=True)
     if version.service not in found.services:
         offered = ", ".join(sorted(found.services)) or "nothing"
-        raise Refused(f"{version.arn} was expected to offer the service {version.service}, but offers {offered}.")
+        raise RefusedError(f"{version.arn} was expected to offer the service {version.service}, but offers {offered}.")
     services = admin.services()
     servers = {known.id: known for known in admin.deployments()}
     taken = taken_over(found.services.keys() & services.keys(), services, servers, version, before)
@@ -104,7 +104,7 @@ def discover(admin: Admin, version: Version, before: Before | None) -> bool:
         if before and (not found.new or (before.same_place and version.is_no_newer_than(before.version))):
             log.warning("%s, and so left alone: %s is not made the latest", taken, version.arn)
             return False
-        raise Refused(f"{taken}: remove that deployment, register with another Restate, or set take_over.")
+        raise RefusedError(f"{taken}: remove that deployment, register with another Restate, or set take_over.")
     live = services.get(version.service)
     server = servers.get(live.deployment_id) if live else None
     if live and server and not server.gives_way and found.new and not version.allow_breaking_changes:
@@ -127,7 +127,7 @@ def taken_over(
     for name in sorted(names):
         server = servers.get(services[name].deployment_id)
         if server is None:
-            raise Unavailable(f"Restate is just changing who serves {name}.")
+            raise UnavailableError(f"Restate is just changing who serves {name}.")
         if not server.gives_way and function_of(server.arn) not in own:
             return f"{name} is served by {server.address} already (deployment {server.id})"
     return None
@@ -142,7 +142,7 @@ def refuse_breaking_change(live: Service, offered: Service) -> None:
         change = f"would lose {gone}"
     else:
         return
-    raise Refused(f"{live.name} {change}, which callers may rely on: keep it, or set allow_breaking_changes.")
+    raise RefusedError(f"{live.name} {change}, which callers may rely on: keep it, or set allow_breaking_changes.")
 
 
 def revive(admin: Admin, version: Version, deployment_id: str) -> None:
@@ -164,7 +164,7 @@ def assign_role(admin: Admin, version: Version) -> None:
 def check_latest(admin: Admin, version: Version, deployment_id: str) -> None:
     latest = admin.services().get(version.service)
     if latest is None or latest.deployment_id != deployment_id:
-        raise Unavailable(f"Restate does not send new work for {version.service} to {version.arn} yet.")
+        raise UnavailableError(f"Restate does not send new work for {version.service} to {version.arn} yet.")
 
 
 def prune(admin: Admin, version: Version, keep: Set[str]) -> None:
@@ -179,38 +179,38 @@ def prune(admin: Admin, version: Version, keep: Set[str]) -> None:
             admin.remove(old.id)
 
 
-def remove(admin: Admin, version: Version, patience: Patience, *, drain_seconds: float = 0) -> None:
+def remove(admin: Admin, version: Version, deadline: Deadline, *, drain_seconds: float = 0) -> None:
     """Take the function, in all its versions, out of Restate as soon as its work is done or `drain_seconds` are over.
 
     Nothing new is let in meanwhile. Work that is left is killed, because it would be retried for ever and block its
     key. Raises AdminError.
     """
-    deployments = persist(patience.at_most(UNREACHABLE_SECONDS), admin.deployments)
+    deployments = retry(deadline.at_most(UNREACHABLE_SECONDS), admin.deployments)
     ours = {known.id: known.services for known in deployments if function_of(known.arn) == version.function}
     others = {service for known in deployments if known.id not in ours for service in known.services}
     orphans = {service for services in ours.values() for service in services} - others
     for service in orphans:
-        persist(patience, partial(admin.close, service))
-    draining = patience.at_most(drain_seconds)
-    with suppress(Unavailable):
-        persist(draining, lambda: check_drained(admin, ours.keys(), orphans, draining))
-    persist(patience, lambda: kill_unfinished(admin, ours.keys(), orphans))
+        retry(deadline, partial(admin.close, service))
+    draining = deadline.at_most(drain_seconds)
+    with suppress(UnavailableError):
+        retry(draining, lambda: check_drained(admin, ours.keys(), orphans, draining))
+    retry(deadline, lambda: kill_unfinished(admin, ours.keys(), orphans))
     for deployment_id in ours:
         log.info("removing deployment %s", deployment_id)
-        persist(patience, partial(admin.remove, deployment_id))
-    persist(patience, lambda: kill_unfinished(admin, ours.keys(), orphans))  # what came in meanwhile
+        retry(deadline, partial(admin.remove, deployment_id))
+    retry(deadline, lambda: kill_unfinished(admin, ours.keys(), orphans))  # what came in meanwhile
 
 
-def check_drained(admin: Admin, deployment_ids: Set[str], services: Set[str], patience: Patience) -> None:
+def check_drained(admin: Admin, deployment_ids: Set[str], services: Set[str], deadline: Deadline) -> None:
     """Look twice: while one of Restate's partitions hands an undo or a notice to another, it is no invocation yet."""
     check_idle(admin, deployment_ids, services)
-    patience.pause()
+    deadline.pause()
     check_idle(admin, deployment_ids, services)
 
 
 def check_idle(admin: Admin, deployment_ids: Set[str], services: Set[str]) -> None:
     if unfinished := admin.unfinished(deployment_ids, services):
-        raise Unavailable(f"Waiting for {len(unfinished)} invocations, {unfinished[0]} among them.")
+        raise UnavailableError(f"Waiting for {len(unfinished)} invocations, {unfinished[0]} among them.")
 
 
 def kill_unfinished(admin: Admin, deployment_ids: Set[str], services: Set[str]) -> None:
@@ -219,14 +219,14 @@ def kill_unfinished(admin: Admin, deployment_ids: Set[str], services: Set[str]) 
         admin.kill(invocation_id)
 
 
-def persist(patience: Patience, ask: Callable[[], Answer]) -> Answer:
+def retry(deadline: Deadline, ask: Callable[[], Answer]) -> Answer:
     """Ask until there is an answer. When time is up, the last reason is raised with what was waited for."""
     reason = ""
-    for _ in patience.tries():
+    for _ in deadline.tries():
         try:
             return ask()
-        except Unavailable as error:
+        except UnavailableError as error:
             if str(error) != reason:
                 reason = str(error)
                 log.warning("will ask again: %s", reason)
-    raise Unavailable(f"Gave up after {patience.seconds:.0f} seconds: {reason}")
+    raise UnavailableError(f"Gave up after {deadline.seconds:.0f} seconds: {reason}")

@@ -1,7 +1,7 @@
 """Restate's admin API, as much of it as registration needs.
 
-Every failure is one of two: Refused is final, Unavailable may pass. Messages are one readable sentence, and never hold
-the API key. Redirects are not followed, because they would carry the key to another host.
+Every failure is one of two: RefusedError is final, UnavailableError may pass. Messages are one readable sentence, and
+never hold the API key. Redirects are not followed, because they would carry the key to another host.
 """
 
 import http.client
@@ -21,11 +21,11 @@ class AdminError(Exception):
     """Restate did not do what it was asked to. The message is for people."""
 
 
-class Refused(AdminError):  # noqa: N818
+class RefusedError(AdminError):
     """A final answer: asking again would not help."""
 
 
-class Unavailable(AdminError):  # noqa: N818
+class UnavailableError(AdminError):
     """No answer, or one that may be different soon."""
 
 
@@ -62,7 +62,7 @@ class Registration:
 
 @dataclass(frozen=True)
 class Admin:
-    """The admin API at `url`. Every method raises Refused or Unavailable."""
+    """The admin API at `url`. Every method raises RefusedError or UnavailableError."""
 
     url: str
     api_key: str | None = field(default=None, repr=False)
@@ -136,7 +136,7 @@ class Admin:
         try:
             return status, json.loads(text) if text else None
         except ValueError:
-            raise Refused(f"{self.url} answered something else than JSON: is it Restate's admin API?") from None
+            raise RefusedError(f"{self.url} answered something else than JSON: is it Restate's admin API?") from None
 
     def _exchange(self, method: str, path: str, body: str | None) -> tuple[int, str]:
         parts = urlsplit(self.url)
@@ -151,7 +151,7 @@ class Admin:
             return response.status, response.read().decode(errors="replace")
         except (OSError, http.client.HTTPException) as error:
             why = f"Restate's admin API at {self.url} cannot be reached ({str(error) or repr(error)})"
-            raise Unavailable(f"{why}: is the URL right, and is Restate up and open to this function?") from error
+            raise UnavailableError(f"{why}: is the URL right, and is Restate up and open to this function?") from error
         finally:
             connection.close()
 
@@ -165,16 +165,16 @@ class Admin:
         said = _readable(said.replace(self.api_key, "***") if self.api_key else said) or "no reason given"
         if status in (http.client.UNAUTHORIZED, http.client.FORBIDDEN):
             todo = "check that the secret holds a valid one with the Admin role" if self.api_key else "name its secret"
-            return Refused(f"Restate's admin API at {self.url} wants another API key ({status}: {said}): {todo}.")
+            return RefusedError(f"Restate's admin API at {self.url} wants another API key ({status}: {said}): {todo}.")
         if code == "META0003" and "returned an error during execution" in said:
-            return Refused(f"The function fails when Restate asks what it offers: see its log. {said}")
+            return RefusedError(f"The function fails when Restate asks what it offers: see its log. {said}")
         if code == "META0003":
-            return Unavailable(f"Restate cannot invoke the function: check what its role may invoke. {said}")
+            return UnavailableError(f"Restate cannot invoke the function: check what its role may invoke. {said}")
         if status >= 500 or status in (http.client.REQUEST_TIMEOUT, http.client.TOO_MANY_REQUESTS):
-            return Unavailable(f"Restate answered {status}: {said}")
+            return UnavailableError(f"Restate answered {status}: {said}")
         if code:
-            return Refused(f"Restate answered {status}: {said}")
-        return Refused(f"{self.url} answered {status} ({said}): is it Restate's admin API, usually at port 9070?")
+            return RefusedError(f"Restate answered {status}: {said}")
+        return RefusedError(f"{self.url} answered {status} ({said}): is it Restate's admin API, usually at port 9070?")
 
 
 def _service(answer: dict[str, Any]) -> Service:

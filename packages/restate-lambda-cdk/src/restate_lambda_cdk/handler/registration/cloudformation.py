@@ -14,19 +14,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from registration.admin import Admin, AdminError, Refused, Unavailable
+from registration.admin import Admin, AdminError, RefusedError, UnavailableError
 from registration.api_key import read_api_key
-from registration.introduction import (
+from registration.deadline import Deadline
+from registration.registering import (
     UNREACHABLE_SECONDS,
     Before,
     Version,
-    introduce,
-    persist,
     prune,
+    register,
     remove,
+    retry,
     versions_of,
 )
-from registration.patience import Patience
 
 log = logging.getLogger()
 log.setLevel(logging.INFO)
@@ -66,26 +66,26 @@ class Wanted:
             float(properties.get("DrainSeconds", "0")),
         )
 
-    def admin(self, patience: Patience) -> Admin:
+    def admin(self, deadline: Deadline) -> Admin:
         """With the key as it is now: it may have been rotated since the last event."""
-        return Admin(self.admin_url, read_api_key(self.secret_arn, patience) if self.secret_arn else None)
+        return Admin(self.admin_url, read_api_key(self.secret_arn, deadline) if self.secret_arn else None)
 
 
 def handler(event: Mapping[str, Any], context: Context) -> None:
     """Lambda's way in."""
-    failure = failure_of(event, Patience(context.get_remaining_time_in_millis() / 1000 - KEPT_BACK_SECONDS))
-    answer(event, failure, Patience(context.get_remaining_time_in_millis() / 1000 - ANSWER_SECONDS))
+    failure = failure_of(event, Deadline(context.get_remaining_time_in_millis() / 1000 - KEPT_BACK_SECONDS))
+    answer(event, failure, Deadline(context.get_remaining_time_in_millis() / 1000 - ANSWER_SECONDS))
 
 
-def failure_of(event: Mapping[str, Any], patience: Patience) -> str | None:
+def failure_of(event: Mapping[str, Any], deadline: Deadline) -> str | None:
     """Do what the event asks for, and say why it failed, if it did."""
     failure = None
     try:
         wanted = Wanted.of(event["ResourceProperties"])
         if event["RequestType"] == "Delete":
-            withdraw(wanted, patience)
+            withdraw(wanted, deadline)
         else:
-            put(wanted, event, patience)
+            put(wanted, event, deadline)
     except AdminError as error:
         log.error("%s", error)
         failure = str(error)
@@ -95,55 +95,55 @@ def failure_of(event: Mapping[str, Any], patience: Patience) -> str | None:
     return None if event["RequestType"] == "Delete" else failure
 
 
-def put(wanted: Wanted, event: Mapping[str, Any], patience: Patience) -> None:
+def put(wanted: Wanted, event: Mapping[str, Any], deadline: Deadline) -> None:
     """Create or Update."""
     if not wanted.version.published:
-        raise Refused(f"{wanted.version.arn} is no published version of a function: name one by its number.")
-    admin = wanted.admin(patience)
+        raise RefusedError(f"{wanted.version.arn} is no published version of a function: name one by its number.")
+    admin = wanted.admin(deadline)
     old = Wanted.of(event["OldResourceProperties"]) if event["RequestType"] == "Update" else None
     before = Before(old.version, old.admin_url == wanted.admin_url) if old else None
-    first = event["RequestType"] == "Create" and not persist(patience, lambda: versions_of(admin, wanted.version))
+    first = event["RequestType"] == "Create" and not retry(deadline, lambda: versions_of(admin, wanted.version))
     try:
-        deployment_id = introduce(admin, wanted.version, patience, before)
+        deployment_id = register(admin, wanted.version, deadline, before)
     except AdminError:
         if first:  # it leaves nothing behind: CloudFormation may not send a Delete for a Create that failed
-            withdraw(wanted, patience)
+            withdraw(wanted, deadline)
         raise
     if old and deployment_id:
-        tidy_up(admin, deployment_id, wanted, old, patience)
+        tidy_up(admin, deployment_id, wanted, old, deadline)
 
 
-def tidy_up(admin: Admin, deployment_id: str, wanted: Wanted, old: Wanted, patience: Patience) -> None:
+def tidy_up(admin: Admin, deployment_id: str, wanted: Wanted, old: Wanted, deadline: Deadline) -> None:
     """After an update, leave nothing stale behind, neither here nor where Restate was before. Does not fail.
 
     The version that was the latest until now stays until the next update: an invocation may be on its way to it, and a
     rollback may want it back. Two URLs can lead to one server, and nothing must be removed there because it "moved".
     """
-    patience = patience.at_most(old.drain_seconds + CLEANING_SECONDS)
+    deadline = deadline.at_most(old.drain_seconds + CLEANING_SECONDS)
     try:
-        there = admin if old.admin_url == wanted.admin_url else old.admin(patience)
-        known_there = persist(patience.at_most(UNREACHABLE_SECONDS), there.deployments)
+        there = admin if old.admin_url == wanted.admin_url else old.admin(deadline)
+        known_there = retry(deadline.at_most(UNREACHABLE_SECONDS), there.deployments)
         same_server = deployment_id in {known.id for known in known_there}
         moved = not same_server or old.version.function != wanted.version.function
         if moved and old.version.published:  # or else it was refused
-            remove(there, old.version, patience, drain_seconds=old.drain_seconds)
+            remove(there, old.version, deadline, drain_seconds=old.drain_seconds)
         prune(admin, wanted.version, keep={wanted.version.arn, old.version.arn})
     except AdminError as error:
         log.error("something stale may be left at %s: %s", old.admin_url, error)
 
 
-def withdraw(wanted: Wanted, patience: Patience) -> None:
+def withdraw(wanted: Wanted, deadline: Deadline) -> None:
     """Delete. Logs what cannot be done."""
     if not wanted.version.published:
         return  # it was refused, and the function's versions are another registration's
-    patience = patience.at_most(wanted.drain_seconds + CLEANING_SECONDS)
+    deadline = deadline.at_most(wanted.drain_seconds + CLEANING_SECONDS)
     try:
-        remove(wanted.admin(patience), wanted.version, patience, drain_seconds=wanted.drain_seconds)
+        remove(wanted.admin(deadline), wanted.version, deadline, drain_seconds=wanted.drain_seconds)
     except AdminError as error:
         log.error("left in Restate, to be removed by hand: versions of %s (%s)", wanted.version.arn, error)
 
 
-def answer(event: Mapping[str, Any], failure: str | None, patience: Patience) -> None:
+def answer(event: Mapping[str, Any], failure: str | None, deadline: Deadline) -> None:
     """Tell CloudFormation, which waits for nothing else: until it has been told, or time is up."""
     service = event.get("ResourceProperties", {}).get("ServiceName", "unnamed")
     body = {
@@ -153,7 +153,7 @@ def answer(event: Mapping[str, Any], failure: str | None, patience: Patience) ->
         **{name: event[name] for name in ("StackId", "RequestId", "LogicalResourceId")},
     }
     content = json.dumps(body).encode()
-    persist(patience, lambda: send(event["ResponseURL"], content))
+    retry(deadline, lambda: send(event["ResponseURL"], content))
     log.info("%s %s: %s", event["RequestType"], event["LogicalResourceId"], body["Status"])
 
 
@@ -165,6 +165,8 @@ def send(url: str, content: bytes) -> None:
     except urllib.error.HTTPError as error:
         error.close()
         said = f"CloudFormation's answer was refused with {error.code}"
-        raise (Unavailable(said) if error.code >= http.client.INTERNAL_SERVER_ERROR else Refused(said)) from None
+        raise (
+            UnavailableError(said) if error.code >= http.client.INTERNAL_SERVER_ERROR else RefusedError(said)
+        ) from None
     except (OSError, http.client.HTTPException) as error:
-        raise Unavailable(f"CloudFormation's answer did not arrive ({error!r})") from None
+        raise UnavailableError(f"CloudFormation's answer did not arrive ({error!r})") from None

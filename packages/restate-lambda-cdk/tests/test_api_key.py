@@ -1,4 +1,4 @@
-"""Reading the API key, against a stand-in for boto3's client."""
+"""Reading the API key, against a fake for boto3's client."""
 
 from typing import Any
 
@@ -6,10 +6,10 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
-from registration.admin import Refused, Unavailable
+from events import Clock
+from registration.admin import RefusedError, UnavailableError
 from registration.api_key import read_api_key
-from registration.patience import Patience
-from tests.unit.conftest import Clock
+from registration.deadline import Deadline
 
 ARN = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:key-AbCdEf"
 
@@ -40,53 +40,53 @@ def error(code: str) -> ClientError:
     return ClientError({"Error": {"Code": code, "Message": "why"}}, "GetSecretValue")
 
 
-def test_the_secrets_text_is_the_key(monkeypatch: pytest.MonkeyPatch, patience: Patience) -> None:
+def test_the_secrets_text_is_the_key(monkeypatch: pytest.MonkeyPatch, deadline: Deadline) -> None:
     given(monkeypatch, "key_123\n")
 
-    assert read_api_key(ARN, patience) == "key_123"
+    assert read_api_key(ARN, deadline) == "key_123"
 
 
 def test_a_permission_that_was_granted_seconds_ago_is_waited_for(
-    monkeypatch: pytest.MonkeyPatch, patience: Patience
+    monkeypatch: pytest.MonkeyPatch, deadline: Deadline
 ) -> None:
     given(monkeypatch, error("AccessDeniedException"), error("AccessDeniedException"), "key_123")
 
-    assert read_api_key(ARN, patience) == "key_123"
+    assert read_api_key(ARN, deadline) == "key_123"
 
 
 def test_a_permission_that_never_comes_is_named_with_the_secret(
-    monkeypatch: pytest.MonkeyPatch, patience: Patience, clock: Clock
+    monkeypatch: pytest.MonkeyPatch, deadline: Deadline, clock: Clock
 ) -> None:
     given(monkeypatch, error("AccessDeniedException"))
 
-    with pytest.raises(Unavailable, match=f"{ARN} cannot be read .AccessDeniedException: why"):
-        read_api_key(ARN, patience)
+    with pytest.raises(UnavailableError, match=f"{ARN} cannot be read .AccessDeniedException: why"):
+        read_api_key(ARN, deadline)
 
     assert clock.now <= 120
 
 
-def test_a_secret_that_is_not_there_is_final(monkeypatch: pytest.MonkeyPatch, patience: Patience, clock: Clock) -> None:
+def test_a_secret_that_is_not_there_is_final(monkeypatch: pytest.MonkeyPatch, deadline: Deadline, clock: Clock) -> None:
     given(monkeypatch, error("ResourceNotFoundException"))
 
-    with pytest.raises(Refused, match="ResourceNotFoundException"):
-        read_api_key(ARN, patience)
+    with pytest.raises(RefusedError, match="ResourceNotFoundException"):
+        read_api_key(ARN, deadline)
 
     assert clock.now == 0
 
 
-def test_secrets_manager_out_of_reach_is_waited_for(monkeypatch: pytest.MonkeyPatch, patience: Patience) -> None:
+def test_secrets_manager_out_of_reach_is_waited_for(monkeypatch: pytest.MonkeyPatch, deadline: Deadline) -> None:
     given(monkeypatch, EndpointConnectionError(endpoint_url="https://secretsmanager"), "key_123")
 
-    assert read_api_key(ARN, patience) == "key_123"
+    assert read_api_key(ARN, deadline) == "key_123"
 
 
 @pytest.mark.parametrize("text", ["", '{"key": "key_123"}', "key_123\nHost: elsewhere", "kéy"])
 def test_what_cannot_be_a_key_is_refused_without_being_shown(
-    monkeypatch: pytest.MonkeyPatch, patience: Patience, text: str
+    monkeypatch: pytest.MonkeyPatch, deadline: Deadline, text: str
 ) -> None:
     given(monkeypatch, text)
 
-    with pytest.raises(Refused, match="expected to hold an API key and nothing else") as refused:
-        read_api_key(ARN, patience)
+    with pytest.raises(RefusedError, match="expected to hold an API key and nothing else") as refused:
+        read_api_key(ARN, deadline)
 
     assert "123" not in str(refused.value).replace(ARN, "")

@@ -1,0 +1,37 @@
+"""CloudFormation's events, as the tests of the handler send them, and the clock by which it waits."""
+
+from collections.abc import Callable
+from typing import Any
+
+from fake_admin import FakeAdmin
+
+FUNCTION = "arn:aws:lambda:eu-west-1:111122223333:function:trips"
+V1, V2, V3 = (f"{FUNCTION}:{number}" for number in (1, 2, 3))
+ROLE = "arn:aws:iam::111122223333:role/invoker"
+
+
+class Clock:
+    """Stands still, except while somebody sleeps. `events` are called once each, at their time."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.pauses: list[float] = []
+        self.events: dict[float, Callable[[], None]] = {}
+
+    def sleep(self, seconds: float) -> None:
+        self.pauses.append(seconds)
+        self.now += seconds
+        for due in sorted(time for time in self.events if time <= self.now):
+            self.events.pop(due)()
+
+
+Event = dict[str, Any]
+
+
+def event(kind: str, restate: FakeAdmin, arn: str, *, old: Event | None = None, **properties: str) -> Event:
+    """An event as CloudFormation sends it. `old` is the event whose properties were in force before."""
+    wanted = {"AdminUrl": restate.url, "ServiceName": "trips", "FunctionVersionArn": arn, "DrainSeconds": "30"}
+    identity = {"StackId": "arn:stack", "RequestId": "request-1", "LogicalResourceId": "TripsRegistration"}
+    before = {"OldResourceProperties": old["ResourceProperties"]} if old else {}
+    physical = {} if kind == "Create" else {"PhysicalResourceId": "restate-service-trips"}
+    return {"RequestType": kind, "ResourceProperties": wanted | properties} | identity | before | physical
