@@ -11,6 +11,7 @@ from localcloud.environment import ROOT
 
 STEPS = "comparison/step_functions/lambdas/steps"
 RESTATE, STEP_FUNCTIONS = "Restate", "Step Functions"
+DEPENDENCY = "restate-lambda-cdk"  # a package counts as the one line that names it, like AWS CDK itself
 # What both would read, neither counts: bundling, and the defaults of a Python function.
 SOURCES = {
     "the workflow": {
@@ -27,15 +28,10 @@ SOURCES = {
         STEP_FUNCTIONS: [f"{STEPS}/models.py"],
     },
     "the stack": {
-        RESTATE: ["app.py", "holiday_stack/stack.py", "holiday_stack/settings.py", "holiday_stack/restate_service.py"],
+        RESTATE: ["app.py", "holiday_stack/stack.py", "holiday_stack/settings.py"],
         STEP_FUNCTIONS: ["comparison/step_functions/app.py", "comparison/step_functions/stack.py"],
     },
-    "registration with the engine": {
-        RESTATE: [
-            *("holiday_stack/restate_environment.py", "holiday_stack/service_registration.py"),
-        ],
-        STEP_FUNCTIONS: [],
-    },
+    "registration with the engine": {RESTATE: [DEPENDENCY], STEP_FUNCTIONS: []},
 }
 HOTEL = Path(__file__).parent / "hotel.toml"
 
@@ -47,7 +43,7 @@ def lines() -> dict[str, dict[str, dict[str, int]]]:
         part: {
             engine: {
                 "files": len(paths),
-                "code": sum(count(str(ROOT / path), "").code_count for path in paths),
+                "code": sum(1 if path == DEPENDENCY else count(str(ROOT / path), "").code_count for path in paths),
             }
             for engine, paths in engines.items()
         }

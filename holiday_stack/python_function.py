@@ -1,5 +1,5 @@
 """A Python function with what every function here has: a role that can do nothing but log, a log group of its own,
-JSON logs, and the CPU that the wheels in its package are for."""
+JSON logs, versions that are kept, and the CPU that the wheels in its package are for."""
 
 from collections.abc import Mapping
 
@@ -16,8 +16,6 @@ RUNTIME = lambda_.Runtime.PYTHON_3_13
 class PythonFunction(lambda_.Function):
     """runtime: the Python that the wheels in the package are for. Default: RUNTIME.
     code, handler: the package, and `module.attribute` in it. The rest is as in CDK's Function.
-
-    logs_outlive_stack: keep the log group when the stack is deleted. Default no. Entries expire after a month anyway.
     """
 
     def __init__(
@@ -32,16 +30,12 @@ class PythonFunction(lambda_.Function):
         timeout: Duration,
         memory_size: int,
         environment: Mapping[str, str] | None = None,
-        max_event_age: Duration | None = None,
-        retry_attempts: int | None = None,
-        logs_outlive_stack: bool = False,
-        current_version_options: lambda_.VersionOptions | None = None,
     ) -> None:
         log_group = logs.LogGroup(
             scope,
             f"{construct_id}Logs",
             retention=logs.RetentionDays.ONE_MONTH,
-            removal_policy=RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE if logs_outlive_stack else RemovalPolicy.DESTROY,
+            removal_policy=RemovalPolicy.DESTROY,
         )
         # jsii's classes and protocols disagree on parameter names, here and wherever this error is ignored.
         role = iam.Role(
@@ -59,9 +53,7 @@ class PythonFunction(lambda_.Function):
             timeout=timeout,
             memory_size=memory_size,
             environment=environment,
-            max_event_age=max_event_age,
-            retry_attempts=retry_attempts,
-            current_version_options=current_version_options,
+            current_version_options=lambda_.VersionOptions(removal_policy=RemovalPolicy.RETAIN),
             role=role,  # pyright: ignore[reportArgumentType]
             log_group=log_group,
             logging_format=lambda_.LoggingFormat.JSON,
@@ -74,3 +66,7 @@ class PythonFunction(lambda_.Function):
                 reason="RUNTIME is the newest that will do, and an older one is somebody's choice.",
             )
         )
+
+    def allow(self, *actions: str, on: str) -> None:
+        """Let the function do exactly these actions on exactly this resource (an ARN)."""
+        self.add_to_role_policy(iam.PolicyStatement(actions=list(actions), resources=[on]))

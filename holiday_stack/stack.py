@@ -1,22 +1,22 @@
-"""The holiday stack: three tables and a topic, four services on Lambda, and their introduction to Restate."""
+"""The holiday stack: three tables and a topic, four services on Lambda, and their registration with Restate."""
 
+import re
 from pathlib import Path
 
-from aws_cdk import CfnOutput, RemovalPolicy, Stack
+from aws_cdk import CfnOutput, Duration, RemovalPolicy, Stack
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_secretsmanager as secretsmanager
 from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sns_subscriptions as subscriptions
 from constructs import Construct
 
 from holiday_stack import bundling
 from holiday_stack.alarms import Alarms
-from holiday_stack.restate_environment import RestateEnvironment
-from holiday_stack.restate_service import RestateService
-from holiday_stack.service_registration import ServiceRegistration
-from holiday_stack.settings import Settings
-from restate_lambda_cdk import HANDLER
+from holiday_stack.python_function import PythonFunction
+from holiday_stack.settings import Settings, SettingsError
+from restate_lambda_cdk import RestateCloudEnvironment, RestateEnvironment, RestateServer, ServiceDeployer
 
 
 class HolidayStack(Stack):
@@ -29,8 +29,7 @@ class HolidayStack(Stack):
         super().__init__(scope, "-".join(filter(None, [settings.prefix, "HolidayStack"])))
         target = f"lambda-{settings.python_runtime}" if settings.bundle_for == "lambda" else settings.bundle_for
         holiday = bundling.package("holiday", bundling.TARGETS[target], lambdas=lambdas)
-        automatic = settings.registration == "automatic"
-        registrar = lambda_.Code.from_asset(str(HANDLER), exclude=["**/__pycache__"])
+        self._runtime = lambda_.Runtime(f"python{settings.python_runtime}", lambda_.RuntimeFamily.PYTHON)
         self._code = lambda_.Code.from_asset(str(holiday))
 
         # What the domain owns
@@ -42,18 +41,8 @@ class HolidayStack(Stack):
         if settings.notification_email:
             topic.add_subscription(subscriptions.EmailSubscription(settings.notification_email))  # pyright: ignore[reportArgumentType]
 
-        # Where Restate lives
-        self.restate = RestateEnvironment(
-            self,
-            "Restate",
-            environment_id=settings.environment_id,
-            region=settings.restate_region,
-            admin_url=settings.admin_url,
-            ingress_url=settings.ingress_url,
-            auth_token_secret_arn=settings.auth_token_secret_arn,
-            registration_code=registrar if automatic else None,
-            runtime=lambda_.Runtime(f"python{settings.python_runtime}", lambda_.RuntimeFamily.PYTHON),
-        )
+        # Where Restate is
+        self.restate = self._environment(settings)
 
         # Who serves it
         flights = self._service("flights", FLIGHTS_TABLE_NAME=flights_table.table_name)
@@ -65,29 +54,41 @@ class HolidayStack(Stack):
         trips = self._service("trips", SNS_TOPIC=topic.topic_arn)
         trips.allow("sns:Publish", on=topic.topic_arn)
 
-        # Introductions: who is called comes before who calls
-        if automatic:
-            callees = tuple(self._introduce(service) for service in (flights, cars, payments))
-            self._introduce(trips, after=callees)
+        # Who is registered: who is called comes before who calls
+        callees = {"flights": flights, "cars": cars, "payments": payments}
+        services = {"trips": trips, **callees}
+        registrar = None
+        if settings.registration == "automatic":
+            deployer = ServiceDeployer(self, "Deployer", runtime=self._runtime)
+            registrar = deployer.function
+            called = [
+                deployer.register(each.current_version, environment=self.restate, services=[name])
+                for name, each in callees.items()
+            ]
+            deployer.register(trips.current_version, environment=self.restate, services=["trips"], after=called)
+        else:
+            for each in services.values():
+                self.restate.grant_invoke(each.current_version)
 
         # Who is told when something is wrong
         if settings.alarm_topic_arn:
             Alarms(
                 self,
                 "Alarms",
-                functions=[service.function for service in (trips, flights, cars, payments)],
-                registrar=self.restate.registrar,
+                functions=[*services.values()],
+                registrar=registrar,
                 topic_arn=settings.alarm_topic_arn,
             )
 
         # Outputs: all that a manual registration, a test or a curl needs
-        for service in (trips, flights, cars, payments):
-            self._output(f"{service.name.capitalize()}VersionArn", service.version.function_arn)
+        for name, each in services.items():
+            self._output(f"{name.capitalize()}VersionArn", each.current_version.function_arn)
         self._output("FlightsTableName", flights_table.table_name)
         self._output("CarsTableName", cars_table.table_name)
         self._output("PaymentsTableName", payments_table.table_name)
         self._output("TopicArn", topic.topic_arn)
-        self._output("IngressUrl", self.restate.ingress_url)
+        if self.restate.ingress_url:
+            self._output("IngressUrl", self.restate.ingress_url)
         self._output("AdminUrl", self.restate.admin_url)
         if self.restate.invoker_role:
             self._output("InvokerRoleArn", self.restate.invoker_role.role_arn)
@@ -109,21 +110,47 @@ class HolidayStack(Stack):
             removal_policy=RemovalPolicy.DESTROY if disposable else RemovalPolicy.RETAIN,
         )
 
-    def _service(self, name: str, **variables: str) -> RestateService:
-        return RestateService(
+    def _environment(self, settings: Settings) -> RestateEnvironment:
+        arn = settings.auth_token_secret_arn
+        key = _secret(self, arn) if arn else None
+        if settings.environment_id:
+            return RestateCloudEnvironment(
+                self,
+                "Restate",
+                environment_id=settings.environment_id,
+                api_key=key,
+                region=settings.restate_region,
+                admin_url=settings.admin_url,
+                ingress_url=settings.ingress_url,
+            )
+        assert settings.admin_url
+        try:
+            return RestateServer(
+                self, "Restate", admin_url=settings.admin_url, ingress_url=settings.ingress_url, auth_token=key
+            )
+        except ValueError as error:
+            raise SettingsError(str(error)) from None
+
+    def _service(self, name: str, **variables: str) -> PythonFunction:
+        return PythonFunction(
             self,
-            name.capitalize() + "Service",
-            environment=self.restate,
-            name=name,
+            f"{name.capitalize()}Service",
+            description=f"Restate service {name}",
+            runtime=self._runtime,
             code=self._code,
             handler=f"holiday.{name}.handler",
-            variables=variables,
-        )
-
-    def _introduce(self, service: RestateService, after: tuple[ServiceRegistration, ...] = ()) -> ServiceRegistration:
-        return ServiceRegistration(
-            self, f"{service.name.capitalize()}Registration", environment=self.restate, service=service, after=after
+            environment=variables,
+            timeout=Duration.seconds(10),  # Restate retries, so a function that hangs is better cut off early
+            memory_size=1024,  # a cold start is imports, so CPU: a second here, four times that at 256 MB
         )
 
     def _output(self, name: str, value: str) -> None:
         CfnOutput(self, name, value=value)
+
+
+def _secret(scope: Construct, arn: str) -> secretsmanager.ISecret:
+    """An ARN does not say whether it is complete: the six characters at the end may be part of a name. Those that
+    Secrets Manager makes up nearly always hold a digit or a capital; a name's last word is in small letters."""
+    if re.search(r"-(?=.*[A-Z0-9])[A-Za-z0-9]{6}$", arn):
+        return secretsmanager.Secret.from_secret_complete_arn(scope, "ApiKey", arn)
+    return secretsmanager.Secret.from_secret_partial_arn(scope, "ApiKey", arn)

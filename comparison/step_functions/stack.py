@@ -108,7 +108,6 @@ class StepFunctionsStack(Stack):
             environment=variables,
             timeout=Duration.seconds(29 if step == "trips.reserve" else 10),
             memory_size=1024,
-            current_version_options=lambda_.VersionOptions(removal_policy=RemovalPolicy.RETAIN),
         )
 
     def _allow(self, function: lambda_.Function, *actions: str, on: str) -> None:

@@ -12,12 +12,11 @@ from pathlib import Path
 from aws_cdk import App, CfnOutput, Duration, Stack
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
+from aws_cdk.aws_secretsmanager import Secret
 
 from holiday_stack import bundling
-from holiday_stack.restate_environment import RestateEnvironment
-from holiday_stack.restate_service import RestateService
-from holiday_stack.service_registration import ServiceRegistration
-from restate_lambda_cdk import HANDLER
+from holiday_stack.python_function import PythonFunction
+from restate_lambda_cdk import RestateCloudEnvironment, RestateServer, ServiceDeployer
 from tests.deploy.variants import AlwaysFails, trust
 
 STACK = "Greetings"
@@ -53,14 +52,12 @@ def main() -> None:
     app = App(analytics_reporting=False)
     context = app.node.get_all_context()
     stack = Stack(app, STACK)
-    restate = RestateEnvironment(
-        stack,
-        "Restate",
-        registration_code=lambda_.Code.from_asset(str(HANDLER), exclude=["**/__pycache__"]),
-        environment_id=context.get("environment"),
-        admin_url=context["adminUrl"],
-        auth_token_secret_arn=context.get("secret"),
-        patience=Duration.seconds(int(context.get("patience", 300))),
+    key = Secret.from_secret_partial_arn(stack, "Key", context["secret"]) if "secret" in context else None
+    where = {"admin_url": context["adminUrl"]}
+    restate = (
+        RestateCloudEnvironment(stack, "Restate", environment_id=context["environment"], api_key=key, **where)
+        if "environment" in context
+        else RestateServer(stack, "Restate", auth_token=key, **where)
     )
     if "principal" in context:
         trust(restate, context["principal"])
@@ -71,25 +68,27 @@ def main() -> None:
             assumed_by=iam.AccountRootPrincipal(),  # pyright: ignore[reportArgumentType]
         )
     code = bundling.package("greetings", bundling.HOST, lambdas=Path(context["lambdas"]))
-    greeter = RestateService(
+    greeter = PythonFunction(
         stack,
         "Greeter",
-        environment=restate,
-        name="greeter",
+        description="Greets",
         code=lambda_.Code.from_asset(str(code)),
         handler="greetings.greeter.handler",
+        timeout=Duration.seconds(10),
+        memory_size=256,
     )
-    registration = ServiceRegistration(
-        stack,
-        "GreeterRegistration",
+    deployer = ServiceDeployer(stack, "Deployer", timeout=Duration.seconds(int(context.get("timeout", 300))))
+    registration = deployer.register(
+        greeter.current_version,
         environment=restate,
-        service=greeter,
+        services=context.get("services", "greeter").split(","),
         allow_breaking_changes="breaking" in context,
+        take_over="take_over" in context,
         drain=Duration.seconds(2),
     )
     if "fails" in context:
         AlwaysFails(stack, "Fails", after=registration)
-    CfnOutput(stack, "GreeterVersionArn", value=greeter.version.function_arn)
+    CfnOutput(stack, "GreeterVersionArn", value=greeter.current_version.function_arn)
     app.synth()
 
 

@@ -15,10 +15,10 @@ import httpx
 import pytest
 from botocore.exceptions import ClientError
 
-from holiday_stack.restate_environment import RESTATE_CLOUD_ACCOUNT, RESTATE_CLOUD_ROLE
 from localcloud import demo, invocations
 from localcloud.cloud import LocalCloud, LocalCloudError, Ports
 from localcloud.environment import REGION
+from restate_lambda_cdk.environment import RESTATE_CLOUD_ACCOUNT, RESTATE_CLOUD_ROLE
 from tests.deploy import greetings, variants
 from tests.deploy.gatekeeper import guarding
 from tests.deploy.state import deployments_of, unfinished
@@ -237,7 +237,7 @@ def test_restate_with_another_external_id_can_neither_be_introduced_nor_invoke(
         "principal": SESSION,
         "adminUrl": deployed.admin_url,
         "secret": deployed.secret,
-        "patience": "50",
+        "timeout": "50",
     }
     with pytest.raises(LocalCloudError) as failure:
         deployed.cloud.deploy(greetings.written(tmp_path) | settings, greetings.APP, greetings.STACK)

@@ -24,7 +24,7 @@ AS_OBJECT = SERVICE.replace("restate.Service(", "restate.VirtualObject(").replac
 PRIVATE = SERVICE.replace('Service("greeter"', 'Service("greeter", ingress_private=True')
 BROKEN = "import nothing_like_it\n"
 WITH_ANOTHER = SERVICE.replace("[greeter]", '[greeter, restate.Service("porter")]')
-IMPATIENT = {"patience": "50"}  # seconds, of which 45 are kept back for the answer
+IN_A_HURRY = {"timeout": "50"}  # seconds, of which 45 are kept back for the answer
 
 
 class Greetings:
@@ -174,7 +174,7 @@ def test_a_breaking_change_that_is_asked_for_is_made_and_can_be_rolled_back(gree
 def test_a_wrong_url_is_named(greetings: Greetings, url: str, sentence: str) -> None:
     url = url.format(ingress=greetings.cloud.ports.ingress)
 
-    said = greetings.failure(adminUrl=url, **IMPATIENT)
+    said = greetings.failure(adminUrl=url, **IN_A_HURRY)
 
     assert sentence in said
     assert url in said
@@ -185,7 +185,7 @@ def test_a_restate_that_is_down_is_waited_for_and_then_named(greetings: Greeting
     clear(greetings.cloud)
     greetings.cloud.kill_restate()
     try:
-        said = greetings.failure(**IMPATIENT)
+        said = greetings.failure(**IN_A_HURRY)
     finally:
         greetings.cloud.restart_restate()
 

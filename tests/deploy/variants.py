@@ -15,9 +15,9 @@ from aws_cdk import aws_lambda as lambda_
 from constructs import Construct, IConstruct
 
 from holiday_stack.bundling import LAMBDAS
-from holiday_stack.restate_environment import RestateEnvironment
 from holiday_stack.settings import Settings
 from holiday_stack.stack import HolidayStack
+from restate_lambda_cdk import RestateEnvironment
 
 APP = f"{shlex.quote(sys.executable)} -m tests.deploy.variants"
 FAILS = """
@@ -93,7 +93,7 @@ def main() -> None:
         settings = Settings.from_context(context)
     stack = HolidayStack(app, settings, lambdas=Path(context.get("test:lambdas", LAMBDAS)))
     if "test:fails" in context:
-        AlwaysFails(stack, "Fails", after=stack.node.find_child("TripsRegistration"))
+        AlwaysFails(stack, "Fails", after=stack.node.find_child("Restate-TripsService"))
     if "test:principal" in context:
         trust(stack.restate, context["test:principal"])
     app.synth()

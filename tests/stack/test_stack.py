@@ -7,20 +7,16 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from aws_cdk import CfnParameter, Duration, Stack, Validations
+from aws_cdk import Stack, Validations
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_sqs as sqs
 from aws_cdk.assertions import Template
-from aws_cdk.aws_lambda import Code
 from cdk_nag import AwsSolutionsChecks
 from cfnlint.api import lint  # pyright: ignore[reportMissingTypeStubs]
 from cfnlint.config import ManualArgs  # pyright: ignore[reportMissingTypeStubs]
 
-from holiday_stack.bundling import LAMBDAS, PYTHON, PYTHONS
+from holiday_stack.bundling import PYTHON, PYTHONS
 from holiday_stack.python_function import RUNTIME
-from holiday_stack.restate_environment import RestateEnvironment
-from holiday_stack.restate_service import RestateService
-from holiday_stack.service_registration import ServiceRegistration
 from holiday_stack.settings import Settings
 from holiday_stack.stack import HolidayStack
 from tests.stack.conftest import (
@@ -121,7 +117,7 @@ def test_trips_publishes_on_the_topic_and_nothing_else(cloud: Synthesized) -> No
     assert allowed(cloud.statements("TripsService")) == [({"sns:Publish"}, {"Ref": topic})]
 
 
-@pytest.mark.parametrize("service", [*SERVICES, "Registrar"])
+@pytest.mark.parametrize("service", [*SERVICES, "Deployer"])
 def test_a_function_logs_to_its_own_log_group_only(cloud: Synthesized, service: str) -> None:
     log_group, _ = cloud.one("AWS::Logs::LogGroup", service)
     (logging,) = (each for each in cloud.statements(service) if {*_listed(each["Action"])} == LOGS)
@@ -129,11 +125,16 @@ def test_a_function_logs_to_its_own_log_group_only(cloud: Synthesized, service: 
     assert logging["Resource"] == {"Fn::GetAtt": [log_group, "Arn"]}
 
 
-def test_the_registration_function_reads_its_secret_and_nothing_else(
+def test_the_registration_function_reads_its_secret_and_versions_variables_and_nothing_else(
     cloud: Synthesized, self_hosted: Synthesized
 ) -> None:
-    assert allowed(cloud.statements("Registrar")) == [({"secretsmanager:GetSecretValue"}, SECRET_ARN)]
-    assert allowed(self_hosted.statements("Registrar")) == []
+    secret = ({"secretsmanager:GetSecretValue"}, SECRET_ARN)
+    for stack, expected in ((cloud, [secret]), (self_hosted, [])):
+        others = [each for each in allowed(stack.statements("Deployer")) if each not in expected]
+
+        versions = [{"Fn::Join": ["", [{"Fn::GetAtt": [function_of(stack, each), "Arn"]}, ":*"]]} for each in SERVICES]
+        assert len(others) == len(allowed(stack.statements("Deployer"))) - len(expected)
+        assert sorted(map(str, others)) == sorted(str(({"lambda:GetFunctionConfiguration"}, each)) for each in versions)
 
 
 @pytest.mark.parametrize(
@@ -148,9 +149,8 @@ def test_with_manual_registration_nothing_registers_and_the_outputs_hold_what_a_
 
     # then nothing that registers or may read a secret is left, and all the rest is the same
     left_out = set(automatic.template["Resources"]) - set(manual.template["Resources"])
-    assert {
-        name for name in left_out if "Registrar" not in name and "Registration" not in name and "ApiKey" not in name
-    } == set()
+    of_registrations = re.compile("Deployer|RestateApiKey|Restate(Flights|Cars|Payments|Trips)Service")
+    assert [name for name in left_out if not of_registrations.match(name)] == []
     assert len(manual.of_type("AWS::Lambda::Function")) == len(SERVICES)
     assert not manual.of_type("Custom::RestateService")
     assert "secretsmanager" not in json.dumps(manual.template)
@@ -159,75 +159,6 @@ def test_with_manual_registration_nothing_registers_and_the_outputs_hold_what_a_
     # and so are the outputs, the versions and the invoker role among them
     assert manual.template["Outputs"] == automatic.template["Outputs"]
     assert {f"{service}VersionArn" for service in SERVICES} < set(manual.template["Outputs"])
-
-
-def test_a_registration_without_a_function_that_could_register_is_refused() -> None:
-    stack = Stack(app_with_cdk_json(), "Empty")
-    environment = RestateEnvironment(stack, "Restate", admin_url="http://restate.example.com:9070")
-    service = RestateService(
-        stack, "Service", environment=environment, name="greeter", code=Code.from_asset(str(LAMBDAS)), handler="a.b"
-    )
-
-    with pytest.raises(ValueError, match="nothing could register greeter"):
-        ServiceRegistration(stack, "Registration", environment=environment, service=service)
-
-
-@pytest.mark.parametrize("take_over", [False, True])
-def test_nobody_is_taken_over_unless_that_is_asked_for(cloud: Synthesized, take_over: bool) -> None:
-    stack = Stack(app_with_cdk_json(), "TakeOver")
-    code = Code.from_asset(str(LAMBDAS))
-    url = "http://restate.example.com:9070"
-    environment = RestateEnvironment(stack, "Restate", admin_url=url, registration_code=code)
-    service = RestateService(stack, "Service", environment=environment, name="greeter", code=code, handler="a.b")
-    ServiceRegistration(stack, "Registration", environment=environment, service=service, take_over=take_over)
-
-    ((_, registration),) = Template.from_stack(stack).find_resources("Custom::RestateService").items()
-
-    assert registration["Properties"].get("TakeOver") == ("true" if take_over else None)
-    assert "TakeOver" not in json.dumps(cloud.template), "nor by default"
-
-
-def test_only_a_published_version_is_accepted() -> None:
-    stack = Stack(app_with_cdk_json(), "Unpublished")
-    code = Code.from_asset(str(LAMBDAS))
-    url = "http://restate.example.com:9070"
-    environment = RestateEnvironment(stack, "Restate", admin_url=url, registration_code=code)
-    service = RestateService(stack, "Service", environment=environment, name="greeter", code=code, handler="a.b")
-    function, version = service.function, service.function.current_version
-    arn = "arn:aws:lambda:eu-west-1:111122223333:function:greeter"
-    alias = lambda_.Alias(stack, "Alias", alias_name="live", version=version)  # pyright: ignore[reportArgumentType]
-
-    def register(name: str, version: object) -> None:
-        service.version = cast(lambda_.IVersion, version)
-        ServiceRegistration(stack, name, environment=environment, service=service)
-
-    imported = lambda_.Alias.from_alias_attributes(
-        stack,
-        "ImportedAlias",
-        alias_name="imported",
-        alias_version=version,  # pyright: ignore[reportArgumentType]
-    )
-    for refused, said in {
-        alias: "live",
-        imported: "imported",
-        function.latest_version: "$LATEST",
-        lambda_.Version.from_version_arn(stack, "Imported alias", f"{arn}:live"): "live",
-    }.items():
-        with pytest.raises(ValueError, match=rf"^greeter needs a published version, .* and not {re.escape(said)}$"):
-            register(f"Refused {said} {id(refused)}", refused)
-
-    register("Current", version)
-    register("Imported", lambda_.Version.from_version_arn(stack, "Imported version", f"{arn}:7"))
-    token = CfnParameter(stack, "Version").value_as_string
-    register("Token", lambda_.Version.from_version_arn(stack, "Of a token", token))
-
-
-def test_a_secret_named_without_its_random_characters_is_granted_with_any() -> None:
-    partial = SECRET_ARN.removesuffix("-AbCdEf")
-
-    found = synthesized(CLOUD | {"authTokenSecretArn": partial})
-
-    assert allowed(found.statements("Registrar")) == [({"secretsmanager:GetSecretValue"}, f"{partial}-??????")]
 
 
 def test_no_secret_value_is_anywhere_in_the_template(cloud: Synthesized) -> None:
@@ -250,6 +181,10 @@ def test_no_secret_value_is_anywhere_in_the_template(cloud: Synthesized) -> None
 )
 def test_a_function_knows_what_it_owns_and_no_more(cloud: Synthesized, service: str, names: set[str]) -> None:
     assert variables(cloud, service).keys() == names
+
+
+def function_of(stack: Synthesized, service: str) -> str:
+    return stack.one("AWS::Lambda::Function", f"{service}Service")[0]
 
 
 def variables(stack: Synthesized, service: str) -> dict[str, Any]:
@@ -355,7 +290,7 @@ def test_alarms_go_to_the_topic_that_is_named(cloud: Synthesized, self_hosted: S
 
     # and so are failed registrations, by what the registration function logs
     ((_, failures),) = cloud.of_type("AWS::Logs::MetricFilter").items()
-    log_group, _ = cloud.one("AWS::Logs::LogGroup", "Registrar")
+    log_group, _ = cloud.one("AWS::Logs::LogGroup", "Deployer")
     (metric,) = failures["Properties"]["MetricTransformations"]
     assert failures["Properties"]["LogGroupName"] == {"Ref": log_group}
     assert metric["MetricName"] in {alarm["MetricName"] for alarm in alarms}
@@ -375,7 +310,7 @@ def test_what_is_registered_is_a_published_version_that_is_kept(cloud: Synthesiz
     assert version["DeletionPolicy"] == "Retain"
     assert version["UpdateReplacePolicy"] == "Retain"
     assert registration["Properties"]["FunctionVersionArn"] == {"Ref": name}
-    assert registration["Properties"]["ServiceName"] == service.lower()
+    assert registration["Properties"]["ServiceNames"] == [service.lower()]
 
 
 def test_nothing_that_restate_sees_is_latest(cloud: Synthesized) -> None:
@@ -397,14 +332,14 @@ def test_a_registration_waits_for_every_permission_that_it_needs(cloud: Synthesi
 
     needed = " ".join(cloud.needed_by(registration))
 
-    own = f"{service}ServiceFunctionRole"
-    for policy in ("InvokerRole[a-z0-9]*DefaultPolicy", "ApiKey", "RegistrarRoleDefaultPolicy", own):
+    own = f"{service}ServiceRole"
+    for policy in (f"Restate{service}ServiceInvoke", "ApiKey", "DeployerRoleDefaultPolicy", own):
         assert re.search(policy, needed)
 
 
 def test_an_event_is_never_handled_after_cloudformation_has_stopped_waiting(cloud: Synthesized) -> None:
     """Lambda may hold an event back, while it is throttled, before it begins with it."""
-    _, function = cloud.one("AWS::Lambda::Function", "Registrar")
+    _, function = cloud.one("AWS::Lambda::Function", "Deployer")
     ((_, config),) = cloud.of_type("AWS::Lambda::EventInvokeConfig").items()
     registrations = cloud.of_type("Custom::RestateService").values()
 
@@ -415,24 +350,10 @@ def test_an_event_is_never_handled_after_cloudformation_has_stopped_waiting(clou
         assert latest_end < int(registration["Properties"]["ServiceTimeout"])
 
 
-def test_cloudformation_waits_for_the_longest_registration() -> None:
-    """It accepts an hour at most."""
-    stack = Stack(app_with_cdk_json(), "Slow")
-    code = Code.from_asset(str(LAMBDAS))
-    url, longest = "http://restate.example.com:9070", Duration.minutes(14)
-    environment = RestateEnvironment(stack, "Restate", admin_url=url, registration_code=code, patience=longest)
-    service = RestateService(stack, "Service", environment=environment, name="greeter", code=code, handler="a.b")
-    ServiceRegistration(stack, "Registration", environment=environment, service=service)
-
-    ((_, registration),) = Template.from_stack(stack).find_resources("Custom::RestateService").items()
-
-    assert longest.to_seconds() < int(registration["Properties"]["ServiceTimeout"]) <= 3600
-
-
 def test_what_a_removal_had_to_leave_can_be_read_after_the_stack_is_gone(cloud: Synthesized) -> None:
     kept = {name for name, found in cloud.of_type("AWS::Logs::LogGroup").items() if found["DeletionPolicy"] != "Delete"}
 
-    assert kept == {cloud.one("AWS::Logs::LogGroup", "Registrar")[0]}
+    assert kept == {cloud.one("AWS::Logs::LogGroup", "Deployer")[0]}
 
 
 def test_a_registration_is_never_attempted_twice_for_one_event(cloud: Synthesized) -> None:

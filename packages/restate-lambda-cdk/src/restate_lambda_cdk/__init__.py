@@ -1,6 +1,14 @@
 """Restate services on AWS Lambda, deployed and registered by an AWS CDK app in Python."""
 
-from pathlib import Path
+from .deployer import HANDLER, ServiceDeployer
+from .environment import RestateCloudEnvironment, RestateEnvironment, RestateServer
+from .registration import ServiceRegistration
 
-HANDLER = Path(__file__).resolve().parent / "handler"
-"""The package of the function that registers services: the standard library and the Lambda runtime's boto3 do."""
+__all__ = [
+    "HANDLER",
+    "RestateCloudEnvironment",
+    "RestateEnvironment",
+    "RestateServer",
+    "ServiceDeployer",
+    "ServiceRegistration",
+]

@@ -1,0 +1,127 @@
+"""The registration of one function's services with Restate: a custom resource, and the permissions that it needs.
+
+Its properties say what should be true; the handler makes it so at every deployment, CloudFormation's rollbacks
+included. Nothing happens when nothing changed, because then CloudFormation does not ask. All of it is in the stack of
+the function, so that environment and deployer may be in other stacks.
+"""
+
+from collections.abc import Sequence
+from typing import cast
+
+from aws_cdk import CfnResource, CustomResource, Duration, RemovalPolicy, Stack, Token
+from aws_cdk import aws_lambda as lambda_
+from constructs import Construct, IConstruct
+
+from . import either, policies
+from .environment import RestateEnvironment
+from .following import follow_references, referenced_variables
+
+KEPT_BACK = Duration.seconds(45)
+"""Of the deployer's time-out, for the answer (KEPT_BACK_SECONDS in handler/registration/cloudformation.py)."""
+
+
+class ServiceRegistration(Construct):
+    """What `ServiceDeployer.register` makes, which documents the arguments.
+
+    Named after the environment and the function, so that naming other services is an update. A function that is moved
+    in the construct tree is another function, which has to `take_over` for that one deployment.
+    """
+
+    def __init__(
+        self,
+        stack: Stack,
+        *,
+        version: either.Version,
+        environment: RestateEnvironment,
+        registrar: lambda_.Function,
+        registrar_role: either.Role,
+        timeout: Duration,
+        service_timeout: Duration,
+        services: Sequence[str],
+        after: Sequence["ServiceRegistration"],
+        allow_breaking_changes: bool,
+        take_over: bool,
+        drain: Duration,
+        skip_invoke_grant: bool,
+    ) -> None:
+        name = f"{environment.node.id}-{policies.place(version)}"
+        if stack.node.try_find_child(name):
+            raise ValueError(
+                f"{version.lambda_.node.path} is registered with {environment.node.path} already: register it once, "
+                "and name all of its services."
+            )
+        super().__init__(stack, name)
+        self.services = _named(services)
+        self.version = version
+        _refuse_unpublished(version, self.services)
+        if environment.is_cloud and not environment.auth_token:
+            raise ValueError(f"{environment.node.path} has no api_key, without which nothing can be registered there.")
+        environment.refuse_partition(stack)
+        if drain.to_seconds() > timeout.to_seconds() - KEPT_BACK.to_seconds():
+            raise ValueError(
+                f"drain is {drain.to_seconds():.0f} seconds, which does not fit into the deployer's timeout of "
+                f"{timeout.to_seconds():.0f} seconds: that has to be {KEPT_BACK.to_seconds():.0f} seconds more."
+            )
+        # CloudFormation takes these away after the services are drained, and not before.
+        permissions: list[IConstruct] = []
+        if environment.invoker_role and not skip_invoke_grant:
+            permissions.append(policies.invoke(self, environment.invoker_role, version))
+        if environment.auth_token:
+            permissions.append(policies.read_key(stack, registrar_role, environment.auth_token))
+        if isinstance(version, lambda_.Version):
+            version.apply_removal_policy(RemovalPolicy.RETAIN)  # work in flight finishes on it
+        function = version.lambda_
+        if isinstance(function, lambda_.Function):
+            follow_references(function)
+            permissions.append(policies.read_variables(self, registrar_role, version))
+        secret, role = environment.auth_token, environment.invoker_role
+        properties = {
+            "AdminUrl": environment.admin_url,
+            "RestateCloud": _true_or_none(environment.is_cloud),
+            "Insecure": _true_or_none(environment.insecure),
+            "AuthTokenSecretArn": secret.secret_arn if secret else None,
+            "AuthTokenSecretIsPartial": _true_or_none(bool(secret and not secret.secret_full_arn)),
+            "ServiceNames": self.services,
+            "FunctionVersionArn": version.function_arn,
+            "InvokerRoleArn": role.role_arn if role else None,
+            "AllowBreakingChanges": _true_or_none(allow_breaking_changes),
+            "TakeOver": _true_or_none(take_over),
+            "DrainSeconds": f"{drain.to_seconds():.0f}",
+            "Variables": referenced_variables(function) if isinstance(function, lambda_.Function) else None,
+        }
+        self.resource = CustomResource(
+            self,
+            "Resource",
+            resource_type="Custom::RestateService",
+            service_token=registrar.function_arn,
+            service_timeout=service_timeout,
+            properties={key: value for key, value in properties.items() if value is not None},
+        )
+        self.resource.node.add_dependency(version, environment, *permissions, *after)
+        self._callers: set[str] = set()
+        for callee in after:
+            callee._is_called_by(self.services)
+
+    def _is_called_by(self, services: Sequence[str]) -> None:
+        self._callers.update(services)
+        resource = cast(CfnResource, self.resource.node.default_child)
+        resource.add_property_override("Callers", sorted(self._callers))
+
+
+def _named(services: Sequence[str]) -> list[str]:
+    if isinstance(services, str) or not services or not all(services):
+        raise ValueError(f"services is {services!r}, and has to be a list of all services that the function offers.")
+    return sorted(set(services))
+
+
+def _refuse_unpublished(version: either.Version, services: Sequence[str]) -> None:
+    alias: str | None = getattr(version, "alias_name", None)  # one that is imported has no class of its own
+    qualifier = alias or version.version
+    if alias or not (Token.is_unresolved(qualifier) or qualifier.isdecimal()):
+        raise ValueError(
+            f"{', '.join(services)} needs a published version, such as current_version, and not {qualifier}."
+        )
+
+
+def _true_or_none(yes: bool) -> str | None:
+    return "true" if yes else None
