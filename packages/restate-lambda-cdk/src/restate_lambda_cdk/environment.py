@@ -7,6 +7,7 @@
 | URLs         | follow from the environment's id      | admin_url is required                                  |
 """
 
+from ipaddress import ip_address
 from typing import Self
 from urllib.parse import urlsplit
 
@@ -258,8 +259,14 @@ def _is_plain_http(url: str) -> bool:
     if Token.is_unresolved(url):
         return False
     parts = urlsplit(url)
-    host = parts.hostname or ""
-    return parts.scheme == "http" and not (host in ("localhost", "::1") or host.startswith("127."))
+    return parts.scheme == "http" and not _is_loopback(parts.hostname or "")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _on_port_8080(url: str) -> str | None:

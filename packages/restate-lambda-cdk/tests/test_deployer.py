@@ -1,0 +1,117 @@
+"""The function that registers: whatever CDK's Function takes, and what is its own."""
+
+from typing import Any
+
+import pytest
+from aws_cdk import Duration, Stack
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_logs as logs
+
+from restate_lambda_cdk import ServiceDeployer
+from stacks import app, function, of_action, registrations, resources, server, statements
+
+
+@pytest.fixture
+def stack() -> Stack:
+    return Stack(app(), "Stack")
+
+
+def the_function(stack: Stack) -> dict[str, Any]:
+    ((_, found),) = resources(stack, "AWS::Lambda::Function").items()
+    return found
+
+
+def test_by_default_it_can_log_and_nothing_else_and_its_log_outlives_the_stack(stack: Stack) -> None:
+    ServiceDeployer(stack, "Deployer")
+
+    ((log_group, logs_),) = resources(stack, "AWS::Logs::LogGroup").items()
+    (logging,) = statements(stack)
+    assert {*logging["Action"]} == {"logs:CreateLogStream", "logs:PutLogEvents"}
+    assert logging["Resource"] == {"Fn::GetAtt": [log_group, "Arn"]}
+    assert (logs_["DeletionPolicy"], logs_["Properties"]["RetentionInDays"]) == ("RetainExceptOnCreate", 30)
+
+
+def test_what_is_named_reaches_the_function(stack: Stack) -> None:
+    key = kms.Key(stack, "EncryptionKey")
+    ServiceDeployer(
+        stack,
+        "Deployer",
+        tracing=lambda_.Tracing.ACTIVE,
+        architecture=lambda_.Architecture.X86_64,
+        runtime=lambda_.Runtime.PYTHON_3_12,
+        timeout=Duration.minutes(10),
+        log_group=logs.LogGroup(stack, "MyLogs"),
+        environment_encryption=key,
+        function_options=lambda_.FunctionOptions(
+            function_name="registrar", memory_size=512, environment={"LEVEL": "debug"}, reserved_concurrent_executions=2
+        ),
+    )
+
+    found = the_function(stack)["Properties"]
+    assert found["TracingConfig"] == {"Mode": "Active"}
+    assert (found["Architectures"], found["Runtime"], found["Timeout"]) == (["x86_64"], "python3.12", 600)
+    assert (found["FunctionName"], found["MemorySize"], found["ReservedConcurrentExecutions"]) == ("registrar", 512, 2)
+    assert found["Environment"] == {"Variables": {"LEVEL": "debug"}}
+    assert "EncryptionKey" in str(found["KmsKeyArn"])
+    assert "MyLogs" in str(found["LoggingConfig"])
+    assert len(resources(stack, "AWS::Logs::LogGroup")) == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (lambda_.FunctionOptions(timeout=Duration.minutes(1)), "names timeout, arguments of ServiceDeployer"),
+        (lambda_.FunctionOptions(retry_attempts=2), "names retry_attempts, the deployer's own"),
+        (lambda_.FunctionOptions(max_event_age=Duration.hours(1)), "names max_event_age, the deployer's own"),
+    ],
+)
+def test_what_is_an_argument_or_the_deployer_s_own_is_refused_among_the_options(
+    stack: Stack, options: lambda_.FunctionOptions, said: str
+) -> None:
+    with pytest.raises(ValueError, match=f"^function_options {said}: leave that out there"):
+        ServiceDeployer(stack, "Deployer", function_options=options)
+
+
+@pytest.mark.parametrize("own_role", [False, True])
+def test_in_a_vpc_it_may_make_network_interfaces_before_it_is_made(stack: Stack, own_role: bool) -> None:
+    vpc = ec2.Vpc(stack, "Vpc", max_azs=1, nat_gateways=0)
+    security_group = ec2.SecurityGroup(stack, "Group", vpc=vpc)
+    role = iam.Role(stack, "MyRole", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))  # pyright: ignore[reportArgumentType]
+    ServiceDeployer(
+        stack,
+        "Deployer",
+        vpc=vpc,
+        vpc_subnets=ec2.SubnetSelection(subnet_type=ec2.SubnetType.PRIVATE_ISOLATED),
+        security_groups=[security_group],
+        role=role if own_role else None,
+    )
+
+    found = next(
+        each for each in resources(stack, "AWS::Lambda::Function").values() if "VpcConfig" in each["Properties"]
+    )
+    (allowed,) = of_action(stack, "ec2:CreateNetworkInterface")
+    assert "ec2:DeleteNetworkInterface" in allowed["Action"]
+    assert found["Properties"]["Role"]["Fn::GetAtt"][0] == allowed["Roles"][0]["Ref"]
+    assert ("MyRole" in str(allowed["Roles"])) is own_role
+    assert [each for each in found["DependsOn"] if "NetworkInterfaces" in each]
+    assert "Group" in str(found["Properties"]["VpcConfig"]["SecurityGroupIds"])
+
+
+def test_without_a_vpc_it_may_not(stack: Stack) -> None:
+    ServiceDeployer(stack, "Deployer")
+
+    assert not of_action(stack, "ec2:CreateNetworkInterface")
+
+
+def test_an_event_is_handled_once_and_never_after_cloudformation_has_stopped_waiting(stack: Stack) -> None:
+    deployer = ServiceDeployer(stack, "Deployer", timeout=Duration.minutes(14))
+    deployer.register(function(stack).current_version, environment=server(stack), services=["greeter"])
+
+    ((_, config),) = resources(stack, "AWS::Lambda::EventInvokeConfig").items()
+    (registration,) = registrations(stack)
+    latest_end = config["Properties"]["MaximumEventAgeInSeconds"] + 14 * 60
+    assert config["Properties"]["MaximumRetryAttempts"] == 0
+    assert latest_end < int(registration["ServiceTimeout"]) <= 3600
