@@ -7,16 +7,14 @@
 | URLs         | follow from the environment's id      | admin_url is required                                  |
 """
 
-from ipaddress import ip_address
 from typing import Self
-from urllib.parse import urlsplit
 
 from aws_cdk import Fn, Stack, Token
 from aws_cdk import aws_iam as iam
 from aws_cdk.region_info import RegionInfo
 from constructs import Construct
 
-from . import either, policies
+from . import either, policies, urls
 
 RESTATE_CLOUD_ACCOUNT = "654654156625"
 RESTATE_CLOUD_ROLE = f"arn:aws:iam::{RESTATE_CLOUD_ACCOUNT}:role/RestateCloud"
@@ -46,13 +44,13 @@ class RestateEnvironment(Construct):
     ) -> None:
         super().__init__(scope, construct_id)
         for name, url in (("admin_url", admin_url), ("ingress_url", ingress_url)):
-            _refuse_other_than_a_url(name, url)
-        if auth_token and not insecure and _is_plain_http(admin_url):
+            urls.refuse_others(name, url)
+        if auth_token and not insecure and urls.is_plain_http(admin_url):
             raise ValueError(
                 f"{admin_url} is plain HTTP, over which an API key can be read: use https, or set insecure=True."
             )
         self.admin_url = admin_url
-        self.ingress_url = ingress_url or _on_port_8080(admin_url)
+        self.ingress_url = ingress_url or urls.on_port_8080(admin_url)
         self.auth_token = auth_token
         self.invoker_role: either.Role | None = None
         self.insecure = insecure
@@ -239,38 +237,3 @@ def _without_prefix(environment_id: str) -> str:
     if Token.is_unresolved(environment_id):
         return Fn.select(1, Fn.split("env_", environment_id))
     return environment_id.removeprefix("env_")
-
-
-def _refuse_other_than_a_url(name: str, url: str | None) -> None:
-    if url is None or Token.is_unresolved(url):
-        return
-    try:
-        parts = urlsplit(url)
-        is_url = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-        extra = parts.username or parts.password or parts.query or parts.fragment
-    except ValueError:
-        is_url, extra = False, None
-    if not is_url or extra:
-        raise ValueError(f"{name} {url!r} is not a URL such as https://restate.example.com:9070.")
-
-
-def _is_plain_http(url: str) -> bool:
-    """Over a network, that is; of a token the registration function will see it."""
-    if Token.is_unresolved(url):
-        return False
-    parts = urlsplit(url)
-    return parts.scheme == "http" and not _is_loopback(parts.hostname or "")
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def _on_port_8080(url: str) -> str | None:
-    if Token.is_unresolved(url):
-        return None
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.removesuffix(f':{parts.port}')}:8080"
