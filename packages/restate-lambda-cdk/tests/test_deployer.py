@@ -1,16 +1,18 @@
 """The function that registers: whatever CDK's Function takes, and what is its own."""
 
+import shutil
+from pathlib import Path
 from typing import Any
 
 import pytest
-from aws_cdk import Duration, Stack
+from aws_cdk import App, Duration, Stack
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 
-from restate_lambda_cdk import ServiceDeployer
+from restate_lambda_cdk import ServiceDeployer, deployer
 from stacks import app, function, of_action, registrations, resources, server, statements
 
 
@@ -115,3 +117,32 @@ def test_an_event_is_handled_once_and_never_after_cloudformation_has_stopped_wai
     latest_end = config["Properties"]["MaximumEventAgeInSeconds"] + 14 * 60
     assert config["Properties"]["MaximumRetryAttempts"] == 0
     assert latest_end < int(registration["ServiceTimeout"]) <= 3600
+
+
+def test_its_package_is_readable_for_lambda_and_the_same_whatever_the_umask_of_the_installation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # given an installation that only its owner can read, and that has been imported from
+    strict = tmp_path / "handler"
+    shutil.copytree(deployer.HANDLER, strict)
+    (strict / "__pycache__").mkdir(exist_ok=True)
+    (strict / "__pycache__" / "a.pyc").touch()
+    for path in [strict, *strict.rglob("*")]:
+        path.chmod(0o700 if path.is_dir() else 0o600)
+
+    # when the function is synthesized from here and from there
+    packages: list[Path] = []
+    for handler in (deployer.HANDLER, strict):
+        monkeypatch.setattr(deployer, "HANDLER", handler)
+        out = tmp_path / f"out{len(packages)}"
+        whole = App(analytics_reporting=False, outdir=str(out))
+        ServiceDeployer(Stack(whole, "Stack"), "Deployer")
+        whole.synth()
+        packages += out.glob("asset.*")
+
+    # then both are the same, and can be read
+    one, other = packages
+    assert one.name == other.name
+    for package in packages:
+        files = [path for path in package.rglob("*") if path.is_file()]
+        assert files and all(path.suffix == ".py" and path.stat().st_mode & 0o777 == 0o644 for path in files)

@@ -1,7 +1,10 @@
 """The function that registers services with Restate, and what a stack asks of it."""
 
 import inspect
-from collections.abc import Sequence
+import shutil
+import tempfile
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -94,15 +97,16 @@ class ServiceDeployer(Construct):
             "logging_format": lambda_.LoggingFormat.JSON,
             "memory_size": 256,
         }
-        self.function = lambda_.Function(
-            self,
-            "Function",
-            **(defaults | options | by_name),
-            code=lambda_.Code.from_asset(str(HANDLER), exclude=["**/__pycache__", "**/*.pyc"]),
-            handler="registration.cloudformation.handler",
-            max_event_age=MAX_EVENT_AGE,
-            retry_attempts=0,  # a second attempt, minutes later, could undo what CloudFormation did meanwhile
-        )
+        with _package() as package:
+            self.function = lambda_.Function(
+                self,
+                "Function",
+                **(defaults | options | by_name),
+                code=lambda_.Code.from_asset(str(package)),
+                handler="registration.cloudformation.handler",
+                max_event_age=MAX_EVENT_AGE,
+                retry_attempts=0,  # a second attempt, minutes later, could undo what CloudFormation did meanwhile
+            )
         if vpc:
             self.function.node.add_dependency(self._network_interfaces())
         acknowledge(self.function, "AwsSolutions-L1", "The default is what is tested; another is somebody's choice.")
@@ -172,6 +176,21 @@ class ServiceDeployer(Construct):
         policy.attach_to_role(self.role)  # pyright: ignore[reportArgumentType]
         acknowledge(policy, "AwsSolutions-IAM5[Resource::*]", "Lambda makes network interfaces whose ids nobody knows.")
         return policy
+
+
+@contextmanager
+def _package() -> Generator[Path]:
+    """The sources and nothing else, as Lambda's user can read them: an installation under a strict umask is for its
+    owner alone, and pip leaves bytecode beside them."""
+    with tempfile.TemporaryDirectory() as directory:
+        package = Path(directory) / "handler"
+        for source in HANDLER.rglob("*.py"):
+            copy = package / source.relative_to(HANDLER)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, copy)
+        for path in [package, *package.rglob("*")]:
+            path.chmod(0o755 if path.is_dir() else 0o644)
+        yield package
 
 
 def _options(given: lambda_.FunctionOptions | None, taken: set[str]) -> dict[str, Any]:
