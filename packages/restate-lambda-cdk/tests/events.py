@@ -28,10 +28,15 @@ class Clock:
 Event = dict[str, Any]
 
 
-def event(kind: str, restate: FakeAdmin, arn: str, *, old: Event | None = None, **properties: str) -> Event:
+def event(kind: str, restate: FakeAdmin, arn: str, *, old: Event | None = None, **properties: Any) -> Event:
     """An event as CloudFormation sends it. `old` is the event whose properties were in force before."""
-    wanted = {"AdminUrl": restate.url, "ServiceName": "trips", "FunctionVersionArn": arn, "DrainSeconds": "30"}
+    wanted: dict[str, Any] = {
+        "AdminUrl": restate.url,
+        "ServiceNames": ["trips"],
+        "FunctionVersionArn": arn,
+        "DrainSeconds": "30",
+    }
     identity = {"StackId": "arn:stack", "RequestId": "request-1", "LogicalResourceId": "TripsRegistration"}
     before = {"OldResourceProperties": old["ResourceProperties"]} if old else {}
-    physical = {} if kind == "Create" else {"PhysicalResourceId": "restate-service-trips"}
+    physical = {} if kind == "Create" else {"PhysicalResourceId": "restate-TripsRegistration"}
     return {"RequestType": kind, "ResourceProperties": wanted | properties} | identity | before | physical

@@ -40,7 +40,8 @@ class FakeAdmin:
     `offers` says which handlers of which services a version has, and `objects` which versions have virtual objects.
     Whoever is not in `roles`, once there are any, may not invoke a function; a known version is invoked only if forced.
     `unfinished` has the deployment that an invocation is pinned to; one that is not pinned yet is named
-    `<service>.<anything>`. `late` are invocations that are pinned to a deployment at the moment when it is removed.
+    `<service>.<anything>`. `on_older_versions` are those, named likewise, that are pinned to a deployment which is no
+    longer the latest. `late` are invocations that are pinned to a deployment at the moment when it is removed.
     """
 
     url: str = ""
@@ -50,6 +51,7 @@ class FakeAdmin:
     roles: set[str | None] = field(default_factory=set[str | None])
     known: dict[str, Known] = field(default_factory=dict[str, Known])
     unfinished: dict[str, str | None] = field(default_factory=dict[str, str | None])
+    on_older_versions: list[str] = field(default_factory=list[str])
     late: list[str] = field(default_factory=list[str])
     closed: set[str] = field(default_factory=set[str])
     answers_before: list[Answer] = field(default_factory=list[Answer])
@@ -142,6 +144,9 @@ class FakeAdmin:
         return {"id": known.id, "services": services} | address | metadata | role
 
     def _matching(self, query: str) -> list[str]:
+        if "NOT IN (SELECT deployment_id FROM sys_service)" in query:
+            callers = re.findall(r"'([^']*)'", query.partition("target_service_name")[2])
+            return [each for each in self.on_older_versions if each.split(".")[0] in callers]
         pinned, waiting = (set(re.findall(r"'([^']*)'", part)) for part in query.split("pinned_deployment_id IS NULL"))
         pinned.discard("completed")
         return [

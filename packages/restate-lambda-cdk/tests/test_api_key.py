@@ -8,10 +8,11 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 
 from events import Clock
 from registration.admin import RefusedError, UnavailableError
-from registration.api_key import read_api_key
+from registration.api_key import Secret, read_api_key
 from registration.deadline import Deadline
 
 ARN = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:key-AbCdEf"
+BINARY = "binary"
 
 
 class Secrets:
@@ -19,21 +20,24 @@ class Secrets:
 
     def __init__(self, *results: str | Exception) -> None:
         self.results = list(results)
+        self.asked: list[tuple[str, str]] = []
+
+    def client(self, _service: str, *, region_name: str, **_: Any) -> "Secrets":
+        self.region = region_name
+        return self
 
     def get_secret_value(self, SecretId: str) -> dict[str, str]:  # noqa: N803
-        assert SecretId == ARN
+        self.asked.append((self.region, SecretId))
         result = self.results.pop(0) if len(self.results) > 1 else self.results[0]
         if isinstance(result, Exception):
             raise result
-        return {"SecretString": result}
+        return {"SecretString": result} if result != BINARY else {}
 
 
-def given(monkeypatch: pytest.MonkeyPatch, *results: str | Exception) -> None:
-    def client(*_: str, **__: Any) -> Secrets:
-        return secrets
-
+def given(monkeypatch: pytest.MonkeyPatch, *results: str | Exception) -> Secrets:
     secrets = Secrets(*results)
-    monkeypatch.setattr(boto3, "client", client)
+    monkeypatch.setattr(boto3, "client", secrets.client)
+    return secrets
 
 
 def error(code: str) -> ClientError:
@@ -41,9 +45,29 @@ def error(code: str) -> ClientError:
 
 
 def test_the_secrets_text_is_the_key(monkeypatch: pytest.MonkeyPatch, deadline: Deadline) -> None:
-    given(monkeypatch, "key_123\n")
+    secrets = given(monkeypatch, "key_123\n")
 
-    assert read_api_key(ARN, deadline) == "key_123"
+    assert read_api_key(Secret(ARN), deadline) == "key_123"
+    assert secrets.asked == [("eu-west-1", ARN)], "in its own region, wherever the function is"
+
+
+@pytest.mark.parametrize("name", ["restate", "restate-secret", "team/restate:production"])
+def test_a_secret_whose_arn_may_not_be_complete_is_read_by_its_name(
+    monkeypatch: pytest.MonkeyPatch, deadline: Deadline, name: str
+) -> None:
+    """Secrets Manager would take `-secret` for the six random characters of a complete ARN."""
+    secrets = given(monkeypatch, "key_123")
+
+    arn = f"arn:aws:secretsmanager:us-east-1:111122223333:secret:{name}"
+    assert read_api_key(Secret(arn, is_partial=True), deadline) == "key_123"
+    assert secrets.asked == [("us-east-1", name)]
+
+
+def test_what_is_no_arn_is_refused(monkeypatch: pytest.MonkeyPatch, deadline: Deadline) -> None:
+    given(monkeypatch, "key_123")
+
+    with pytest.raises(RefusedError, match=r"^restate is not the ARN of a secret\.$"):
+        read_api_key(Secret("restate"), deadline)
 
 
 def test_a_permission_that_was_granted_seconds_ago_is_waited_for(
@@ -51,7 +75,7 @@ def test_a_permission_that_was_granted_seconds_ago_is_waited_for(
 ) -> None:
     given(monkeypatch, error("AccessDeniedException"), error("AccessDeniedException"), "key_123")
 
-    assert read_api_key(ARN, deadline) == "key_123"
+    assert read_api_key(Secret(ARN), deadline) == "key_123"
 
 
 def test_a_permission_that_never_comes_is_named_with_the_secret(
@@ -60,7 +84,7 @@ def test_a_permission_that_never_comes_is_named_with_the_secret(
     given(monkeypatch, error("AccessDeniedException"))
 
     with pytest.raises(UnavailableError, match=f"{ARN} cannot be read .AccessDeniedException: why"):
-        read_api_key(ARN, deadline)
+        read_api_key(Secret(ARN), deadline)
 
     assert clock.now <= 120
 
@@ -69,7 +93,7 @@ def test_a_secret_that_is_not_there_is_final(monkeypatch: pytest.MonkeyPatch, de
     given(monkeypatch, error("ResourceNotFoundException"))
 
     with pytest.raises(RefusedError, match="ResourceNotFoundException"):
-        read_api_key(ARN, deadline)
+        read_api_key(Secret(ARN), deadline)
 
     assert clock.now == 0
 
@@ -77,16 +101,29 @@ def test_a_secret_that_is_not_there_is_final(monkeypatch: pytest.MonkeyPatch, de
 def test_secrets_manager_out_of_reach_is_waited_for(monkeypatch: pytest.MonkeyPatch, deadline: Deadline) -> None:
     given(monkeypatch, EndpointConnectionError(endpoint_url="https://secretsmanager"), "key_123")
 
-    assert read_api_key(ARN, deadline) == "key_123"
+    assert read_api_key(Secret(ARN), deadline) == "key_123"
 
 
-@pytest.mark.parametrize("text", ["", '{"key": "key_123"}', "key_123\nHost: elsewhere", "kéy"])
-def test_what_cannot_be_a_key_is_refused_without_being_shown(
-    monkeypatch: pytest.MonkeyPatch, deadline: Deadline, text: str
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "holds no text"),
+        (BINARY, "holds no text"),
+        (' {"key": "key_123"}', "holds JSON"),
+        ('["key_123"]', "holds JSON"),
+        ('"key_123"', "holds quotes"),
+        ("'key_123'", "holds quotes"),
+        ("key_123\nHost: elsewhere", "holds spaces or characters that are in no key"),
+        ("key_123 key_123", "holds spaces or characters that are in no key"),
+        ("kéy", "holds spaces or characters that are in no key"),
+    ],
+)
+def test_what_cannot_be_a_key_is_told_apart_from_a_wrong_one_and_not_shown(
+    monkeypatch: pytest.MonkeyPatch, deadline: Deadline, text: str, said: str
 ) -> None:
     given(monkeypatch, text)
 
-    with pytest.raises(RefusedError, match="expected to hold an API key and nothing else") as refused:
-        read_api_key(ARN, deadline)
+    with pytest.raises(RefusedError) as refused:
+        read_api_key(Secret(ARN), deadline)
 
-    assert "123" not in str(refused.value).replace(ARN, "")
+    assert str(refused.value) == f"The secret {ARN} {said}: it has to hold an API key and nothing else."

@@ -12,6 +12,7 @@ from events import FUNCTION, ROLE, V1, V2, V3, Clock, Event, event
 from fake_admin import FakeAdmin, served
 from registration import cloudformation
 from registration.admin import RefusedError, UnavailableError
+from registration.api_key import Secret
 from registration.cloudformation import answer, failure_of, handler
 from registration.deadline import LONGEST_PAUSE, Deadline
 
@@ -58,6 +59,7 @@ def told(monkeypatch: pytest.MonkeyPatch, statuses: list[int]) -> Iterator[list[
 
 
 RESPONSE_URL = ""
+NAME_ALL = "name all services that the function offers, and no other."
 
 
 def test_a_create_registers_and_answers_with_a_physical_id(restate: FakeAdmin, told: list[dict[str, str]]) -> None:
@@ -68,7 +70,7 @@ def test_a_create_registers_and_answers_with_a_physical_id(restate: FakeAdmin, t
         {
             "Status": "SUCCESS",
             "Reason": "",
-            "PhysicalResourceId": "restate-service-trips",
+            "PhysicalResourceId": "restate-TripsRegistration",
             "StackId": "arn:stack",
             "RequestId": "request-1",
             "LogicalResourceId": "TripsRegistration",
@@ -92,7 +94,7 @@ def test_a_failure_is_told_in_one_sentence(restate: FakeAdmin, told: list[dict[s
     handler(event("Create", restate, V1) | {"ResponseURL": RESPONSE_URL}, LambdaContext())
 
     assert told[0]["Status"] == "FAILED"
-    assert told[0]["Reason"] == f"{V1} was expected to offer the service trips, but offers nothing."
+    assert told[0]["Reason"] == f"{V1} was expected to offer trips, but offers nothing: {NAME_ALL}"
 
 
 @pytest.mark.parametrize("failures", [[503], [500, 0, 503], [0] * 20])
@@ -237,7 +239,7 @@ def test_a_create_that_fails_takes_nothing_from_another_registration_of_the_func
     failure_of(event("Create", restate, V1), deadline)
     restate.offers[V2] = {}
 
-    assert "expected to offer the service trips" in str(failure_of(event("Create", restate, V2), deadline))
+    assert "expected to offer trips" in str(failure_of(event("Create", restate, V2), deadline))
 
     assert restate.latest("trips") == V1
 
@@ -344,8 +346,8 @@ def test_the_key_is_read_anew_for_every_event(
 ) -> None:
     keys = {"arn:secret": "before"}
 
-    def read(arn: str, _: Deadline) -> str:
-        return keys[arn]
+    def read(secret: Secret, _: Deadline) -> str:
+        return keys[secret.arn]
 
     monkeypatch.setattr(cloudformation, "read_api_key", read)
     first = event("Create", restate, V1, AuthTokenSecretArn="arn:secret")
@@ -406,7 +408,7 @@ def test_a_refused_alias_of_another_function_takes_nothing_from_that_function_wh
     restate.offers[f"{other}:1"] = {"reports": ["list"]}
     first = event("Create", restate, V1)
     failure_of(first, deadline)
-    failure_of(event("Create", restate, f"{other}:1", ServiceName="reports"), deadline)
+    failure_of(event("Create", restate, f"{other}:1", ServiceNames=["reports"]), deadline)
     refused = event("Update", restate, f"{other}:live", old=first)
     failure_of(refused, deadline)
 

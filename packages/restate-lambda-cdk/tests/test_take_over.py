@@ -72,13 +72,12 @@ def test_who_serves_now_is_taken_over_on_request(restate: FakeAdmin, deadline: D
     assert restate.arns() == {owner, V1}, "work may be under way on it"
 
 
-def test_a_service_that_is_offered_but_not_named_is_not_taken_over_either(
-    restate: FakeAdmin, deadline: Deadline
-) -> None:
+def test_of_several_services_none_is_taken_over(restate: FakeAdmin, deadline: Deadline) -> None:
     restate.offers |= {ANNS: {"reports": ["list"]}, V1: {"trips": ["reserve"], "reports": ["list"]}}
     register(restate, ANNS)
 
-    assert f"reports is served by {ANNS} already" in str(failure_of(event("Create", restate, V1), deadline))
+    both = event("Create", restate, V1, ServiceNames=["reports", "trips"])
+    assert f"reports is served by {ANNS} already" in str(failure_of(both, deadline))
 
     assert restate.arns() == {ANNS}
 

@@ -1,5 +1,6 @@
-"""The custom resource that registers a Lambda function's published version to Restate.
+"""The custom resource that registers a Lambda function's published version with Restate.
 
-cloudformation.py talks to CloudFormation, registration.py is the algorithm, admin.py talks to Restate. Only the
-standard library and the Lambda runtime's own boto3 are used, so this folder is the whole package.
+cloudformation.py talks to CloudFormation, properties.py is what it asks for, registering.py and removing.py are the
+algorithms, admin.py talks to Restate; api_key.py and variables.py read what AWS knows. Only the standard library and
+the Lambda runtime's own boto3 are used, so this folder is the whole package.
 """

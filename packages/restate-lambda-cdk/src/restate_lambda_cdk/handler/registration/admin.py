@@ -123,6 +123,14 @@ class Admin:
         _, answer = self._ask("POST", "/query", {"query": query})
         return [row["id"] for row in answer["rows"]]
 
+    def unfinished_on_older_versions(self, services: Iterable[str]) -> list[str]:
+        """Ids of invocations of these services that are pinned to a deployment which is the latest of no service."""
+        query = (
+            "SELECT id FROM sys_invocation_status WHERE status != 'completed' AND target_service_name IN "
+            f"({_quoted(services)}) AND pinned_deployment_id NOT IN (SELECT deployment_id FROM sys_service)"
+        )
+        return [row["id"] for row in self._ask("POST", "/query", {"query": query})[1]["rows"]] if services else []
+
     def kill(self, invocation_id: str) -> None:
         """End an invocation without running anything more of it. It may have ended already."""
         self._ask("PATCH", f"/invocations/{quote(invocation_id, safe='')}/kill", gone_is_fine=True)

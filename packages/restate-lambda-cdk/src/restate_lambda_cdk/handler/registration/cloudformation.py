@@ -11,22 +11,15 @@ import logging
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 from registration.admin import Admin, AdminError, RefusedError, UnavailableError
 from registration.api_key import read_api_key
-from registration.deadline import Deadline
-from registration.registering import (
-    UNREACHABLE_SECONDS,
-    Before,
-    Version,
-    prune,
-    register,
-    remove,
-    retry,
-    versions_of,
-)
+from registration.deadline import Deadline, retry
+from registration.properties import Version, Wanted
+from registration.registering import Before, register, versions_of
+from registration.removing import UNREACHABLE_SECONDS, prune, remove
+from registration.variables import check_variables
 
 log = logging.getLogger()
 log.setLevel(logging.INFO)
@@ -40,35 +33,6 @@ class Context(Protocol):
     """What is used of Lambda's context."""
 
     def get_remaining_time_in_millis(self) -> int: ...
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """The properties of the custom resource, as service_registration.py writes them."""
-
-    admin_url: str
-    secret_arn: str | None
-    version: Version
-    drain_seconds: float
-
-    @classmethod
-    def of(cls, properties: Mapping[str, str]) -> "Wanted":
-        return cls(
-            properties["AdminUrl"].rstrip("/"),
-            properties.get("AuthTokenSecretArn"),
-            Version(
-                properties["FunctionVersionArn"],
-                properties["ServiceName"],
-                properties.get("InvokerRoleArn"),
-                properties.get("AllowBreakingChanges") == "true",
-                properties.get("TakeOver") == "true",
-            ),
-            float(properties.get("DrainSeconds", "0")),
-        )
-
-    def admin(self, deadline: Deadline) -> Admin:
-        """With the key as it is now: it may have been rotated since the last event."""
-        return Admin(self.admin_url, read_api_key(self.secret_arn, deadline) if self.secret_arn else None)
 
 
 def handler(event: Mapping[str, Any], context: Context) -> None:
@@ -97,20 +61,37 @@ def failure_of(event: Mapping[str, Any], deadline: Deadline) -> str | None:
 
 def put(wanted: Wanted, event: Mapping[str, Any], deadline: Deadline) -> None:
     """Create or Update."""
-    if not wanted.version.published:
-        raise RefusedError(f"{wanted.version.arn} is no published version of a function: name one by its number.")
-    admin = wanted.admin(deadline)
+    wanted.check()
+    admin = admin_of(wanted, deadline)
+    version = wanted.version
     old = Wanted.of(event["OldResourceProperties"]) if event["RequestType"] == "Update" else None
     before = Before(old.version, old.admin_url == wanted.admin_url) if old else None
-    first = event["RequestType"] == "Create" and not retry(deadline, lambda: versions_of(admin, wanted.version))
+    known = retry(deadline, lambda: versions_of(admin, version))
+    first = event["RequestType"] == "Create" and not known
+    if not before or may_be_forward(version, before, is_known=version.arn in {each.arn for each in known}):
+        check_variables(version, deadline)
     try:
-        deployment_id = register(admin, wanted.version, deadline, before)
+        deployment_id = register(admin, version, deadline, before)
     except AdminError:
         if first:  # it leaves nothing behind: CloudFormation may not send a Delete for a Create that failed
             withdraw(wanted, deadline)
         raise
     if old and deployment_id:
         tidy_up(admin, deployment_id, wanted, old, deadline)
+
+
+def may_be_forward(version: Version, before: Before, *, is_known: bool) -> bool:
+    """Whether an update may be refused for its variables: to refuse a rollback would leave the stack in
+    UPDATE_ROLLBACK_FAILED. The rollback of an update that was refused here passes the check itself."""
+    if version.arn == before.version.arn:
+        return version.variables != before.version.variables
+    return not is_known and not version.is_no_newer_than(before.version)
+
+
+def admin_of(wanted: Wanted, deadline: Deadline) -> Admin:
+    """With the key as it is now: it may have been rotated since the last event."""
+    wanted.check_url()
+    return Admin(wanted.admin_url, read_api_key(wanted.secret, deadline) if wanted.secret else None)
 
 
 def tidy_up(admin: Admin, deployment_id: str, wanted: Wanted, old: Wanted, deadline: Deadline) -> None:
@@ -121,11 +102,11 @@ def tidy_up(admin: Admin, deployment_id: str, wanted: Wanted, old: Wanted, deadl
     """
     deadline = deadline.at_most(old.drain_seconds + CLEANING_SECONDS)
     try:
-        there = admin if old.admin_url == wanted.admin_url else old.admin(deadline)
+        there = admin if old.admin_url == wanted.admin_url else admin_of(old, deadline)
         known_there = retry(deadline.at_most(UNREACHABLE_SECONDS), there.deployments)
         same_server = deployment_id in {known.id for known in known_there}
         moved = not same_server or old.version.function != wanted.version.function
-        if moved and old.version.published:  # or else it was refused
+        if moved and old.version.is_published:  # or else it was refused
             remove(there, old.version, deadline, drain_seconds=old.drain_seconds)
         prune(admin, wanted.version, keep={wanted.version.arn, old.version.arn})
     except AdminError as error:
@@ -134,22 +115,21 @@ def tidy_up(admin: Admin, deployment_id: str, wanted: Wanted, old: Wanted, deadl
 
 def withdraw(wanted: Wanted, deadline: Deadline) -> None:
     """Delete. Logs what cannot be done."""
-    if not wanted.version.published:
+    if not wanted.version.is_published:
         return  # it was refused, and the function's versions are another registration's
     deadline = deadline.at_most(wanted.drain_seconds + CLEANING_SECONDS)
     try:
-        remove(wanted.admin(deadline), wanted.version, deadline, drain_seconds=wanted.drain_seconds)
+        remove(admin_of(wanted, deadline), wanted.version, deadline, drain_seconds=wanted.drain_seconds)
     except AdminError as error:
         log.error("left in Restate, to be removed by hand: versions of %s (%s)", wanted.version.arn, error)
 
 
 def answer(event: Mapping[str, Any], failure: str | None, deadline: Deadline) -> None:
     """Tell CloudFormation, which waits for nothing else: until it has been told, or time is up."""
-    service = event.get("ResourceProperties", {}).get("ServiceName", "unnamed")
     body = {
         "Status": "FAILED" if failure else "SUCCESS",
         "Reason": failure or "",
-        "PhysicalResourceId": event.get("PhysicalResourceId") or f"restate-service-{service}",
+        "PhysicalResourceId": event.get("PhysicalResourceId") or f"restate-{event['LogicalResourceId']}",
         **{name: event[name] for name in ("StackId", "RequestId", "LogicalResourceId")},
     }
     content = json.dumps(body).encode()

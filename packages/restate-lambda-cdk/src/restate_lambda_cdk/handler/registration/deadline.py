@@ -3,10 +3,18 @@
 The clock and the sleep are arguments, so that a test of a five-minute wait takes no time.
 """
 
+import logging
 import time
 from collections.abc import Callable, Iterator
+from typing import TypeVar
+
+from registration.admin import UnavailableError
+
+log = logging.getLogger(__name__)
+Answer = TypeVar("Answer")
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0
+PROPAGATION_SECONDS = 120  # what a new role, or a new permission of it, may take to be known in all of AWS
 
 
 class Deadline:
@@ -42,3 +50,16 @@ class Deadline:
                 return
             self._sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE)
+
+
+def retry(deadline: Deadline, ask: Callable[[], Answer]) -> Answer:
+    """Ask until there is an answer. When time is up, the last reason is raised with what was waited for."""
+    reason = ""
+    for _ in deadline.tries():
+        try:
+            return ask()
+        except UnavailableError as error:
+            if str(error) != reason:
+                reason = str(error)
+                log.warning("will ask again: %s", reason)
+    raise UnavailableError(f"Gave up after {deadline.seconds:.0f} seconds: {reason}")

@@ -1,0 +1,125 @@
+"""What CloudFormation asks for: the properties of the custom resource, as `ServiceDeployer.register` writes them."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import Any
+from urllib.parse import urlsplit
+
+from registration.admin import RefusedError
+from registration.api_key import Secret
+
+VERSION = re.compile(r"arn:(?P<partition>[^:]+):lambda:(?P<region>[^:]+):[^:]+:function:[^:]+:\d+")
+
+
+@dataclass(frozen=True)
+class Version:
+    """A version of a function, the services that it has to offer, and the role to invoke it through.
+
+    callers: services that call these ones.
+    variables: environment variables that the version has to have, because they refer to resources.
+    """
+
+    arn: str
+    services: frozenset[str]
+    role: str | None = None
+    allow_breaking_changes: bool = False
+    take_over: bool = False
+    callers: frozenset[str] = frozenset()
+    variables: Mapping[str, str] | None = None
+
+    @property
+    def function(self) -> str:
+        return function_of(self.arn)
+
+    @property
+    def region(self) -> str:
+        return self.arn.split(":")[3]
+
+    @property
+    def is_published(self) -> bool:
+        """Not an alias, not `$LATEST`, not the function itself: those change under an invocation in flight."""
+        return VERSION.fullmatch(self.arn) is not None
+
+    def is_no_newer_than(self, other: "Version") -> bool:
+        """Of the same function, whose versions are numbered in the order in which they are published."""
+        if self.function != other.function or not (self.is_published and other.is_published):
+            return False
+        return int(self.arn.rpartition(":")[2]) <= int(other.arn.rpartition(":")[2])
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """All that is asked for: a version, and where it is to be registered, with which key."""
+
+    admin_url: str
+    secret: Secret | None
+    version: Version
+    drain_seconds: float
+    is_cloud: bool = False
+    insecure: bool = False
+
+    @classmethod
+    def of(cls, properties: Mapping[str, Any]) -> "Wanted":
+        secret_arn = properties.get("AuthTokenSecretArn")
+        return cls(
+            properties["AdminUrl"].rstrip("/"),
+            Secret(secret_arn, properties.get("AuthTokenSecretIsPartial") == "true") if secret_arn else None,
+            Version(
+                properties["FunctionVersionArn"],
+                frozenset(properties["ServiceNames"]),
+                properties.get("InvokerRoleArn"),
+                properties.get("AllowBreakingChanges") == "true",
+                properties.get("TakeOver") == "true",
+                frozenset(properties.get("Callers", ())),
+                properties.get("Variables", {}),
+            ),
+            float(properties.get("DrainSeconds", "0")),
+            properties.get("RestateCloud") == "true",
+            properties.get("Insecure") == "true",
+        )
+
+    def check(self) -> None:
+        """Refuse what synth could not see, because it was a token there. Raises RefusedError."""
+        arn = self.version.arn
+        if not self.version.is_published:
+            raise RefusedError(f"{arn} is no published version of a function: name one by its number.")
+        partition = arn.split(":")[1]
+        if self.is_cloud and partition != "aws":
+            raise RefusedError(
+                f"Restate Cloud is in the partition aws, and cannot invoke {arn}, which is in {partition}."
+            )
+        self.check_url()
+
+    def check_url(self) -> None:
+        """Before a key is sent there. Raises RefusedError."""
+        try:
+            parts = urlsplit(self.admin_url)
+            is_url = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+            extra = parts.username or parts.password or parts.query or parts.fragment
+        except ValueError:
+            raise RefusedError(self._no_url()) from None
+        if not is_url or extra or not re.fullmatch("[!-~]+", self.admin_url):
+            raise RefusedError(self._no_url())
+        if self.secret and parts.scheme == "http" and not self.insecure and not _is_loopback(parts.hostname or ""):
+            raise RefusedError(
+                f"{self.admin_url} is plain HTTP, over which an API key can be read: use https, or set insecure."
+            )
+
+    def _no_url(self) -> str:
+        # What is no URL may be a secret that was meant for something else.
+        shown = self.admin_url if re.fullmatch(r"[\w.:/-]{0,80}", self.admin_url) else "The admin URL"
+        return f"{shown or 'An empty text'} is not a URL such as https://restate.example.com:9070."
+
+
+def function_of(arn: str | None) -> str:
+    """The function's ARN, of a version's."""
+    return (arn or "").rpartition(":")[0]
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False

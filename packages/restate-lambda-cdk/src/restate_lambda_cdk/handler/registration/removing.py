@@ -1,0 +1,96 @@
+"""How a function is taken out of Restate again, and its drained older versions with it."""
+
+import logging
+from collections.abc import Iterable, Set
+from contextlib import suppress
+from functools import partial
+
+from registration.admin import Admin, UnavailableError
+from registration.deadline import Deadline, retry
+from registration.properties import Version, function_of
+from registration.registering import versions_of
+
+log = logging.getLogger(__name__)
+
+UNREACHABLE_SECONDS = 20  # for a removal, which can do without
+IDS_SHOWN = 20
+
+
+def prune(admin: Admin, version: Version, keep: Set[str]) -> None:
+    """Forget drained older versions of the function, except the ARNs in `keep`.
+
+    Never one that is still the latest of a service that somebody names, or that has work pinned to it. A service that
+    the function offers no more is closed first, and goes with the version that was the last to offer it.
+    """
+    ours = versions_of(admin, version)
+    ids = {known.id for known in ours}
+    services = admin.services().values()
+    dropped = {each.name for each in services if each.deployment_id in ids and each.name not in version.services}
+    for name in sorted(dropped):
+        log.info("closing %s, which the function offers no more", name)
+        admin.close(name)
+    live = {each.deployment_id for each in services if each.name not in dropped}
+    for old in ours:
+        if old.arn not in keep and old.id not in live and not admin.unfinished([old.id], dropped & old.services):
+            log.info("forgetting drained %s (%s)", old.arn, old.id)
+            admin.remove(old.id)
+
+
+def remove(admin: Admin, version: Version, deadline: Deadline, *, drain_seconds: float = 0) -> None:
+    """Take the function, in all its versions, out of Restate as soon as its work is done or `drain_seconds` are over.
+
+    Nothing new is let in meanwhile. Where a service goes with it, work of callers is waited for too that began on older
+    code of theirs, which still calls it. When time is up, what is left of the function's own is killed, because it
+    would be retried for ever and block its key; of the callers' it is said what to do. Raises AdminError.
+    """
+    deployments = retry(deadline.at_most(UNREACHABLE_SECONDS), admin.deployments)
+    ours = {known.id: known.services for known in deployments if function_of(known.arn) == version.function}
+    if not ours:
+        return
+    others = {service for known in deployments if known.id not in ours for service in known.services}
+    orphans = {service for services in ours.values() for service in services} - others
+    for service in sorted(orphans):
+        retry(deadline, partial(admin.close, service))
+    callers = version.callers if orphans else frozenset[str]()
+    draining = deadline.at_most(drain_seconds)
+    with suppress(UnavailableError):
+        retry(draining, lambda: check_drained(admin, ours.keys(), orphans, callers, draining))
+    retry(deadline, lambda: kill_unfinished(admin, ours.keys(), orphans))
+    for deployment_id in ours:
+        log.info("removing deployment %s", deployment_id)
+        retry(deadline, partial(admin.remove, deployment_id))
+    retry(deadline, lambda: kill_unfinished(admin, ours.keys(), orphans))  # what came in meanwhile
+    if left := retry(deadline, lambda: admin.unfinished_on_older_versions(callers)):
+        log.error(
+            "unfinished invocations of %s began on older versions, which call %s, and that is gone now: %s. Each is "
+            "retried until that is registered again; or end it: restate invocations kill <id>",
+            ", ".join(sorted(callers)),
+            ", ".join(sorted(orphans)),
+            _shown(left),
+        )
+
+
+def check_drained(
+    admin: Admin, deployment_ids: Set[str], services: Set[str], callers: Set[str], deadline: Deadline
+) -> None:
+    """Look twice: while one of Restate's partitions hands a one-way message to another, it is no invocation yet."""
+    check_idle(admin, deployment_ids, services, callers)
+    deadline.pause()
+    check_idle(admin, deployment_ids, services, callers)
+
+
+def check_idle(admin: Admin, deployment_ids: Set[str], services: Set[str], callers: Set[str]) -> None:
+    unfinished = admin.unfinished(deployment_ids, services) + admin.unfinished_on_older_versions(callers)
+    if unfinished:
+        raise UnavailableError(f"Waiting for {len(unfinished)} invocations, {unfinished[0]} among them.")
+
+
+def kill_unfinished(admin: Admin, deployment_ids: Iterable[str], services: Iterable[str]) -> None:
+    for invocation_id in admin.unfinished(deployment_ids, services):
+        log.warning("killing invocation %s, which is unfinished", invocation_id)
+        admin.kill(invocation_id)
+
+
+def _shown(ids: list[str]) -> str:
+    more = f" and {len(ids) - IDS_SHOWN} more" if len(ids) > IDS_SHOWN else ""
+    return ", ".join(ids[:IDS_SHOWN]) + more

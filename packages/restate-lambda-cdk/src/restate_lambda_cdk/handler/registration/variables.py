@@ -1,0 +1,54 @@
+"""Whether a version still has the variables that its stack says: a table that is replaced leaves a version as it is,
+and Restate would go on calling a function that writes to the old one."""
+
+import logging
+from typing import Any
+
+from registration.admin import RefusedError, UnavailableError
+from registration.deadline import Deadline, retry
+from registration.properties import Version
+
+log = logging.getLogger(__name__)
+
+DENIED_SECONDS = 20  # for the permission to read them, which the same deployment has made
+
+
+def check_variables(version: Version, deadline: Deadline) -> None:
+    """Compare, and refuse a version that differs. Raises RefusedError.
+
+    What cannot be read is a warning: in a VPC, Lambda's API may be out of reach.
+    """
+    if not version.variables:
+        return
+    try:
+        own = retry(deadline.at_most(DENIED_SECONDS), lambda: _read(version))
+    except (RefusedError, UnavailableError) as error:
+        log.warning("the variables of %s are not compared with the stack's: %s", version.arn, error)
+        return
+    differ = [name for name, value in sorted(version.variables.items()) if own.get(name) != value]
+    if differ:
+        raise RefusedError(
+            f"{version.arn} was published with another {', '.join(differ)} than the stack has now: publish a new "
+            "version of the function, because a version never changes."
+        )
+
+
+def _read(version: Version) -> dict[str, str]:
+    import boto3  # slow, and only wanted where a variable refers to a resource
+    from botocore.config import Config
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    once = Config(connect_timeout=3, read_timeout=5, retries={"total_max_attempts": 1})
+    try:
+        functions: Any = boto3.client("lambda", region_name=version.region, config=once)  # pyright: ignore[reportUnknownMemberType]
+        found = functions.get_function_configuration(FunctionName=version.arn).get("Environment", {})
+    except ClientError as error:
+        reason = error.response.get("Error", {})
+        said = f"{reason.get('Code')}: {reason.get('Message')}"
+        passing = "AccessDenied" in str(reason.get("Code")) or reason.get("Code") == "TooManyRequestsException"
+        raise (UnavailableError(said) if passing else RefusedError(said)) from None
+    except BotoCoreError as error:
+        raise RefusedError(f"Lambda cannot be reached ({error})") from None
+    if "Error" in found:
+        raise RefusedError(f"{found['Error'].get('ErrorCode')}: {found['Error'].get('Message')}")
+    return found.get("Variables", {})

@@ -1,0 +1,217 @@
+"""What is taken out of Restate, when, and what becomes of work that is unfinished."""
+
+import logging
+
+import pytest
+
+from events import V1, V2, V3, Clock
+from fake_admin import FakeAdmin
+from registration.admin import Admin, AdminError
+from registration.deadline import Deadline
+from registration.properties import Version
+from registration.registering import register
+from registration.removing import prune, remove
+
+
+@pytest.fixture
+def admin(restate: FakeAdmin) -> Admin:
+    return Admin(restate.url)
+
+
+def version(arn: str, *callers: str) -> Version:
+    return Version(arn, frozenset({"trips"}), callers=frozenset(callers))
+
+
+def id_of(admin: Admin, version: Version, deadline: Deadline) -> str:
+    """The id of the deployment, once it is registered."""
+    deployment_id = register(admin, version, deadline)
+    assert deployment_id
+    return deployment_id
+
+
+def test_pruning_forgets_only_versions_that_are_drained_and_not_kept(
+    restate: FakeAdmin, admin: Admin, deadline: Deadline
+) -> None:
+    first, second, third = (id_of(admin, version(arn), deadline) for arn in (V1, V2, V3))
+    restate.unfinished["inv_1"] = first
+
+    prune(admin, version(V3), keep={V3})
+    assert set(restate.known) == {first, third}, f"{second} was drained, {first} has work pinned to it"
+
+    restate.unfinished.clear()
+    prune(admin, version(V3), keep={V3, V1})
+    assert set(restate.known) == {first, third}, "the first version is to be kept"
+
+    prune(admin, version(V3), keep={V3})
+    assert set(restate.known) == {third}
+
+
+def test_a_service_that_the_function_offers_no_more_goes_with_its_last_version_when_it_is_drained(
+    restate: FakeAdmin, admin: Admin, deadline: Deadline
+) -> None:
+    # given a function of two services, then of one, and the version before the latest is kept
+    restate.offers[V1] = {"trips": ["reserve"], "reports": ["list"]}
+    both = Version(V1, frozenset({"trips", "reports"}))
+    one = Version(V2, frozenset({"trips"}), allow_breaking_changes=True)
+    register(admin, both, deadline)
+    register(admin, one, deadline)
+
+    # when it is pruned, then nobody can ask for the other any more
+    prune(admin, one, keep={V1, V2})
+    assert (restate.closed, restate.arns()) == ({"reports"}, {V1, V2})
+
+    # and its version goes when nothing waits for it
+    restate.unfinished["reports.queued"] = None
+    prune(admin, version(V2), keep={V2})
+    assert restate.arns() == {V1, V2}
+    restate.unfinished.clear()
+    prune(admin, version(V2), keep={V2})
+    assert restate.arns() == {V2}
+    assert not restate.killed
+
+
+def test_pruning_leaves_other_functions_alone(restate: FakeAdmin, admin: Admin, deadline: Deadline) -> None:
+    other = V1.replace(":trips:", ":trips-of-another-stack:")
+    restate.offers[other] = {"trips": ["reserve"]}
+    register(admin, version(other), deadline)
+    register(admin, Version(V1, frozenset({"trips"}), take_over=True), deadline)
+
+    prune(admin, version(V1), keep={V1})
+
+    assert restate.arns() == {other, V1}
+
+
+def test_removing_takes_out_all_versions_of_the_function_and_no_other(
+    restate: FakeAdmin, admin: Admin, deadline: Deadline
+) -> None:
+    other = V1.replace(":trips:", ":trips-of-another-stack:")
+    restate.offers[other] = {"trips": ["reserve"]}
+    for arn in (other, V1, V2):
+        register(admin, Version(arn, frozenset({"trips"}), take_over=True), deadline)
+
+    remove(admin, version(V2), deadline)
+
+    assert restate.arns() == {other}
+    assert not restate.closed, "trips is offered by another function still"
+
+
+def test_removing_waits_for_work_in_flight_and_lets_nothing_new_in(
+    restate: FakeAdmin, admin: Admin, deadline: Deadline, clock: Clock
+) -> None:
+    restate.unfinished["inv_1"] = id_of(admin, version(V1), deadline)
+    clock.events[clock.now + 12] = restate.unfinished.clear
+
+    remove(admin, version(V1), deadline, drain_seconds=30)
+
+    assert restate.closed == {"trips"}
+    assert not restate.killed
+    assert not restate.known
+
+
+def test_removing_waits_for_an_undo_that_is_on_its_way_when_all_seems_to_be_done(
+    restate: FakeAdmin, admin: Admin, deadline: Deadline, clock: Clock
+) -> None:
+    register(admin, version(V1), deadline)
+    clock.events[clock.now + 0.1] = lambda: restate.unfinished.update({"trips.sent": None})
+    clock.events[clock.now + 5] = restate.unfinished.clear
+
+    remove(admin, version(V1), deadline, drain_seconds=30)
+
+    assert clock.now > 5
+    assert not restate.killed
+
+
+def test_removing_kills_what_does_not_end_so_that_nothing_is_retried_for_ever(
+    restate: FakeAdmin, admin: Admin, deadline: Deadline, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    deployment_id = id_of(admin, version(V1), deadline)
+    restate.unfinished["inv_1"] = deployment_id
+    restate.unfinished["trips.queued"] = None
+    restate.unfinished["reports.queued"] = None
+
+    remove(admin, version(V1), deadline, drain_seconds=30)
+
+    assert 20 < clock.now <= 30
+    assert restate.killed == ["inv_1", "trips.queued"]
+    killed, removed = "PATCH /invocations/inv_1/kill", f"DELETE /deployments/{deployment_id}?force=true"
+    assert restate.asked.index(killed) < restate.asked.index(removed)
+    assert "killing invocation inv_1" in caplog.text
+    assert list(restate.unfinished) == ["reports.queued"]
+    assert not restate.known
+
+
+def test_removing_waits_for_callers_that_began_on_older_code(
+    restate: FakeAdmin, admin: Admin, deadline: Deadline, clock: Clock
+) -> None:
+    """Their code still calls what is removed, and would be told that it is not found, for ever."""
+    register(admin, version(V1), deadline)
+    restate.on_older_versions = ["planner.1", "stranger.1"]
+    clock.events[clock.now + 12] = lambda: restate.on_older_versions.remove("planner.1")
+
+    remove(admin, version(V1, "planner"), deadline, drain_seconds=30)
+
+    assert 12 <= clock.now < 25
+    assert not restate.known
+
+
+def test_callers_that_do_not_end_are_not_killed_and_one_line_says_which_and_what_to_do(
+    restate: FakeAdmin, admin: Admin, deadline: Deadline, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    register(admin, version(V1), deadline)
+    restate.on_older_versions = [f"planner.{number}" for number in range(25)]
+
+    remove(admin, version(V1, "planner", "agent"), deadline, drain_seconds=30)
+
+    assert 20 < clock.now <= 35
+    assert not restate.killed and not restate.known
+    (line,) = (each.getMessage() for each in caplog.records if each.levelno == logging.ERROR)
+    assert line.startswith("unfinished invocations of agent, planner began on older versions, which call trips, and")
+    assert "planner.0, planner.1," in line and "planner.20" not in line and "and 5 more" in line
+    assert "restate invocations kill <id>" in line
+
+
+def test_nobody_is_waited_for_where_another_function_serves_on(
+    restate: FakeAdmin, admin: Admin, deadline: Deadline, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    other = V1.replace(":trips:", ":trips-of-another-stack:")
+    restate.offers[other] = {"trips": ["reserve"]}
+    for arn in (V1, other):
+        register(admin, Version(arn, frozenset({"trips"}), take_over=True), deadline)
+    restate.on_older_versions = ["planner.1"]
+
+    remove(admin, version(V1, "planner"), deadline, drain_seconds=30)
+
+    assert clock.now < 5
+    assert not [each for each in caplog.records if each.levelno == logging.ERROR]
+
+
+def test_nothing_is_waited_for_where_the_function_is_not_known(
+    restate: FakeAdmin, admin: Admin, deadline: Deadline, clock: Clock
+) -> None:
+    restate.on_older_versions = ["planner.1"]
+
+    remove(admin, version(V1, "planner"), deadline, drain_seconds=30)
+
+    assert clock.now == 0
+
+
+def test_work_that_came_in_at_the_last_moment_is_killed_too(
+    restate: FakeAdmin, admin: Admin, deadline: Deadline
+) -> None:
+    register(admin, version(V1), deadline)
+    restate.late = ["inv_late"]
+
+    remove(admin, version(V1), deadline)
+
+    assert restate.killed == ["inv_late"]
+
+
+def test_removing_from_a_server_that_is_gone_gives_up_soon(
+    restate: FakeAdmin, admin: Admin, deadline: Deadline, clock: Clock
+) -> None:
+    restate.answers_before = [(503, "gone")] * 1000
+
+    with pytest.raises(AdminError):
+        remove(admin, version(V1), deadline, drain_seconds=30)
+
+    assert clock.now <= 20

@@ -1,0 +1,95 @@
+"""All services that a function offers are named, checked, promoted and removed together, or refused."""
+
+import pytest
+
+from events import V1, V2, V3, event
+from fake_admin import FakeAdmin
+from registration.cloudformation import failure_of
+from registration.deadline import Deadline
+
+BOTH = ["reports", "trips"]
+
+
+@pytest.fixture
+def restate(restate: FakeAdmin) -> FakeAdmin:
+    for version in (V1, V2, V3):
+        restate.offers[version] = {"trips": ["reserve"], "reports": ["list"]}
+    return restate
+
+
+def test_both_become_the_latest_and_both_go_back(restate: FakeAdmin, deadline: Deadline) -> None:
+    first = event("Create", restate, V1, ServiceNames=BOTH)
+    second = event("Update", restate, V2, old=first, ServiceNames=BOTH)
+    back = event("Update", restate, V1, old=second, ServiceNames=BOTH)
+    for each in (first, second, back):
+        assert failure_of(each, deadline) is None
+
+        arn = each["ResourceProperties"]["FunctionVersionArn"]
+        assert {restate.latest(name) for name in BOTH} == {arn}
+
+    assert failure_of(event("Delete", restate, V1, ServiceNames=BOTH), deadline) is None
+    assert not restate.known and restate.closed == {*BOTH}
+
+
+@pytest.mark.parametrize("named", [["trips"], ["reports", "trips", "flights"], ["flights"]])
+def test_a_function_that_offers_more_or_less_than_is_named_never_goes_live(
+    restate: FakeAdmin, deadline: Deadline, named: list[str]
+) -> None:
+    assert failure_of(event("Create", restate, V1, ServiceNames=named), deadline) == (
+        f"{V1} was expected to offer {', '.join(sorted(named))}, but offers reports, trips: name all services that the "
+        "function offers, and no other."
+    )
+    assert not restate.known
+
+
+def test_the_handlers_of_each_are_checked(restate: FakeAdmin, deadline: Deadline) -> None:
+    first = event("Create", restate, V1, ServiceNames=BOTH)
+    assert failure_of(first, deadline) is None
+    restate.offers[V2] = {"trips": ["reserve"], "reports": ["other"]}
+
+    second = event("Update", restate, V2, old=first, ServiceNames=BOTH)
+    assert "reports would lose list" in str(failure_of(second, deadline))
+    assert {restate.latest(name) for name in BOTH} == {V1}
+
+
+def test_a_service_that_is_offered_no_more_is_a_breaking_change(restate: FakeAdmin, deadline: Deadline) -> None:
+    first = event("Create", restate, V1, ServiceNames=BOTH)
+    assert failure_of(first, deadline) is None
+    restate.offers[V2] = restate.offers[V3] = {"trips": ["reserve"]}
+
+    second = event("Update", restate, V2, old=first, ServiceNames=["trips"])
+    assert f"{V2} would lose the service reports" in str(failure_of(second, deadline))
+    assert failure_of(event("Update", restate, V1, old=second, ServiceNames=BOTH), deadline) is None
+
+    # when that is allowed, nobody can ask for it any more, and it is gone with the version before the latest
+    second = event("Update", restate, V2, old=first, ServiceNames=["trips"], AllowBreakingChanges="true")
+    assert failure_of(second, deadline) is None
+    assert restate.closed == {"reports"}
+    third = event("Update", restate, V3, old=second, ServiceNames=["trips"])
+    assert failure_of(third, deadline) is None
+    assert restate.latest("reports") is None
+
+
+def test_the_roll_back_of_a_dropped_service_brings_it_back(restate: FakeAdmin, deadline: Deadline) -> None:
+    first = event("Create", restate, V1, ServiceNames=BOTH)
+    restate.offers[V2] = {"trips": ["reserve"]}
+    second = event("Update", restate, V2, old=first, ServiceNames=["trips"], AllowBreakingChanges="true")
+    back = event("Update", restate, V1, old=second, ServiceNames=BOTH)
+    for each in (first, second, back):
+        assert failure_of(each, deadline) is None
+
+    assert {restate.latest(name) for name in BOTH} == {V1}
+
+
+def test_one_that_is_not_promoted_with_the_other_is_promoted_again(restate: FakeAdmin, deadline: Deadline) -> None:
+    # given two versions, of which the older one is the latest of one of its services only
+    first = event("Create", restate, V1, ServiceNames=BOTH)
+    assert failure_of(first, deadline) is None
+    restate.offers[V2] = {"trips": ["reserve"]}
+    restate.answer("POST", "/deployments", {"arn": V2, "force": True, "breaking": True, "dry_run": False}, None)
+    assert [restate.latest(name) for name in BOTH] == [V1, V2]
+
+    # when it is asked for again
+    assert failure_of(event("Update", restate, V1, old=first, ServiceNames=BOTH), deadline) is None
+
+    assert {restate.latest(name) for name in BOTH} == {V1}
