@@ -63,7 +63,11 @@ def test_a_key_over_plain_http_goes_to_this_machine_and_where_that_is_asked_for(
 
     # given that nobody is at this address
     short = deadline.at_most(1)
-    there: dict[str, Any] = {"AdminUrl": "http://restate.invalid:9070", "AuthTokenSecretArn": SECRET, "Insecure": "true"}
+    there: dict[str, Any] = {
+        "AdminUrl": "http://restate.invalid:9070",
+        "AuthTokenSecretArn": SECRET,
+        "Insecure": "true",
+    }
     assert "cannot be reached" in str(failure_of(event("Create", restate, V1, **there), short))
     assert len(read) == 2
 

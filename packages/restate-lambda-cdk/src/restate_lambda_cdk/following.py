@@ -1,9 +1,126 @@
+"""A version follows what it refers to.
+
+CDK publishes a new version when a function changes, and names it by a hash. That hash sees `{"Ref": "Table"}`: a table
+that is replaced, because its keys changed, leaves the version as it was, with a variable that names the old table. So
+what the variables refer to goes into the hash: each resource's type, place and properties, in whatever stack it is,
+without its tags.
+
+Not followed: versions that are imported or made by hand; resources that are imported, whose names are plain text; what
+an override changes of a resource; and a resource that is replaced by hand. So the references are also properties of the
+registration, which compares them with what the version was published with.
+"""
+
+import hashlib
+import json
+from typing import Any, cast
+
+import jsii
+from aws_cdk import (
+    Aspects,
+    CfnElement,
+    CfnResource,
+    DefaultTokenResolver,
+    IAnyProducer,
+    IAspect,
+    IPostProcessor,
+    IResolvable,
+    IResolveContext,
+    Lazy,
+    Reference,
+    Stack,
+    StringConcat,
+    Token,
+    Tokenization,
+    TreeInspector,
+)
 from aws_cdk import aws_lambda as lambda_
+from constructs import IConstruct
+
+PROPERTIES = "aws:cdk:cloudformation:props"
+DYNAMIC = "{{resolve:"  # CloudFormation puts a secret in its place, but not in a custom resource's properties
 
 
 def follow_references(function: lambda_.Function) -> None:
-    """TODO"""
+    """Have `function.current_version` be a new version whenever what its variables refer to would be replaced."""
+    Aspects.of(function).add(_Following(function))
 
 
-def referenced_variables(function: lambda_.Function) -> None:
-    """TODO"""
+def referenced_variables(function: lambda_.Function) -> IResolvable:
+    """The function's variables that refer to resources or parameters: {name: value}, worked out when it is synthesized.
+
+    Nothing where there are none.
+    """
+    return Lazy.uncached_any(_ReferencedVariables(function))  # pyright: ignore[reportArgumentType]
+
+
+@jsii.implements(IAspect)
+class _Following:
+    def __init__(self, function: lambda_.Function) -> None:
+        self._function = function
+        self._is_done = False
+
+    def visit(self, node: IConstruct) -> None:
+        if self._is_done or node.node.path != self._function.node.path:
+            return
+        self._is_done = True
+        recorder = _Recorder()
+        recorder.resolve(_variables(self._function), self._function)
+        content = [_content(target) for target in recorder.targets.values() if CfnResource.is_cfn_resource(target)]
+        if content:
+            text = json.dumps(sorted(content, key=str), sort_keys=True)
+            self._function.invalidate_version_based_on(hashlib.sha256(text.encode()).hexdigest())
+
+
+@jsii.implements(IAnyProducer)
+class _ReferencedVariables:
+    def __init__(self, function: lambda_.Function) -> None:
+        self._function = function
+
+    def produce(self, _context: IResolveContext) -> Any:
+        variables: dict[str, Any] = {}
+        for name, value in _variables(self._function).items():
+            recorder = _Recorder()
+            recorder.resolve(value, self._function)
+            if recorder.targets and DYNAMIC not in str(value):
+                variables[name] = value
+        return variables or None
+
+
+class _Recorder(DefaultTokenResolver):
+    """Resolves everything but references, which stay tokens, and notes what they refer to, by path."""
+
+    def __init__(self) -> None:
+        super().__init__(StringConcat())  # pyright: ignore[reportArgumentType]
+        self.targets: dict[str, CfnElement] = {}
+
+    def resolve_token(self, t: IResolvable, context: IResolveContext, post_processor: IPostProcessor) -> Any:
+        if not Reference.is_reference(t):
+            return super().resolve_token(t, context, post_processor)
+        target = cast(Reference, t).target
+        if CfnElement.is_cfn_element(target):  # and no pseudo parameter, such as the region
+            self.targets[target.node.path] = cast(CfnElement, target)
+        return Token.as_string(t)
+
+    def resolve(self, value: Any, scope: IConstruct) -> Any:
+        return Tokenization.resolve(value, resolver=self, scope=scope, preparing=False)  # pyright: ignore[reportArgumentType]
+
+
+def _variables(function: lambda_.Function) -> dict[str, Any]:
+    resource = cast(CfnResource, function.node.default_child)
+    environment: dict[str, Any] = _Recorder().resolve(_properties(resource).get("environment"), function) or {}
+    return environment.get("variables") or {}
+
+
+def _properties(resource: CfnResource) -> dict[str, Any]:
+    inspector = TreeInspector()
+    cast(Any, resource).inspect(inspector)
+    return inspector.attributes.get(PROPERTIES, {})
+
+
+def _content(resource: CfnElement) -> list[Any]:
+    """What makes another resource of it when it changes: at least all that replaces it, and no tag."""
+    found = cast(CfnResource, resource)
+    stack = Stack.of(found)
+    properties = {name: value for name, value in _properties(found).items() if not name.lower().startswith("tag")}
+    logical_id, name = stack.resolve(found.logical_id), stack.resolve(stack.stack_name)
+    return [found.cfn_resource_type, name, logical_id, stack.resolve(properties)]

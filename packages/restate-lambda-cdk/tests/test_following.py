@@ -1,0 +1,159 @@
+"""A version follows what it refers to: what replaces a table or a topic makes a new version, and nothing else does."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from aws_cdk import App, CfnParameter, Stack, Tags
+from aws_cdk import aws_dynamodb as dynamodb
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_sns as sns
+from aws_cdk.aws_secretsmanager import Secret
+from constructs import Construct
+
+from restate_lambda_cdk import ServiceDeployer
+from stacks import app, function, server
+
+Change = Callable[[lambda_.Function, Construct], None]
+
+
+def table(scope: Construct, key: str = "pk", **options: Any) -> dynamodb.Table:
+    partition_key = dynamodb.Attribute(name=key, type=dynamodb.AttributeType.STRING)
+    return dynamodb.Table(scope, "Table", partition_key=partition_key, **options)
+
+
+def synthesized(change: Change, tags: str | None = None, others: str = "Others") -> tuple[str, dict[str, Any]]:
+    """The version's name and the registration's variables. `change` adds variables, from resources in another stack."""
+    whole = app()
+    stack, other = Stack(whole, "Stack"), Stack(whole, others)
+    greeter = function(stack)
+    ServiceDeployer(stack, "Deployer").register(
+        greeter.current_version, environment=server(stack), services=["greeter"]
+    )
+    change(greeter, other)
+    if tags:
+        Tags.of(whole).add("team", tags)
+    return of(whole)
+
+
+def of(whole: App) -> tuple[str, dict[str, Any]]:
+    found = whole.synth().get_stack_by_name("Stack").template["Resources"]
+    (version,) = (name for name, each in found.items() if each["Type"] == "AWS::Lambda::Version")
+    (registration,) = (each for each in found.values() if each["Type"] == "Custom::RestateService")
+    return version, registration["Properties"].get("Variables", {})
+
+
+def referring(key: str = "pk", **options: Any) -> Change:
+    """A variable that names a table in another stack."""
+
+    def change(greeter: lambda_.Function, other: Construct) -> None:
+        greeter.add_environment("TABLE", table(other, key, **options).table_name)
+
+    return change
+
+
+def in_the_same_stack(display_name: str, **options: Any) -> Change:
+    """A variable that holds the ARN of a topic in the function's stack, and more."""
+
+    def change(greeter: lambda_.Function, _other: Construct) -> None:
+        topic = sns.Topic(greeter.stack, "Topic", display_name=display_name, **options)
+        greeter.add_environment("TOPICS", f"first={topic.topic_arn}")
+
+    return change
+
+
+def test_the_same_sources_make_the_same_version() -> None:
+    assert synthesized(referring()) == synthesized(referring())
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (referring(), referring("id")),
+        (referring(), referring(table_name="Bookings")),
+        (referring(), referring(sort_key=dynamodb.Attribute(name="sk", type=dynamodb.AttributeType.STRING))),
+        (in_the_same_stack("a"), in_the_same_stack("a", topic_name="notices")),
+        (in_the_same_stack("a"), in_the_same_stack("a", fifo=True)),
+    ],
+)
+def test_what_replaces_a_table_or_a_topic_makes_a_new_version(before: Change, after: Change) -> None:
+    assert synthesized(before)[0] != synthesized(after)[0]
+
+
+def test_a_table_that_moves_in_the_construct_tree_or_to_another_stack_is_another_table() -> None:
+    def moved(greeter: lambda_.Function, other: Construct) -> None:
+        referring()(greeter, Construct(other, "Deeper"))
+
+    versions = {
+        synthesized(referring())[0],
+        synthesized(moved)[0],
+        synthesized(referring(), others="Elsewhere")[0],
+    }
+    assert len(versions) == 3
+
+
+@pytest.mark.parametrize("change", [referring(), in_the_same_stack("a")])
+def test_tags_make_no_new_version(change: Change) -> None:
+    assert len({synthesized(change, tags)[0] for tags in ("red", "blue")}) == 1
+
+
+def test_what_the_variables_refer_to_is_what_the_registration_compares() -> None:
+    def change(greeter: lambda_.Function, other: Construct) -> None:
+        referring()(greeter, other)
+        in_the_same_stack("a")(greeter, other)
+        parameter = CfnParameter(greeter.stack, "Level", default="info")
+        imported = dynamodb.Table.from_table_name(greeter.stack, "Imported", "Elsewhere")
+        secret = Secret(greeter.stack, "Password")
+        variables = {
+            "LEVEL": parameter.value_as_string,
+            "PLAIN": "text",
+            "REGION": greeter.stack.region,
+            "IMPORTED": imported.table_name,
+            "PASSWORD": secret.secret_value.unsafe_unwrap(),
+        }
+        for name, value in variables.items():
+            greeter.add_environment(name, value)
+
+    _, compared = synthesized(change)
+
+    assert compared.keys() == {"TABLE", "TOPICS", "LEVEL"}
+    assert compared["LEVEL"] == {"Ref": "Level"}
+    assert compared["TABLE"]["Fn::ImportValue"].startswith("Others:ExportsOutputRefTable")
+    assert compared["TOPICS"]["Fn::Join"][1][0] == "first="
+
+
+def without_references(greeter: lambda_.Function, _other: Construct) -> None:
+    greeter.add_environment("NAME", "text")
+
+
+def test_without_references_there_is_nothing_to_compare() -> None:
+    assert synthesized(without_references)[1] == {}
+
+
+def test_a_version_that_is_made_by_hand_is_compared_and_not_followed() -> None:
+    found: list[tuple[str, dict[str, Any]]] = []
+    for key in ("pk", "id"):
+        whole = app()
+        stack = Stack(whole, "Stack")
+        greeter = function(stack, environment={"TABLE": table(stack, key).table_name})
+        version = lambda_.Version(stack, "Version", lambda_=greeter)  # pyright: ignore[reportArgumentType]
+        ServiceDeployer(stack, "Deployer").register(version, environment=server(stack), services=["greeter"])
+        found.append(of(whole))
+
+    assert found[0] == found[1]
+    assert found[0][1]["TABLE"]["Ref"].startswith("Table")
+
+
+def test_a_function_that_is_registered_twice_is_followed_once_and_still_is() -> None:
+    versions: set[str] = set()
+    for key in ("pk", "pk", "id"):
+        whole = app()
+        stack = Stack(whole, "Stack")
+        greeter = function(stack, environment={"TABLE": table(stack, key).table_name})
+        deployer = ServiceDeployer(stack, "Deployer")
+        for name in ("One", "Two"):
+            deployer.register(greeter.current_version, environment=server(stack, name), services=["greeter"])
+        resources = whole.synth().get_stack_by_name("Stack").template["Resources"]
+        versions |= {name for name, each in resources.items() if each["Type"] == "AWS::Lambda::Version"}
+
+    assert len(versions) == 2
