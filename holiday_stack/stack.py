@@ -16,7 +16,13 @@ from holiday_stack import bundling
 from holiday_stack.alarms import Alarms
 from holiday_stack.python_function import PythonFunction
 from holiday_stack.settings import Settings, SettingsError
-from restate_lambda_cdk import RestateCloudEnvironment, RestateEnvironment, RestateServer, ServiceDeployer
+from restate_lambda_cdk import (
+    RestateCloudEnvironment,
+    RestateEnvironment,
+    RestateServer,
+    ServiceDeployer,
+    follow_references,
+)
 
 
 class HolidayStack(Stack):
@@ -68,6 +74,7 @@ class HolidayStack(Stack):
             deployer.register(trips.current_version, environment=self.restate, services=["trips"], after=called)
         else:
             for each in services.values():
+                follow_references(each)
                 self.restate.grant_invoke(each.current_version)
 
         # Who is told when something is wrong

@@ -2,6 +2,7 @@
 
 from .deployer import HANDLER, ServiceDeployer
 from .environment import RestateCloudEnvironment, RestateEnvironment, RestateServer
+from .following import follow_references
 from .registration import ServiceRegistration
 
 __all__ = [
@@ -11,4 +12,5 @@ __all__ = [
     "RestateServer",
     "ServiceDeployer",
     "ServiceRegistration",
+    "follow_references",
 ]

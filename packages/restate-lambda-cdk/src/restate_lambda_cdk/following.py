@@ -41,7 +41,10 @@ DYNAMIC = "{{resolve:"  # CloudFormation puts a secret in its place, but not in 
 
 
 def follow_references(function: lambda_.Function) -> None:
-    """Have `function.current_version` be a new version whenever what its variables refer to would be replaced."""
+    """Have `function.current_version` be a new version whenever what its variables refer to would be replaced.
+
+    `ServiceDeployer.register` does it by itself; this is for functions that are registered by hand.
+    """
     Aspects.of(function).add(_Following(function))
 
 
