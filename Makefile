@@ -70,7 +70,7 @@ format: .venv/ready ## format, and correct what the linter can
 
 test: .venv/ready ## the tests of every change
 	@$(LIBRARIES) host lambda
-	$(PYTEST) -m "not slow" tests/unit packages tests/stack tests/saga tests/deploy tests/faults tests/comparison
+	@.venv/bin/python -m tests.side_by_side tests/unit packages tests/stack tests/saga tests/deploy tests/comparison
 
 test-all: .venv/ready .venv/bench ## the slow tests
 	@$(LIBRARIES) host lambda

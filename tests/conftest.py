@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from localcloud.cloud import WITHOUT_VQUEUES, LocalCloud, Ports
+from localcloud.environment import LOCAL
 from tests.driver import Holiday
 from tests.trap import Trap, hostile_variables
 
@@ -22,6 +23,8 @@ ROOT = Path(__file__).parents[1]
 os.environ["PATH"] = os.pathsep.join(
     [str(Path(sys.executable).parent), str(ROOT / "node_modules" / ".bin"), os.environ["PATH"]]
 )
+# CDK's JavaScript is unpacked once (200 MB, and seconds), here and where local commands have it, by HOME.
+os.environ["JSII_RUNTIME_PACKAGE_CACHE_ROOT"] = str(LOCAL / "home" / ".cache" / "aws" / "jsii" / "package-cache")
 
 FAULTS_SEED = int(os.environ.get("FAULTS_SEED") or random.randrange(1_000_000))
 """What the faults of this run are drawn from. Printed at its start; set it to draw the same ones again."""

@@ -28,7 +28,7 @@ def start_app(
         env={
             "PATH": os.environ["PATH"],
             "HOME": str(outdir),
-            "JSII_RUNTIME_PACKAGE_CACHE_ROOT": str(ROOT / ".local" / "jsii"),  # 200 MB, and seconds to unpack
+            "JSII_RUNTIME_PACKAGE_CACHE_ROOT": os.environ["JSII_RUNTIME_PACKAGE_CACHE_ROOT"],
             "CDK_OUTDIR": str(outdir / "cdk.out"),
             "CDK_CONTEXT_JSON": json.dumps(flags | context),
             **variables,

@@ -1,0 +1,41 @@
+"""`python -m tests.side_by_side <folders>`: these tests in one process and tests/faults in another, at the same time.
+
+Both wait more than they work. What the first one says is shown as it comes, and what the second one says at its end.
+Ctrl-C reaches both, and each stops what it has started.
+"""
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+PYTEST = [sys.executable, "-m", "pytest", "-m", "not slow"]
+
+
+def main(folders: list[str]) -> int:
+    with tempfile.TemporaryFile() as said:
+        faults = subprocess.Popen(
+            [*PYTEST, "-o", "cache_dir=.local/faults_cache", "tests/faults"],
+            cwd=ROOT,
+            stdout=said,
+            stderr=subprocess.STDOUT,
+        )
+        others = subprocess.Popen([*PYTEST, *folders], cwd=ROOT)
+        codes = [_end_of(others), _end_of(faults)]
+        said.seek(0)
+        sys.stdout.buffer.write(b"\nAt the same time, tests/faults:\n" + said.read())
+    return max(codes)
+
+
+def _end_of(process: "subprocess.Popen[bytes]") -> int:
+    """Its exit code. An interruption is the process's own business: it was interrupted too, and is cleaning up."""
+    while True:
+        try:
+            return process.wait()
+        except KeyboardInterrupt:
+            continue
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
