@@ -2,8 +2,8 @@
 
 CDK publishes a new version when a function changes, and names it by a hash. That hash sees `{"Ref": "Table"}`: a table
 that is replaced, because its keys changed, leaves the version as it was, with a variable that names the old table. So
-what the variables refer to goes into the hash: each resource's type, place and properties, in whatever stack it is,
-without its tags.
+a digest of what the variables refer to goes into the function's description: each resource's type, place and
+properties, in whatever stack it is, without its tags.
 
 Not followed: versions that are imported or made by hand; resources that are imported, whose names are plain text; what
 an override changes of a resource or of the function's variables; what an Aspect changes that runs later than this one,
@@ -38,6 +38,8 @@ from aws_cdk import aws_lambda as lambda_
 from constructs import IConstruct
 
 PROPERTIES = "aws:cdk:cloudformation:props"
+DIGITS = 12
+LONGEST_DESCRIPTION = 256
 DYNAMIC = "{{resolve:"  # CloudFormation puts a secret in its place, but not in a custom resource's properties
 
 
@@ -72,7 +74,7 @@ class _Following:
         content = [_content(target) for target in recorder.targets.values() if CfnResource.is_cfn_resource(target)]
         if content:
             text = json.dumps(sorted(content, key=str), sort_keys=True)
-            self._function.invalidate_version_based_on(hashlib.sha256(text.encode()).hexdigest())
+            _mark(self._function, hashlib.sha256(text.encode()).hexdigest()[:DIGITS])
 
 
 @jsii.implements(IAnyProducer)
@@ -107,6 +109,18 @@ class _Recorder(DefaultTokenResolver):
 
     def resolve(self, value: Any, scope: IConstruct) -> Any:
         return Tokenization.resolve(value, resolver=self, scope=scope, preparing=False)  # pyright: ignore[reportArgumentType]
+
+
+def _mark(function: lambda_.Function, digest: str) -> None:
+    """Change the function and not its version's name alone: Lambda publishes nothing for a function that is unchanged,
+    as it is after a change that does not replace the resource, and CloudFormation takes that for a failure."""
+    resource = cast(lambda_.CfnFunction, function.node.default_child)
+    mark = f"refers to {digest}"
+    description = resource.description or ""
+    if mark not in description:
+        room = LONGEST_DESCRIPTION - len(mark) - len(" ()")
+        shown = description if Token.is_unresolved(description) else description[:room]
+        resource.description = f"{shown} ({mark})".strip()
 
 
 def _variables(function: lambda_.Function) -> dict[str, Any]:
