@@ -1,0 +1,101 @@
+"""The README, followed: what it shows synthesizes, and what it says of options and messages is what the code has."""
+
+import inspect
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aws_cdk import App, CfnOutput, RemovalPolicy, Stack
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk.aws_secretsmanager import Secret
+
+import restate_lambda_cdk
+from restate_lambda_cdk import RestateCloudEnvironment, RestateServer, ServiceDeployer, follow_references
+from stacks import function
+
+PACKAGE = Path(__file__).parents[1]
+README = (PACKAGE / "README.md").read_text()
+PYTHON = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+APP = next(code for code in PYTHON if "app.synth()" in code)
+SNIPPETS = [code for code in PYTHON if "app.synth()" not in code and "import restate\n" not in code]
+SOURCES = "\n".join(path.read_text() for path in (PACKAGE / "src").rglob("*.py"))
+
+
+def run(code: str, names: dict[str, Any], package: Path) -> dict[str, Any]:
+    """What the code leaves behind, with a package that stands for `build`: jsii has a working directory of its own."""
+    exec(code.replace('from_asset("build")', f"from_asset({str(package)!r})"), names)
+    return names
+
+
+def test_the_quick_start_registers_the_greeter(tmp_path: Path) -> None:
+    app = run(APP, {}, tmp_path)
+
+    (registration,) = (each for each in app["stack"].node.children if "services" in dir(each))
+    assert registration.services == ["greeter"]
+
+
+@pytest.mark.parametrize("code", SNIPPETS)
+def test_what_else_it_shows_synthesizes(code: str, tmp_path: Path) -> None:
+    app = App(analytics_reporting=False)
+    stack, platform, tools = (Stack(app, name) for name in ("Stack", "Platform", "Tools"))
+    role = "arn:aws:iam::111122223333:role/restate-invoker"
+    api_key = Secret.from_secret_name_v2(stack, "Key", "restate-api-key")
+    vpc = ec2.Vpc(stack, "Vpc")
+    names: dict[str, Any] = {
+        **{"Secret": Secret, "iam": iam, "lambda_": lambda_, "CfnOutput": CfnOutput, "RemovalPolicy": RemovalPolicy},
+        **{"RestateCloudEnvironment": RestateCloudEnvironment, "RestateServer": RestateServer},
+        **{"ServiceDeployer": ServiceDeployer, "follow_references": follow_references},
+        **{"stack": stack, "platform": platform, "tools": tools, "vpc": vpc, "api_key": api_key},
+        **{
+            "function": function(stack),
+            "flights_function": function(stack, "F"),
+            "trips_function": function(stack, "T"),
+        },
+        "admin_clients": ec2.SecurityGroup(stack, "AdminClients", vpc=vpc),
+        "api_key_arn": "arn:aws:secretsmanager:eu-central-1:111122223333:secret:restate-api-key-abcdef",
+        "invoker_role_arn": role,
+    }
+    if "ServiceDeployer(" not in code:
+        names["deployer"] = ServiceDeployer(stack, "Its")
+    if "restate = " not in code:
+        names["restate"] = RestateServer(stack, "There", admin_url="https://restate.example.com:9070")
+
+    run(code, names, tmp_path)
+    app.synth()
+
+
+@pytest.mark.parametrize(
+    ("what", "table"),
+    [
+        (RestateCloudEnvironment.__init__, "RestateCloudEnvironment"),
+        (RestateServer.__init__, "RestateServer"),
+        (ServiceDeployer.__init__, "ServiceDeployer"),
+        (ServiceDeployer.register, "register"),
+    ],
+)
+def test_its_tables_have_every_option(what: Any, table: str) -> None:
+    options = [name for name, each in inspect.signature(what).parameters.items() if each.kind is each.KEYWORD_ONLY]
+    (rows,) = re.findall(rf"^\| `{table}` \| default .*\n((?:\|.*\n)+)", README, re.MULTILINE)
+
+    assert re.findall(r"^\| `(\w+)`", rows, re.MULTILINE) == options
+
+
+def test_everything_that_an_app_calls_is_in_it() -> None:
+    called = {*restate_lambda_cdk.__all__} - {"HANDLER", "RestateEnvironment"}  # a path, and what the two others share
+
+    assert [name for name in sorted(called) if name not in README] == []
+
+
+def test_the_messages_that_it_explains_are_the_ones_that_the_code_has() -> None:
+    trouble = README.partition("## Troubleshooting")[2].partition("Three traps")[0]
+    shown = [
+        text for row in re.findall(r"^\| (`.*?) \|", trouble, re.MULTILINE) for text in re.findall(r"`(.*?)`", row)
+    ]
+    code = re.sub(r'"\s*(?:r?f)?"', "", re.sub(r"\{[^{}]*\}", "…", SOURCES))
+
+    assert len(shown) > 30
+    parts = {part.strip(" ().:,;") for text in shown for part in re.split("…", text)}
+    assert [part for part in sorted(parts) if part not in code] == []
