@@ -36,10 +36,6 @@ def in_both_modes(fixture: str) -> list[Any]:
     return [fixture, pytest.param(f"{fixture}_without_vqueues", marks=pytest.mark.slow)]
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "slow: takes minutes; `make test-all` runs it, `make test` does not")
-
-
 def pytest_report_header() -> str:
     return f"faults: FAULTS_SEED={FAULTS_SEED}"
 

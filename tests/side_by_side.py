@@ -1,9 +1,10 @@
 """`python -m tests.side_by_side <folders>`: these tests in one process and tests/faults in another, at the same time.
 
 Both wait more than they work. What the first one says is shown as it comes, and what the second one says at its end.
-Ctrl-C reaches both, and each stops what it has started.
+Ctrl-C reaches both, and so does a termination; each stops what it has started.
 """
 
+import signal
 import subprocess
 import sys
 import tempfile
@@ -22,6 +23,13 @@ def main(folders: list[str]) -> int:
             stderr=subprocess.STDOUT,
         )
         others = subprocess.Popen([*PYTEST, *folders], cwd=ROOT)
+
+        def interrupt(*_: object) -> None:  # pytest does not clean up after a termination
+            for each in (faults, others):
+                each.send_signal(signal.SIGINT)
+
+        for signum in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(signum, interrupt)
         codes = [_end_of(others), _end_of(faults)]
         said.seek(0)
         sys.stdout.buffer.write(b"\nAt the same time, tests/faults:\n" + said.read())

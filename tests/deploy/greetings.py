@@ -52,7 +52,7 @@ def main() -> None:
     app = App(analytics_reporting=False)
     context = app.node.get_all_context()
     stack = Stack(app, STACK)
-    key = Secret.from_secret_partial_arn(stack, "Key", context["secret"]) if "secret" in context else None
+    key = Secret.from_secret_complete_arn(stack, "Key", context["secret"]) if "secret" in context else None
     where = {"admin_url": context["adminUrl"]}
     restate = (
         RestateCloudEnvironment(stack, "Restate", environment_id=context["environment"], api_key=key, **where)

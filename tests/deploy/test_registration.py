@@ -79,7 +79,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
             test_destroy_ends_well_where_the_key_is_refused,
             test_destroy_ends_well_while_restate_is_down,
             test_another_admin_url_takes_the_service_along_and_back_again,
-            test_a_version_that_is_the_latest_of_another_service_is_kept,
+            test_a_service_that_is_offered_no_more_is_refused_and_goes_when_that_is_asked_for,
         )
         modes: dict[str, dict[str, str]] = {"with VQueues": {}} | ({"without": WITHOUT_VQUEUES} if both else {})
         metafunc.parametrize("own_cloud", [*modes.values()], ids=[*modes], indirect=True, scope="module")
@@ -245,7 +245,7 @@ def test_another_secret_is_read_from_then_on_and_the_old_one_no_more(
     # then it was accepted, and the registration function may read that one only
     assert gatekeeper.refused == 0
     iam = greetings.cloud.client("iam")
-    roles = [role["RoleName"] for role in iam.list_roles()["Roles"] if "RegistrarRole" in role["RoleName"]]
+    roles = [role["RoleName"] for role in iam.list_roles()["Roles"] if "DeployerRole" in role["RoleName"]]
     names = [(role, name) for role in roles for name in iam.list_role_policies(RoleName=role)["PolicyNames"]]
     documents = str([iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"] for role, name in names])
     assert new_secret in documents
@@ -393,11 +393,17 @@ def test_a_service_becomes_private_and_public_with_its_code(greetings: Greetings
     assert greetings.greet().json() == "Hello Ann"
 
 
-def test_a_version_that_is_the_latest_of_another_service_is_kept(greetings: Greetings) -> None:
-    # given a version that offers a second service, when two versions without it follow
-    version = greetings.deploy(WITH_ANOTHER)
-    for word in ("Hi", "Hey"):
-        latest = greetings.deploy(edition(word))
+def test_a_service_that_is_offered_no_more_is_refused_and_goes_when_that_is_asked_for(greetings: Greetings) -> None:
+    # given a function of two services, which are both named
+    assert "offers greeter, porter: name all services" in greetings.failure(WITH_ANOTHER)
+    greetings.deploy(WITH_ANOTHER, services="greeter,porter")
+    assert services(greetings.cloud).keys() == {"greeter", "porter"}
 
-    # then it is still there, because the second service has no other
-    assert routes(greetings.cloud) == {version, latest}
+    # when the second is offered no more, then that is refused
+    assert "would lose the service porter" in greetings.failure(edition("Hi"))
+
+    # and when it is asked for, the service goes with the version before the latest
+    greetings.deploy(edition("Hi"), breaking="yes")
+    latest = greetings.deploy(edition("Hey"))
+    assert services(greetings.cloud).keys() == {"greeter"}
+    assert routes(greetings.cloud) == {latest}

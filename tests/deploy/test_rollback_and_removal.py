@@ -108,7 +108,7 @@ def test_after_a_failure_in_the_middle_of_the_registrations_new_trips_run_the_ol
     # given v1, when a v2 is deployed whose flights and cars are well, and whose payments offers another service
     deploy(own_cloud, code["v1"])
     before = services(own_cloud)
-    with pytest.raises(LocalCloudError, match="expected to offer the service payments, but offers paiements"):
+    with pytest.raises(LocalCloudError, match="expected to offer payments, but offers paiements"):
         deploy(own_cloud, code["misnamed"])
 
     # then flights had been introduced in v2 and is v1 again, as is all of a new trip; v2's payments never went live

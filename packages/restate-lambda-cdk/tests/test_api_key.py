@@ -15,14 +15,24 @@ ARN = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:key-AbCdEf"
 BINARY = "binary"
 
 
+class NotFoundError(ClientError):
+    def __init__(self) -> None:
+        super().__init__({"Error": {"Code": "ResourceNotFoundException", "Message": "why"}}, "GetSecretValue")
+
+
 class Secrets:
     """Raises or returns what it is given, one thing per call, and the last for ever."""
 
     def __init__(self, *results: str | Exception) -> None:
         self.results = list(results)
-        self.asked: list[tuple[str, str]] = []
+        self.asked: list[tuple[str | None, str]] = []
 
-    def client(self, _service: str, *, region_name: str, **_: Any) -> "Secrets":
+    class exceptions:  # noqa: N801
+        """As boto3 has them."""
+
+        ResourceNotFoundException = NotFoundError
+
+    def client(self, _service: str, *, region_name: str | None, **_: Any) -> "Secrets":
         self.region = region_name
         return self
 
@@ -63,11 +73,20 @@ def test_a_secret_whose_arn_may_not_be_complete_is_read_by_its_name(
     assert secrets.asked == [("us-east-1", name)]
 
 
-def test_what_is_no_arn_is_refused(monkeypatch: pytest.MonkeyPatch, deadline: Deadline) -> None:
-    given(monkeypatch, "key_123")
+def test_a_secret_whose_arn_is_complete_after_all_is_read_by_it(
+    monkeypatch: pytest.MonkeyPatch, deadline: Deadline
+) -> None:
+    secrets = given(monkeypatch, NotFoundError(), "key_123")
 
-    with pytest.raises(RefusedError, match=r"^restate is not the ARN of a secret\.$"):
-        read_api_key(Secret("restate"), deadline)
+    assert read_api_key(Secret(ARN, is_partial=True), deadline) == "key_123"
+    assert [asked for _, asked in secrets.asked] == ["key-AbCdEf", ARN]
+
+
+def test_what_is_no_arn_is_a_name(monkeypatch: pytest.MonkeyPatch, deadline: Deadline) -> None:
+    secrets = given(monkeypatch, "key_123")
+
+    assert read_api_key(Secret("restate"), deadline) == "key_123"
+    assert secrets.asked == [(None, "restate")]
 
 
 def test_a_permission_that_was_granted_seconds_ago_is_waited_for(
@@ -90,7 +109,7 @@ def test_a_permission_that_never_comes_is_named_with_the_secret(
 
 
 def test_a_secret_that_is_not_there_is_final(monkeypatch: pytest.MonkeyPatch, deadline: Deadline, clock: Clock) -> None:
-    given(monkeypatch, error("ResourceNotFoundException"))
+    given(monkeypatch, NotFoundError())
 
     with pytest.raises(RefusedError, match="ResourceNotFoundException"):
         read_api_key(Secret(ARN), deadline)

@@ -1,15 +1,16 @@
 """A version follows what it refers to: what replaces a table or a topic makes a new version, and nothing else does."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
+import jsii
 import pytest
-from aws_cdk import App, CfnParameter, Stack, Tags
+from aws_cdk import App, Aspects, CfnParameter, IAspect, Stack, Tags
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_sns as sns
 from aws_cdk.aws_secretsmanager import Secret
-from constructs import Construct
+from constructs import Construct, IConstruct
 
 from restate_lambda_cdk import ServiceDeployer
 from stacks import app, function, server
@@ -25,8 +26,9 @@ def table(scope: Construct, key: str = "pk", **options: Any) -> dynamodb.Table:
 def synthesized(change: Change, tags: str | None = None, others: str = "Others") -> tuple[str, dict[str, Any]]:
     """The version's name and the registration's variables. `change` adds variables, from resources in another stack."""
     whole = app()
-    stack, other = Stack(whole, "Stack"), Stack(whole, others)
-    greeter = function(stack)
+    other, stack = Stack(whole, others), Stack(whole, "Stack")
+    Construct(stack, "Earlier")
+    greeter = function(stack)  # last: tags are given to what stands before it before its version is named
     ServiceDeployer(stack, "Deployer").register(
         greeter.current_version, environment=server(stack), services=["greeter"]
     )
@@ -56,7 +58,8 @@ def in_the_same_stack(display_name: str, **options: Any) -> Change:
     """A variable that holds the ARN of a topic in the function's stack, and more."""
 
     def change(greeter: lambda_.Function, _other: Construct) -> None:
-        topic = sns.Topic(greeter.stack, "Topic", display_name=display_name, **options)
+        earlier = cast(Construct, greeter.stack.node.find_child("Earlier"))
+        topic = sns.Topic(earlier, "Topic", display_name=display_name, **options)
         greeter.add_environment("TOPICS", f"first={topic.topic_arn}")
 
     return change
@@ -92,7 +95,13 @@ def test_a_table_that_moves_in_the_construct_tree_or_to_another_stack_is_another
     assert len(versions) == 3
 
 
-@pytest.mark.parametrize("change", [referring(), in_the_same_stack("a")])
+def to_a_global_table(greeter: lambda_.Function, other: Construct) -> None:
+    """Which has its tags in each of its replicas."""
+    partition_key = dynamodb.Attribute(name="pk", type=dynamodb.AttributeType.STRING)
+    greeter.add_environment("TABLE", dynamodb.TableV2(other, "Table", partition_key=partition_key).table_name)
+
+
+@pytest.mark.parametrize("change", [referring(), in_the_same_stack("a"), to_a_global_table])
 def test_tags_make_no_new_version(change: Change) -> None:
     assert len({synthesized(change, tags)[0] for tags in ("red", "blue")}) == 1
 
@@ -142,6 +151,34 @@ def test_a_version_that_is_made_by_hand_is_compared_and_not_followed() -> None:
 
     assert found[0] == found[1]
     assert found[0][1]["TABLE"]["Ref"].startswith("Table")
+
+
+@jsii.implements(IAspect)
+class Adding:
+    """An Aspect that adds a variable, which names a table."""
+
+    def __init__(self, function: lambda_.Function, key: str) -> None:
+        self.function, self.key = function, key
+
+    def visit(self, node: IConstruct) -> None:
+        if node.node.path == self.function.node.path and not node.node.scope.node.try_find_child("Table"):  # pyright: ignore[reportOptionalMemberAccess]
+            self.function.add_environment("LATE", table(self.function.stack, self.key).table_name)
+
+
+@pytest.mark.parametrize(("of_the_app", "versions"), [(True, 2), (False, 1)])
+def test_what_another_aspect_adds_is_followed_if_it_runs_before_and_always_compared(
+    of_the_app: bool, versions: int
+) -> None:
+    def adding(key: str) -> Change:
+        def change(greeter: lambda_.Function, _other: Construct) -> None:
+            Aspects.of(greeter.node.root if of_the_app else greeter).add(Adding(greeter, key))  # pyright: ignore[reportArgumentType]
+
+        return change
+
+    found = [synthesized(adding(key)) for key in ("pk", "id")]
+
+    assert len({version for version, _ in found}) == versions
+    assert all(compared.keys() == {"LATE"} for _, compared in found)
 
 
 def test_a_function_that_is_registered_twice_is_followed_once_and_still_is() -> None:

@@ -1,9 +1,12 @@
 """All services that a function offers are named, checked, promoted and removed together, or refused."""
 
+import json
+
 import pytest
 
 from events import V1, V2, V3, event
 from fake_admin import FakeAdmin
+from registration import cloudformation
 from registration.cloudformation import failure_of
 from registration.deadline import Deadline
 
@@ -93,3 +96,28 @@ def test_one_that_is_not_promoted_with_the_other_is_promoted_again(restate: Fake
     assert failure_of(event("Update", restate, V1, old=first, ServiceNames=BOTH), deadline) is None
 
     assert {restate.latest(name) for name in BOTH} == {V1}
+
+
+def test_the_delete_of_a_create_that_was_refused_leaves_the_function_s_other_registration_alone(
+    restate: FakeAdmin, deadline: Deadline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # given a function that is registered, and a second registration of it that is refused
+    assert failure_of(event("Create", restate, V1, ServiceNames=BOTH), deadline) is None
+    second = event("Create", restate, V1, ServiceNames=["reports"])
+    failure = failure_of(second, deadline)
+    told: list[bytes] = []
+
+    def send(_url: str, content: bytes) -> None:
+        told.append(content)
+
+    monkeypatch.setattr(cloudformation, "send", send)
+    cloudformation.answer(second | {"ResponseURL": ""}, failure, deadline)
+
+    # when CloudFormation deletes what was refused, by the id that it was told
+    physical_id = json.loads(told[0])["PhysicalResourceId"]
+    delete = event("Delete", restate, V1, ServiceNames=["reports"]) | {"PhysicalResourceId": physical_id}
+    assert failure_of(delete, deadline) is None
+
+    # then the first one serves on
+    assert {restate.latest(name) for name in BOTH} == {V1}
+    assert not restate.closed

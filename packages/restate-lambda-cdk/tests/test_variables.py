@@ -118,6 +118,21 @@ def test_what_differed_already_does_not_stand_in_the_way_of_another_change(
     assert failure_of(of("Update", restate, V1, "two", old=first, DrainSeconds="60"), deadline) is None
 
 
+def test_going_back_to_what_was_accepted_unread_is_not_refused(
+    restate: FakeAdmin, deadline: Deadline, functions: Lambda
+) -> None:
+    # given a version that was registered with another table, because its own could not be read
+    functions.answer = {"Environment": {"Error": {"ErrorCode": "AccessDenied", "Message": "no key"}}}
+    first = of("Create", restate, V1, "two")
+    assert failure_of(first, deadline) is None
+    functions.answer = {}
+
+    # when that is changed, and the change is rolled back for whatever reason
+    second = of("Update", restate, V1, "three", old=first)
+    assert failure_of(second, deadline) is None
+    assert failure_of(of("Update", restate, V1, "two", old=second), deadline) is None
+
+
 def test_a_permission_that_was_granted_seconds_ago_is_waited_for(
     restate: FakeAdmin, deadline: Deadline, functions: Lambda
 ) -> None:

@@ -6,7 +6,8 @@ what the variables refer to goes into the hash: each resource's type, place and 
 without its tags.
 
 Not followed: versions that are imported or made by hand; resources that are imported, whose names are plain text; what
-an override changes of a resource; and a resource that is replaced by hand. So the references are also properties of the
+an override changes of a resource or of the function's variables; what an Aspect changes that runs later than this one,
+which is the function's own; and a resource that is replaced by hand. So the references are also properties of the
 registration, which compares them with what the version was published with.
 """
 
@@ -124,6 +125,13 @@ def _content(resource: CfnElement) -> list[Any]:
     """What makes another resource of it when it changes: at least all that replaces it, and no tag."""
     found = cast(CfnResource, resource)
     stack = Stack.of(found)
-    properties = {name: value for name, value in _properties(found).items() if not name.lower().startswith("tag")}
     logical_id, name = stack.resolve(found.logical_id), stack.resolve(stack.stack_name)
-    return [found.cfn_resource_type, name, logical_id, stack.resolve(properties)]
+    return [found.cfn_resource_type, name, logical_id, _without_tags(stack.resolve(_properties(found)))]
+
+
+def _without_tags(value: Any) -> Any:
+    """At any depth: a global table has them in each replica."""
+    if isinstance(value, dict):
+        found = cast(dict[str, Any], value)
+        return {name: _without_tags(each) for name, each in found.items() if not name.lower().startswith("tag")}
+    return [_without_tags(each) for each in cast(list[Any], value)] if isinstance(value, list) else value

@@ -14,25 +14,33 @@ NAME = 6  # the place of a secret's name in its ARN, after as many colons
 
 @dataclass(frozen=True)
 class Secret:
-    """A secret of Secrets Manager. is_partial: its ARN lacks the six random characters at the end, or may lack them."""
+    """A secret of Secrets Manager, by its ARN, or by its name, which is what an emulator's `Ref` may make of it.
+
+    is_partial: the ARN lacks the six random characters at the end, or may lack them.
+    """
 
     arn: str
     is_partial: bool = False
 
     @property
-    def region(self) -> str:
-        return self.arn.split(":")[3]
+    def region(self) -> str | None:
+        """Where it is; with a name, where this function is."""
+        return self.arn.split(":")[3] if self._has_name else None
 
     @property
-    def id(self) -> str:
-        """By what to ask for it. A partial ARN whose name ends like `-secret` would be taken for a complete one."""
-        return self.arn.split(":", NAME)[NAME] if self.is_partial else self.arn
+    def ids(self) -> list[str]:
+        """By what to ask for it, in turn. A partial ARN whose name ends like `-secret` is taken for a complete one, so
+        its name comes first; but it may be complete after all."""
+        by_name = self.is_partial and self._has_name
+        return [self.arn.split(":", NAME)[NAME], self.arn] if by_name else [self.arn]
+
+    @property
+    def _has_name(self) -> bool:
+        return self.arn.startswith("arn:") and self.arn.count(":") >= NAME
 
 
 def read_api_key(secret: Secret, deadline: Deadline) -> str:
     """The secret's text. Raises AdminError."""
-    if secret.arn.count(":") < NAME:
-        raise RefusedError(f"{secret.arn} is not the ARN of a secret.")
     return retry(deadline.at_most(PROPAGATION_SECONDS), lambda: _read(secret))
 
 
@@ -42,9 +50,16 @@ def _read(secret: Secret) -> str:
     from botocore.exceptions import BotoCoreError, ClientError
 
     once = Config(connect_timeout=5, read_timeout=5, retries={"total_max_attempts": 1})
+    held: dict[str, str] = {}
     try:
         secrets: Any = boto3.client("secretsmanager", region_name=secret.region, config=once)  # pyright: ignore[reportUnknownMemberType]
-        held = secrets.get_secret_value(SecretId=secret.id)
+        for each in secret.ids:
+            try:
+                held = secrets.get_secret_value(SecretId=each)
+                break
+            except secrets.exceptions.ResourceNotFoundException:
+                if each == secret.ids[-1]:
+                    raise
     except ClientError as error:
         reason = error.response.get("Error", {})
         said = f"The API key's secret {secret.arn} cannot be read ({reason.get('Code')}: {reason.get('Message')})."

@@ -11,6 +11,7 @@ import logging
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Protocol
 
 from registration.admin import Admin, AdminError, RefusedError, UnavailableError
@@ -27,6 +28,7 @@ log.setLevel(logging.INFO)
 KEPT_BACK_SECONDS = 45  # of the function's time-out: one last request may hang, and the answer has to go out
 ANSWER_SECONDS = 10  # for one try of the answer
 CLEANING_SECONDS = 30
+REGISTERED, NOT_REGISTERED = "restate-", "not-registered-"  # what physical ids begin with
 
 
 class Context(Protocol):
@@ -46,10 +48,10 @@ def failure_of(event: Mapping[str, Any], deadline: Deadline) -> str | None:
     failure = None
     try:
         wanted = Wanted.of(event["ResourceProperties"])
-        if event["RequestType"] == "Delete":
-            withdraw(wanted, deadline)
-        else:
+        if event["RequestType"] != "Delete":
             put(wanted, event, deadline)
+        elif not event.get("PhysicalResourceId", "").startswith(NOT_REGISTERED):
+            withdraw(wanted, deadline)
     except AdminError as error:
         log.error("%s", error)
         failure = str(error)
@@ -69,12 +71,12 @@ def put(wanted: Wanted, event: Mapping[str, Any], deadline: Deadline) -> None:
     known = retry(deadline, lambda: versions_of(admin, version))
     first = event["RequestType"] == "Create" and not known
     if not before or may_be_forward(version, before, is_known=version.arn in {each.arn for each in known}):
-        check_variables(version, deadline)
+        check_variables(version, deadline, before.version if before else None)
     try:
         deployment_id = register(admin, version, deadline, before)
-    except AdminError:
-        if first:  # it leaves nothing behind: CloudFormation may not send a Delete for a Create that failed
-            withdraw(wanted, deadline)
+    except Exception:
+        if first:  # it leaves nothing behind, because the Delete of a Create that failed does nothing
+            withdraw(replace(wanted, version=replace(version, callers=frozenset())), deadline)
         raise
     if old and deployment_id:
         tidy_up(admin, deployment_id, wanted, old, deadline)
@@ -108,7 +110,8 @@ def tidy_up(admin: Admin, deployment_id: str, wanted: Wanted, old: Wanted, deadl
         moved = not same_server or old.version.function != wanted.version.function
         if moved and old.version.is_published:  # or else it was refused
             remove(there, old.version, deadline, drain_seconds=old.drain_seconds)
-        prune(admin, wanted.version, keep={wanted.version.arn, old.version.arn})
+        keep = {wanted.version.arn, old.version.arn}
+        retry(deadline.at_most(UNREACHABLE_SECONDS), lambda: prune(admin, wanted.version, keep))
     except AdminError as error:
         log.error("something stale may be left at %s: %s", old.admin_url, error)
 
@@ -129,12 +132,17 @@ def answer(event: Mapping[str, Any], failure: str | None, deadline: Deadline) ->
     body = {
         "Status": "FAILED" if failure else "SUCCESS",
         "Reason": failure or "",
-        "PhysicalResourceId": event.get("PhysicalResourceId") or f"restate-{event['LogicalResourceId']}",
+        "PhysicalResourceId": event.get("PhysicalResourceId") or _new_id(event, failure),
         **{name: event[name] for name in ("StackId", "RequestId", "LogicalResourceId")},
     }
     content = json.dumps(body).encode()
     retry(deadline, lambda: send(event["ResponseURL"], content))
     log.info("%s %s: %s", event["RequestType"], event["LogicalResourceId"], body["Status"])
+
+
+def _new_id(event: Mapping[str, Any], failure: str | None) -> str:
+    """A Create that failed is deleted by CloudFormation, and what it names may be another registration's."""
+    return f"{NOT_REGISTERED if failure else REGISTERED}{event['LogicalResourceId']}"
 
 
 def send(url: str, content: bytes) -> None:

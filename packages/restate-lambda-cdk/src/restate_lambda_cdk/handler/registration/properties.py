@@ -64,11 +64,11 @@ class Wanted:
     def of(cls, properties: Mapping[str, Any]) -> "Wanted":
         secret_arn = properties.get("AuthTokenSecretArn")
         return cls(
-            properties["AdminUrl"].rstrip("/"),
+            properties.get("AdminUrl", "").rstrip("/"),
             Secret(secret_arn, properties.get("AuthTokenSecretIsPartial") == "true") if secret_arn else None,
             Version(
                 properties["FunctionVersionArn"],
-                frozenset(properties["ServiceNames"]),
+                frozenset(properties.get("ServiceNames", ())),
                 properties.get("InvokerRoleArn"),
                 properties.get("AllowBreakingChanges") == "true",
                 properties.get("TakeOver") == "true",

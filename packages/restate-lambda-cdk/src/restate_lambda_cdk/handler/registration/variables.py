@@ -13,10 +13,11 @@ log = logging.getLogger(__name__)
 DENIED_SECONDS = 20  # for the permission to read them, which the same deployment has made
 
 
-def check_variables(version: Version, deadline: Deadline) -> None:
+def check_variables(version: Version, deadline: Deadline, before: Version | None = None) -> None:
     """Compare, and refuse a version that differs. Raises RefusedError.
 
-    What cannot be read is a warning: in a VPC, Lambda's API may be out of reach.
+    What cannot be read is a warning: in a VPC, Lambda's API may be out of reach. So is a version that differed `before`
+    already, when that could not be read: the update may be a rollback to it.
     """
     if not version.variables:
         return
@@ -25,12 +26,18 @@ def check_variables(version: Version, deadline: Deadline) -> None:
     except (RefusedError, UnavailableError) as error:
         log.warning("the variables of %s are not compared with the stack's: %s", version.arn, error)
         return
-    differ = [name for name, value in sorted(version.variables.items()) if own.get(name) != value]
-    if differ:
+    differ = _differing(version, own)
+    if differ and before and before.arn == version.arn and _differing(before, own):
+        log.warning("%s differs from the stack in %s, as it did before", version.arn, ", ".join(differ))
+    elif differ:
         raise RefusedError(
             f"{version.arn} was published with another {', '.join(differ)} than the stack has now: publish a new "
             "version of the function, because a version never changes."
         )
+
+
+def _differing(version: Version, own: dict[str, str]) -> list[str]:
+    return [name for name, value in sorted((version.variables or {}).items()) if own.get(name) != value]
 
 
 def _read(version: Version) -> dict[str, str]:

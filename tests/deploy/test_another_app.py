@@ -1,0 +1,103 @@
+"""Somebody else's app: three stacks, a secret and a key of its own, a VPC, two services in one function, one that
+exists already, a topic that is replaced, and a second copy of it all."""
+
+import io
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from holiday_stack import bundling
+from localcloud.cloud import LocalCloud
+from localcloud.environment import LocalCloudError
+from tests.deploy import company, greetings
+from tests.deploy.gatekeeper import Gatekeeper, guarding
+from tests.deploy.state import deployments, routes, services
+
+pytestmark = pytest.mark.slow
+
+KEY = "key_1abcdefghijklmnop"
+
+
+@pytest.fixture(scope="module")
+def packages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The package of the two services, and that of one which is deployed by other means."""
+    found: dict[str, Path] = {}
+    existing = company.SERVICES.replace('"greeter"', '"existing"').replace("[greeter, teller]", "[greeter]")
+    for name, source in {"both": company.SERVICES, "existing": existing}.items():
+        sources = Path(greetings.written(tmp_path_factory.mktemp(name), source)["lambdas"])
+        found[name] = bundling.package("greetings", bundling.HOST, lambdas=sources)
+    return found
+
+
+@pytest.fixture(scope="module")
+def gatekeeper(own_cloud: LocalCloud) -> Iterator[Gatekeeper]:
+    with guarding(own_cloud.admin_url, KEY) as gatekeeper:
+        yield gatekeeper
+
+
+@pytest.fixture(scope="module")
+def existing(own_cloud: LocalCloud, packages: dict[str, Path]) -> str:
+    """The ARN of a published version of a function that nobody here deploys with CDK."""
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as package:
+        for path in packages["existing"].rglob("*"):
+            package.write(path, path.relative_to(packages["existing"]))
+    functions = own_cloud.client("lambda")
+    functions.create_function(
+        FunctionName="existing",
+        Runtime="python3.13",
+        Architectures=["x86_64"],
+        Role="arn:aws:iam::000000000000:role/existing",
+        Handler="greetings.greeter.handler",
+        Code={"ZipFile": archive.getvalue()},
+        Timeout=10,
+    )
+    return functions.publish_version(FunctionName="existing")["FunctionArn"]
+
+
+@pytest.fixture
+def context(gatekeeper: Gatekeeper, packages: dict[str, Path], existing: str) -> dict[str, str]:
+    return {"adminUrl": gatekeeper.url, "package": str(packages["both"]), "key": KEY, "existing": existing}
+
+
+def ask(cloud: LocalCloud, path: str, body: str | None = None) -> str:
+    url = f"{cloud.ingress_url}/{path}"
+    answer = httpx.post(url, json=body, timeout=60, trust_env=False) if body else httpx.post(url, timeout=60)
+    return answer.raise_for_status().json()
+
+
+def test_three_stacks_are_deployed_changed_and_destroyed(own_cloud: LocalCloud, context: dict[str, str]) -> None:
+    # given three stacks, of which the last is asked for
+    first = own_cloud.deploy(context, company.APP, "What")
+
+    # then its services and the function that existed are registered, by a function in a VPC, with the secret's key
+    assert services(own_cloud).keys() == {"greeter", "teller", "existing"}
+    assert routes(own_cloud) == {first["VersionArn"], context["existing"]}
+    assert ask(own_cloud, "greeter/greet", "Ann") == "Hello Ann"
+    assert ask(own_cloud, "existing/greet", "Ann") == "Hello Ann"
+    assert ask(own_cloud, "teller/tell") == first["TopicName"]
+
+    # when nothing changes, nothing is done
+    before = services(own_cloud)
+    own_cloud.deploy(context, company.APP, "What")
+    assert services(own_cloud) == before
+
+    # when the topic is replaced, a new version that names the new one is called
+    second = own_cloud.deploy(context | {"fifo": "yes"}, company.APP, "What")
+    assert second["TopicName"] != first["TopicName"]
+    assert second["VersionArn"] != first["VersionArn"]
+    assert ask(own_cloud, "teller/tell") == second["TopicName"]
+
+    # when somebody deploys it all a second time, that is refused, and the first one serves on
+    before = services(own_cloud)
+    with pytest.raises(LocalCloudError, match=r"greeter is served by .* already"):
+        own_cloud.deploy(context | {"prefix": "Ann"}, company.APP, "AnnWhat")
+    assert services(own_cloud) == before
+    assert ask(own_cloud, "teller/tell") == second["TopicName"]
+
+    # and when it is destroyed, nothing of it is left in Restate
+    own_cloud.destroy("What")
+    assert deployments(own_cloud) == {}
