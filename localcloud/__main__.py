@@ -1,4 +1,5 @@
-"""`python -m localcloud`: the commands behind `make up`, `down`, `demo`, `trip`, `serve` and `synth`.
+"""`python -m localcloud`: the commands behind `make up`, `down`, `demo`, `trip`, `serve` and `synth`, and `up` and
+`destroy` for anybody's CDK app (`--app`), from any folder: PYTHONPATH names this checkout there.
 
 Every failure that a person can act on ends here as one sentence, and every interruption, Ctrl-C or a signal, ends what
 this run started and nothing else.
@@ -11,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
@@ -56,15 +58,19 @@ def say(line: str) -> None:
     console.print(line, markup=False, soft_wrap=True)
 
 
-def up(cloud: LocalCloud) -> None:
-    """Start the local cloud if it is not running, and deploy the stack as it is now."""
+def up(cloud: LocalCloud, deploy: Callable[[], None] | None = None) -> None:
+    """Start the local cloud if it is not running, and deploy into it: the holiday's stack as it is now, or this."""
     with cloud.locked():
         started = cloud.start()
         try:
-            cloud.deploy()
-            serve.clear_stale(cloud, say)
+            if deploy:
+                deploy()
+            else:
+                cloud.deploy()
+                serve.clear_stale(cloud, say)
         except LocalCloudError:
-            say("The local cloud stays up: run the same command again after a correction, or `make down`.")
+            end = "python -m localcloud down" if deploy else "make down"
+            say(f"The local cloud stays up: run the same command again after a correction, or `{end}`.")
             raise
         except BaseException:
             if started:
@@ -73,10 +79,29 @@ def up(cloud: LocalCloud) -> None:
             raise
 
 
-def show_up(cloud: LocalCloud) -> None:
-    """Start and deploy, then say where everything is."""
-    up(cloud)
-    demo.show_what_next(cloud, console)
+def show_up(
+    cloud: LocalCloud, app: str | None, folder: Path | None, stacks: list[str], context: list[tuple[str, str]]
+) -> None:
+    """Start and deploy, then say where everything is. With --app, deploy that CDK app instead of the holiday's."""
+    if app is None:
+        if folder or stacks or context:
+            raise LocalCloudError("Stacks, --folder and --context are for another CDK app: name its command by --app.")
+        up(cloud)
+        demo.show_what_next(cloud, console)
+        return
+    outputs: dict[str, dict[str, str]] = {}
+    up(cloud, lambda: outputs.update(cloud.deploy_app(app, folder, stacks, dict(context))))
+    say(f"\nIngress       {cloud.ingress_url}\nRestate's UI  {cloud.admin_url}/ui/\nAWS           {cloud.aws_url}")
+    for stack, its in outputs.items():
+        for name, value in its.items():
+            say(f"{stack}.{name}  {value}")
+    say("\nStop it:\n  python -m localcloud down")
+
+
+def destroy(cloud: LocalCloud, app: str, folder: Path | None, stacks: list[str]) -> None:
+    """Destroy what `up --app` deployed by this command from this folder; the local cloud runs on."""
+    with cloud.locked():
+        cloud.destroy_app(app, folder, stacks)
 
 
 def down(cloud: LocalCloud) -> None:
@@ -119,6 +144,7 @@ def synth(cloud: LocalCloud) -> None:
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "up": show_up,
+    "destroy": destroy,
     "down": down,
     "demo": show_demo,
     "trip": show_trip,
@@ -136,6 +162,8 @@ def main(cloud: LocalCloud | None = None) -> int:
         options = commands.add_parser(name, help=command.__doc__, description=command.__doc__)
         if name == "trip":
             options.add_argument("trip_id", nargs="?", help="default: the last demo's successful trip")
+        if name in ("up", "destroy"):
+            _add_app_options(options, name)
     arguments = vars(parser.parse_args())
     chosen: str = arguments.pop("command")
     for signum in INTERRUPTIONS:
@@ -159,6 +187,30 @@ def main(cloud: LocalCloud | None = None) -> int:
         say("Interrupted.")
         return 130
     return 0
+
+
+def _add_app_options(options: argparse.ArgumentParser, command: str) -> None:
+    required = command == "destroy"
+    options.add_argument("--app", required=required, help="the command that synthesizes a CDK app: 'python app.py'")
+    options.add_argument("--folder", type=_folder, help="where that command runs; default: here")
+    options.add_argument("stacks", nargs="*", help="default: all stacks of the app")
+    if command == "up":
+        form = "NAME=VALUE"
+        help_ = "context for the app, besides adminUrl and ingressUrl, which say where the local Restate is"
+        options.add_argument("-c", "--context", action="append", default=[], type=_setting, metavar=form, help=help_)
+
+
+def _folder(text: str) -> Path:
+    if not Path(text).is_dir():
+        raise argparse.ArgumentTypeError(f"{text} is not a folder")
+    return Path(text)
+
+
+def _setting(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not (name and equals):
+        raise argparse.ArgumentTypeError(f"{text!r} is not of the form NAME=VALUE")
+    return name, value
 
 
 def _interrupt(_signum: int, _frame: FrameType | None) -> NoReturn:

@@ -23,19 +23,11 @@ from typing import TYPE_CHECKING, Any, Literal, Self, overload
 import httpx
 import psutil
 
-from localcloud import emulator
-from localcloud.deploy import Note, cdk
-from localcloud.environment import (
-    ACCOUNT,
-    LOCAL,
-    REGION,
-    ROOT,
-    LocalCloudError,
-    assert_local,
-    local_client,
-    local_environment,
-)
+from localcloud import emulator, stacks
+from localcloud.deploy import Note
+from localcloud.environment import LOCAL, ROOT, LocalCloudError, local_client, local_environment
 from localcloud.processes import HOST, end, holder, is_alive, is_free, uninterrupted
+from localcloud.stacks import CdkApp
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
@@ -210,51 +202,54 @@ class LocalCloud:
                     fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 
-    # The stack
+    # Stacks
 
     def deploy(
         self, context: Mapping[str, str] | None = None, app: str | None = None, stack: str = STACK
     ) -> dict[str, str]:
-        """`cdk deploy` the stack, registered with this cloud's Restate, and return its CloudFormation outputs.
+        """`cdk deploy` the holiday's stack, registered with this cloud's Restate, and return its outputs.
 
-        `context` adds to or replaces the settings that the stack gets. `app` is the command of another CDK app than
-        ours, and `stack` the name of its stack. Raises LocalCloudError with cdk's own words.
+        `context` adds to or replaces the settings that the stack gets. `app` is the command of a variant of this
+        checkout's app, and `stack` the name of its stack. Raises LocalCloudError with cdk's own words.
         """
-        environment = self.environment()
-        assert_local(environment)
-        log = self.log("cdk")
-        if not self._demand_record().bootstrapped:
-            with self.step("Bootstrapping CDK") as note:
-                # Bootstrapping needs no app, so it is given none and does not synthesize one.
-                bootstrap = ["bootstrap", f"aws://{ACCOUNT}/{REGION}", "--app", ""]
-                cdk(bootstrap, environment, log, note)
-            if self.auth:  # the bucket refuses plain HTTP, which is all that the emulator speaks
-                bucket = f"cdk-hnb659fds-assets-{ACCOUNT}-{REGION}"
-                local_client("s3", self.aws_url).delete_bucket_policy(Bucket=bucket)
-            self._update(bootstrapped=True)
-        outputs = self.directory / "outputs" / f"{stack}.json"
-        settings = {"adminUrl": self.admin_url, "ingressUrl": self.ingress_url, "bundleFor": "host"}
-        settings |= {"disposable": "true", **(context or {})}
-        with self.step(f"Deploying {stack}") as note:
-            arguments = ["deploy", stack, "--require-approval", "never", "--method", "direct", "--progress", "events"]
-            arguments += ["--output", str(self._assembly(stack)), "--outputs-file", str(outputs)]
-            arguments += ["--app", app] if app else []
-            arguments += [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
-            cdk(arguments, environment, log, note)
-        deployed: dict[str, str] = json.loads(outputs.read_text()).get(stack, {})
+        settings = {"bundleFor": "host", "disposable": "true", **(context or {})}
+        deployed = self._deploy(CdkApp(stack, app), [stack], settings).get(stack, {})
         if stack == STACK:
             self._update(outputs=deployed)
         return deployed
 
     def destroy(self, stack: str = STACK) -> None:
         """`cdk destroy` the stack, as the last deploy synthesized it."""
-        environment = self.environment()
-        assert_local(environment)
-        with self.step(f"Destroying {stack}") as note:
-            arguments = ["destroy", stack, "--force", "--app", str(self._assembly(stack))]
-            cdk(arguments, environment, self.log("cdk"), note)
+        stacks.destroy(self, CdkApp(stack), [stack])
         if stack == STACK:
             self._update(outputs={})
+
+    def deploy_app(
+        self,
+        command: str,
+        folder: Path | None = None,
+        names: Sequence[str] = (),
+        context: Mapping[str, str] | None = None,
+    ) -> dict[str, dict[str, str]]:
+        """`cdk deploy` anybody's app, which `command` synthesizes in `folder`: by default the one that Python runs in.
+
+        names: of the stacks that are deployed, besides those that they need. Default: all.
+        context: what the app gets besides `adminUrl` and `ingressUrl`, which say where this cloud's Restate is.
+
+        Returns {stack: its outputs}. Raises LocalCloudError with cdk's own words.
+        """
+        return self._deploy(CdkApp.of(command, folder or Path.cwd()), names, context or {})
+
+    def destroy_app(self, command: str, folder: Path | None = None, names: Sequence[str] = ()) -> None:
+        """`cdk destroy` what `deploy_app` deployed by this command in this folder, by default all of it."""
+        self._demand_record()
+        stacks.destroy(self, CdkApp.of(command, folder or Path.cwd()), names)
+
+    def _deploy(self, app: CdkApp, names: Sequence[str], context: Mapping[str, str]) -> dict[str, dict[str, str]]:
+        if not self._demand_record().bootstrapped:
+            stacks.bootstrap(self)
+            self._update(bootstrapped=True)
+        return stacks.deploy(self, app, names, context)
 
     def outputs(self) -> dict[str, str]:
         """The outputs of the last deploy of HolidayStack; empty before it and after destroy."""
@@ -389,9 +384,6 @@ class LocalCloud:
                 )
 
     # What is on disk
-
-    def _assembly(self, stack: str) -> Path:
-        return self.directory / "cdk.out" / stack
 
     def _prepare_directory(self) -> None:
         logs, previous = self.directory / "logs", self.directory / "logs-of-the-run-before"

@@ -14,8 +14,8 @@ from localcloud.processes import end_group, uninterrupted
 Note = Callable[[str], None]
 
 
-def cdk(arguments: Iterable[str], environment: Mapping[str, str], log: Path, note: Note) -> None:
-    """Run `cdk` with these arguments in the checkout, and tell `note` its latest line while it works.
+def cdk(arguments: Iterable[str], environment: Mapping[str, str], log: Path, note: Note, folder: Path = ROOT) -> None:
+    """Run `cdk` with these arguments in the folder, and tell `note` its latest line while it works.
 
     Raises LocalCloudError with the end of what it said, and the log's path, when it fails.
     """
@@ -29,7 +29,7 @@ def cdk(arguments: Iterable[str], environment: Mapping[str, str], log: Path, not
             with uninterrupted():
                 process = subprocess.Popen(
                     command,
-                    cwd=ROOT,
+                    cwd=folder,
                     env=dict(environment),
                     stdin=subprocess.DEVNULL,
                     stdout=output,

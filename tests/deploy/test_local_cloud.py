@@ -1,10 +1,10 @@
 """The servers of a local cloud: nothing is left behind, and what has died is brought back or cleared away."""
 
 import io
+import os
 import signal
 import socket
 import subprocess
-import sys
 import zipfile
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -17,16 +17,9 @@ import pytest
 from localcloud.cloud import MARK, LocalCloud, LocalCloudError, Ports
 from localcloud.environment import ROOT
 from localcloud.processes import end
+from tests.deploy.command import of
 from tests.deploy.state import emulator_of, processes_below
 from tests.driver import eventually
-
-COMMAND = """
-import sys
-from pathlib import Path
-from localcloud.__main__ import main
-from localcloud.cloud import LocalCloud, Ports
-sys.exit(main(LocalCloud(Path(sys.argv.pop()), Ports(*map(int, sys.argv.pop().split(","))))))
-"""
 
 
 @pytest.fixture
@@ -39,9 +32,10 @@ def own_cloud(tmp_path: Path) -> Iterator[LocalCloud]:
 
 def command(cloud: LocalCloud, *arguments: str) -> subprocess.Popen[str]:
     """The command line as `make` runs it, for this cloud instead of the default one."""
-    ports = ",".join(str(port) for port in asdict(cloud.ports).values())
-    line = [sys.executable, "-c", COMMAND, *arguments, ports, str(cloud.directory)]
-    return subprocess.Popen(line, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    line, environment = [*of(cloud), *arguments], os.environ | {"PYTHONPATH": str(ROOT)}
+    return subprocess.Popen(
+        line, cwd=ROOT, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
 
 
 def listening(cloud: LocalCloud) -> list[int]:

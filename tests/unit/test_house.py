@@ -27,7 +27,9 @@ def imported_by(folder: str) -> Iterator[tuple[str, str]]:
     [
         ("holiday_stack", {"holiday", "registration", "localcloud"}),
         ("lambdas", {"holiday_stack", "localcloud", "aws_cdk", "constructs"}),
-        ("packages", {"holiday", "holiday_stack", "localcloud", "restate", "msgspec"}),
+        ("packages/restate-lambda-cdk/src", {"holiday", "holiday_stack", "localcloud", "restate", "msgspec"}),
+        ("packages/restate-lambda-cdk/tests", {"holiday", "holiday_stack", "localcloud", "restate", "msgspec"}),
+        ("packages/restate-lambda-cdk/examples", {"holiday", "holiday_stack", "tests"}),
         ("lambdas", {"registration", "restate_lambda_cdk"}),
         ("dependencies", {"holiday", "holiday_stack", "localcloud", "aws_cdk"}),
     ],

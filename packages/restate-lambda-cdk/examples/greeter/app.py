@@ -1,0 +1,41 @@
+"""The greeter on Lambda, registered with Restate: the server that `-c adminUrl=…` names, as the local cloud does, or
+else Restate Cloud."""
+
+import shutil
+import sys
+from pathlib import Path
+
+from aws_cdk import App, Stack
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk.aws_secretsmanager import Secret
+
+from restate_lambda_cdk import RestateCloudEnvironment, RestateServer, ServiceDeployer
+
+app = App()
+stack = Stack(app, "Greeter")
+
+if admin_url := app.node.try_get_context("adminUrl"):
+    package = "build/local"
+    restate = RestateServer(stack, "Restate", admin_url=admin_url)
+else:
+    package = "build/lambda"
+    environment_id = app.node.get_context("environmentId")
+    api_key = Secret.from_secret_name_v2(stack, "ApiKey", "restate-api-key")
+    restate = RestateCloudEnvironment(stack, "Restate", environment_id=environment_id, api_key=api_key)
+
+if not Path(package, "restate").exists():
+    sys.exit(f"{package} is empty: install into it what pyproject.toml names, as README.md shows.")
+shutil.copytree("greeter", f"{package}/greeter", dirs_exist_ok=True)
+function = lambda_.Function(
+    stack,
+    "Function",
+    runtime=lambda_.Runtime.PYTHON_3_13,
+    architecture=lambda_.Architecture.ARM_64,
+    code=lambda_.Code.from_asset(package, exclude=["bin", "**/__pycache__"]),
+    handler="greeter.greeter.handler",
+)
+
+deployer = ServiceDeployer(stack, "Deployer")
+deployer.register(function.current_version, environment=restate, services=["greeter"])
+
+app.synth()

@@ -1,0 +1,14 @@
+"""A Restate service of one handler."""
+
+import restate
+
+greeter = restate.Service("greeter")
+
+
+@greeter.handler()
+async def greet(ctx: restate.Context, name: str) -> str:
+    """Greet somebody by name."""
+    return f"Hello {name}"
+
+
+handler = restate.app([greeter])
