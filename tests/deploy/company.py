@@ -1,11 +1,8 @@
-"""Somebody else's app: three stacks with one Restate, as a company may have them (`python -m tests.deploy.company`).
+"""Somebody else's app: three stacks with one Restate, as a company may have them. It knows nothing of this project.
 
 Where Restate is, with a secret and a key of its own; who registers, in a VPC; and what is registered: a function of two
 services whose variable names a topic, and a function on x86_64 that exists already, called by version.
 """
-
-import shlex
-import sys
 
 from aws_cdk import App, CfnOutput, Duration, SecretValue, Stack
 from aws_cdk import aws_ec2 as ec2
@@ -16,7 +13,6 @@ from aws_cdk import aws_sns as sns
 
 from restate_lambda_cdk import RestateServer, ServiceDeployer
 
-APP = f"{shlex.quote(sys.executable)} -m tests.deploy.company"
 SERVICES = """
 import os
 import restate

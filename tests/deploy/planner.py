@@ -2,12 +2,22 @@
 
 import shlex
 import sys
+import uuid
+from pathlib import Path
 
+import httpx
 from aws_cdk import App, Duration, Stack
 from aws_cdk import aws_lambda as lambda_
+from aws_cdk.aws_secretsmanager import Secret
 
+from holiday_stack import bundling
 from holiday_stack.python_function import PythonFunction
-from restate_lambda_cdk import RestateServer, ServiceDeployer
+from localcloud.cloud import LocalCloud
+from restate_lambda_cdk import RestateCloudEnvironment, RestateServer, ServiceDeployer
+from tests.deploy import greetings
+from tests.deploy.state import awakeable
+from tests.deploy.variants import trust
+from tests.driver import eventually
 
 STACK = "Planner"
 APP = f"{shlex.quote(sys.executable)} -m tests.deploy.planner"
@@ -58,11 +68,38 @@ hotels_handler = restate.app([hotels])
 """
 
 
+def deploy(cloud: LocalCloud, folder: Path, drain: str = "", **context: str) -> None:
+    """Deploy the caller, with the service that it calls, and how long that one's removal waits, or without."""
+    sources = Path(greetings.written(folder / uuid.uuid4().hex, WITH_HOTELS if drain else CALLER)["lambdas"])
+    package = bundling.package("greetings", bundling.HOST, lambdas=sources)
+    added = {"hotels": "yes", "drain": drain} if drain else {}
+    cloud.deploy({"package": str(package)} | added | context, APP, STACK)
+
+
+def plan(cloud: LocalCloud, name: str) -> str:
+    """Begin a plan that is held up in the service that was added, and return its invocation's id."""
+    sent = httpx.post(f"{cloud.ingress_url}/planner/plan/send", json=name, timeout=60, trust_env=False)
+    assert eventually(lambda: awakeable(cloud, name), bool), "it is not held up"
+    return sent.raise_for_status().json()["invocationId"]
+
+
+def answer(cloud: LocalCloud, invocation: str) -> str:
+    """Wait for what a plan ends with."""
+    url = f"{cloud.ingress_url}/restate/invocation/{invocation}/attach"
+    return httpx.get(url, timeout=60, trust_env=False).json()
+
+
 def main() -> None:
     app = App(analytics_reporting=False)
     context = app.node.get_all_context()
     stack = Stack(app, STACK)
-    restate = RestateServer(stack, "Restate", admin_url=context["adminUrl"])
+    where = {"admin_url": context["adminUrl"]}
+    if "environment" in context:
+        key = Secret.from_secret_complete_arn(stack, "Key", context["secret"])
+        restate = RestateCloudEnvironment(stack, "Restate", environment_id=context["environment"], api_key=key, **where)
+        trust(restate, context["principal"])
+    else:
+        restate = RestateServer(stack, "Restate", **where)
     deployer = ServiceDeployer(stack, "Deployer")
     code = lambda_.Code.from_asset(context["package"])
 

@@ -1,7 +1,12 @@
-"""Somebody else's app: three stacks, a secret and a key of its own, a VPC, two services in one function, one that
+"""Somebody else's app, in an environment of its own with the wheel and AWS CDK: three stacks, a secret and a key of its
+own, a VPC, two services in one function, one that
 exists already, a topic that is replaced, and a second copy of it all."""
 
+import importlib.metadata
 import io
+import shlex
+import subprocess
+import sys
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,9 +14,10 @@ from pathlib import Path
 import httpx
 import pytest
 
+from dependencies import sources
 from holiday_stack import bundling
 from localcloud.cloud import LocalCloud
-from localcloud.environment import LocalCloudError
+from localcloud.environment import ROOT, LocalCloudError
 from tests.deploy import company, greetings
 from tests.deploy.gatekeeper import Gatekeeper, guarding
 from tests.deploy.state import deployments, routes, services
@@ -30,6 +36,24 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         sources = Path(greetings.written(tmp_path_factory.mktemp(name), source)["lambdas"])
         found[name] = bundling.package("greetings", bundling.HOST, lambdas=sources)
     return found
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The command of the app, which nothing but the built wheel and what that declares is installed for."""
+    folder = tmp_path_factory.mktemp("installed")
+    uv, environment = str(Path(sys.executable).parent / "uv"), sources.environment()
+    python = folder / "env" / "bin" / "python"
+    for command in (
+        ["build", "--quiet", "--wheel", "--out-dir", str(folder), "packages/restate-lambda-cdk"],
+        ["venv", "--quiet", "--python", sys.executable, str(folder / "env")],
+    ):
+        subprocess.run([uv, *command], cwd=ROOT, env=environment, check=True)
+    (wheel,) = folder.glob("*.whl")
+    newest = f"aws-cdk-lib=={importlib.metadata.version('aws-cdk-lib')}"
+    install = [uv, "pip", "install", "--quiet", "--python", str(python), str(wheel), newest]
+    subprocess.run([*install, *sources.uv_options(environment)], env=environment, check=True)
+    return f"{shlex.quote(str(python))} -m tests.deploy.company"
 
 
 @pytest.fixture(scope="module")
@@ -69,9 +93,11 @@ def ask(cloud: LocalCloud, path: str, body: str | None = None) -> str:
     return answer.raise_for_status().json()
 
 
-def test_three_stacks_are_deployed_changed_and_destroyed(own_cloud: LocalCloud, context: dict[str, str]) -> None:
+def test_three_stacks_are_deployed_changed_and_destroyed(
+    own_cloud: LocalCloud, app: str, context: dict[str, str]
+) -> None:
     # given three stacks, of which the last is asked for
-    first = own_cloud.deploy(context, company.APP, "What")
+    first = own_cloud.deploy(context, app, "What")
 
     # then its services and the function that existed are registered, by a function in a VPC, with the secret's key
     assert services(own_cloud).keys() == {"greeter", "teller", "existing"}
@@ -82,11 +108,11 @@ def test_three_stacks_are_deployed_changed_and_destroyed(own_cloud: LocalCloud, 
 
     # when nothing changes, nothing is done
     before = services(own_cloud)
-    own_cloud.deploy(context, company.APP, "What")
+    own_cloud.deploy(context, app, "What")
     assert services(own_cloud) == before
 
     # when the topic is replaced, a new version that names the new one is called
-    second = own_cloud.deploy(context | {"fifo": "yes"}, company.APP, "What")
+    second = own_cloud.deploy(context | {"fifo": "yes"}, app, "What")
     assert second["TopicName"] != first["TopicName"]
     assert second["VersionArn"] != first["VersionArn"]
     assert ask(own_cloud, "teller/tell") == second["TopicName"]
@@ -94,7 +120,7 @@ def test_three_stacks_are_deployed_changed_and_destroyed(own_cloud: LocalCloud, 
     # when somebody deploys it all a second time, that is refused, and the first one serves on
     before = services(own_cloud)
     with pytest.raises(LocalCloudError, match=r"greeter is served by .* already"):
-        own_cloud.deploy(context | {"prefix": "Ann"}, company.APP, "AnnWhat")
+        own_cloud.deploy(context | {"prefix": "Ann"}, app, "AnnWhat")
     assert services(own_cloud) == before
     assert ask(own_cloud, "teller/tell") == second["TopicName"]
 

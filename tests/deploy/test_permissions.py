@@ -6,6 +6,7 @@ demands a key. One thing is not as on AWS, and so not in the trust policy: see `
 
 import json
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,9 +20,9 @@ from localcloud import demo, invocations
 from localcloud.cloud import LocalCloud, LocalCloudError, Ports
 from localcloud.environment import REGION
 from restate_lambda_cdk.environment import RESTATE_CLOUD_ACCOUNT, RESTATE_CLOUD_ROLE
-from tests.deploy import greetings, variants
+from tests.deploy import greetings, planner, variants
 from tests.deploy.gatekeeper import guarding
-from tests.deploy.state import deployments_of, unfinished
+from tests.deploy.state import awakeable, deployments_of, resolve, services, unfinished
 from tests.driver import ask, eventually
 
 pytestmark = pytest.mark.slow
@@ -163,7 +164,7 @@ def test_the_role_invokes_the_registered_versions_and_nothing_else(deployed: Dep
     for function in all_there_are:
         assert invocation_is_denied(function)
         assert invocation_is_denied(f"{function}:$LATEST")
-    (registrar,) = (arn for arn in all_there_are if "Registrar" in arn)
+    (registrar,) = (arn for arn in all_there_are if "Deployer" in arn)
     assert invocation_is_denied(f"{registrar}:1")
 
     # and it can do nothing else with the four
@@ -173,7 +174,7 @@ def test_the_role_invokes_the_registered_versions_and_nothing_else(deployed: Dep
 
 def test_the_registration_function_reads_its_secret_and_no_other(deployed: Deployed) -> None:
     other = deployed.cloud.client("secretsmanager").create_secret(Name="restate/api-key-2", SecretString="x")["ARN"]
-    registrar = deployed.function("Registrar")
+    registrar = deployed.function("Deployer")
     secrets = registrar.client("secretsmanager")
 
     assert secrets.get_secret_value(SecretId=deployed.secret)["SecretString"] == KEY
@@ -286,3 +287,30 @@ def test_another_environment_in_another_place_takes_over_with_a_role_and_a_key_o
         roles = deployed.root_of("000000000000").client("iam").list_roles()["Roles"]
         (role,) = (role for role in roles if role["RoleName"].startswith("Greetings-RestateInvokerRole"))
         assert ANOTHER in str(role["AssumeRolePolicyDocument"])
+
+
+def test_taking_back_a_service_leaves_restate_the_permission_to_invoke_it_until_its_work_is_done(
+    deployed: Deployed, tmp_path: Path
+) -> None:
+    # given a deployment that added a service, and a plan that is held up in it
+    cloud = deployed.cloud
+    context = {"adminUrl": deployed.admin_url, "secret": deployed.secret}
+    context |= {"environment": ENVIRONMENT, "principal": SESSION}
+    planner.deploy(cloud, tmp_path, **context)
+    planner.deploy(cloud, tmp_path, "120", **context)
+    newer = services(cloud)["planner"]
+    invocation = planner.plan(cloud, "Oslo")
+
+    # when it is taken back, then the plan goes on through the role, in the service that is about to go
+    with ThreadPoolExecutor() as threads:
+        taken_back = threads.submit(lambda: planner.deploy(cloud, tmp_path, **context))
+        assert eventually(lambda: services(cloud)["planner"] != newer, bool)
+        resolve(cloud, awakeable(cloud, "Oslo") or "")
+        assert planner.answer(cloud, invocation) == "Oslo confirmed"
+        taken_back.result()
+
+    # and both the service and the permission are gone when it has
+    assert "hotels" not in services(cloud)
+    policies = str(cloud.client("iam").get_account_authorization_details()["RoleDetailList"])
+    assert "Planner-Caller" in policies and "Planner-Hotels" not in policies
+    cloud.destroy(planner.STACK)

@@ -1,55 +1,29 @@
-"""Taking back a deployment that added a service: what began on it ends on it."""
+"""Taking back a deployment that added a service: what began on it ends on it. With IAM enforced: test_permissions."""
 
-import uuid
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
 import pytest
 
-from holiday_stack import bundling
 from localcloud.cloud import LocalCloud
-from tests.deploy import greetings, planner
+from tests.deploy.planner import answer, deploy, plan
 from tests.deploy.state import awakeable, resolve, services, unfinished
 from tests.driver import eventually
 
 pytestmark = pytest.mark.slow
 
-Deploy = Callable[[str], None]
 
-
-@pytest.fixture
-def deploy(own_cloud: LocalCloud, tmp_path: Path) -> Deploy:
-    """Deploy the caller, with the service that it calls, and how long its removal waits, or without."""
-
-    def run(drain: str = "") -> None:
-        source = planner.WITH_HOTELS if drain else planner.CALLER
-        sources = Path(greetings.written(tmp_path / uuid.uuid4().hex, source)["lambdas"])
-        package = bundling.package("greetings", bundling.HOST, lambdas=sources)
-        added = {"hotels": "yes", "drain": drain} if drain else {}
-        own_cloud.deploy({"package": str(package)} | added, planner.APP, planner.STACK)
-
-    return run
-
-
-def plan(cloud: LocalCloud, name: str) -> str:
-    """Begin a plan that is held up in the service that was added, and return its invocation's id."""
-    sent = httpx.post(f"{cloud.ingress_url}/planner/plan/send", json=name, timeout=60, trust_env=False)
-    assert eventually(lambda: awakeable(cloud, name), bool), "it is not held up"
-    return sent.raise_for_status().json()["invocationId"]
-
-
-def test_what_began_on_it_is_waited_for_and_ends(own_cloud: LocalCloud, deploy: Deploy) -> None:
+def test_what_began_on_it_is_waited_for_and_ends(own_cloud: LocalCloud, tmp_path: Path) -> None:
     # given a service that was added, and a plan that is in the middle of it
-    deploy("")
-    deploy("120")
+    deploy(own_cloud, tmp_path)
+    deploy(own_cloud, tmp_path, "120")
     newer = services(own_cloud)["planner"]
     invocation = plan(own_cloud, "Oslo")
 
     # when the deployment before is deployed again, then new plans run on that at once
     with ThreadPoolExecutor() as threads:
-        taken_back = threads.submit(deploy, "")
+        taken_back = threads.submit(deploy, own_cloud, tmp_path)
         assert eventually(lambda: services(own_cloud)["planner"] != newer, bool)
         url = f"{own_cloud.ingress_url}/planner/plan"
         assert httpx.post(url, json="Bonn", timeout=60, trust_env=False).json() == "Bonn by hand"
@@ -58,10 +32,7 @@ def test_what_began_on_it_is_waited_for_and_ends(own_cloud: LocalCloud, deploy: 
 
         # and the plan can go on, in the service that is about to go
         resolve(own_cloud, awakeable(own_cloud, "Oslo") or "")
-        answer = httpx.get(
-            f"{own_cloud.ingress_url}/restate/invocation/{invocation}/attach", timeout=60, trust_env=False
-        )
-        assert answer.json() == "Oslo confirmed"
+        assert answer(own_cloud, invocation) == "Oslo confirmed"
         taken_back.result()
 
     # and the service is gone when it has
@@ -69,14 +40,14 @@ def test_what_began_on_it_is_waited_for_and_ends(own_cloud: LocalCloud, deploy: 
     assert eventually(lambda: unfinished(own_cloud), lambda left: not left) == []
 
 
-def test_what_does_not_end_is_not_killed_and_one_line_says_what_to_do(own_cloud: LocalCloud, deploy: Deploy) -> None:
+def test_what_does_not_end_is_not_killed_and_one_line_says_what_to_do(own_cloud: LocalCloud, tmp_path: Path) -> None:
     # given a plan that is held up in a service whose removal waits for a moment only
-    deploy("")
-    deploy("3")
+    deploy(own_cloud, tmp_path)
+    deploy(own_cloud, tmp_path, "3")
     invocation = plan(own_cloud, "Rome")
 
     # when the deployment is taken back, then that ends well, and the caller's invocation is still there
-    deploy("")
+    deploy(own_cloud, tmp_path)
     assert services(own_cloud).keys() == {"planner"}
     assert [each for each in unfinished(own_cloud) if each.startswith("planner/plan")]
 

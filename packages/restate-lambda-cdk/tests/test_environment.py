@@ -83,6 +83,7 @@ def test_both_can_be_made_from_attributes_in_another_app_without_a_resource(stac
     ("options", "said"),
     [
         ({"environment_id": "production"}, "environment_id 'production' is not of the form env_…"),
+        ({"environment_id": None}, "environment_id None is not of the form env_…"),
         ({"environment_id": ID, "region": "mars"}, "region 'mars' of Restate Cloud is unknown: choose us or eu."),
         ({"environment_id": ID, "admin_url": "restate"}, "admin_url 'restate' is not a URL such as https://"),
         ({"environment_id": ID, "admin_url": "http://10.0.0.7:9070"}, "http://10.0.0.7:9070 is plain HTTP"),

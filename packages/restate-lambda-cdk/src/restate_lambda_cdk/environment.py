@@ -106,7 +106,7 @@ class RestateCloudEnvironment(RestateEnvironment):
     ) -> None:
         if not Token.is_unresolved(region) and region not in REGIONS:
             raise ValueError(f"region {region!r} of Restate Cloud is unknown: choose {' or '.join(REGIONS)}.")
-        if not Token.is_unresolved(environment_id) and not environment_id.startswith("env_"):
+        if not Token.is_unresolved(environment_id) and not str(environment_id).startswith("env_"):
             raise ValueError(f"environment_id {environment_id!r} is not of the form env_…")
         host = f"{_without_prefix(environment_id)}.env.{region}.restate.cloud"
         super().__init__(
