@@ -5,6 +5,7 @@ variable that an SDK invents: they are never passed on. `assert_local` then prov
 environment, before anything is deployed.
 """
 
+import importlib.metadata
 import os
 import shlex
 import subprocess
@@ -37,7 +38,12 @@ def local_environment(endpoint: str, temporary: Path) -> dict[str, str]:
     for name in ("config", "credentials"):
         (aws / name).write_text("")
     tools = (Path(sys.executable).parent, ROOT / "node_modules" / ".bin")
-    return {
+    try:
+        importlib.metadata.distribution("restate-lambda-cdk")
+        sources: dict[str, str] = {}
+    except importlib.metadata.PackageNotFoundError:  # pip cannot install it with what has hashes
+        sources = {"PYTHONPATH": str(ROOT / "packages" / "restate-lambda-cdk" / "src")}
+    return sources | {
         "PATH": os.pathsep.join([*map(str, tools), "/usr/local/bin", "/usr/bin", "/bin"]),
         "HOME": str(home),
         "TMPDIR": str(temporary),

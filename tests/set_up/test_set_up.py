@@ -101,7 +101,6 @@ def test_pip_makes_an_environment_that_tests_run_in(clone: Path, tmp_path: Path)
     passes(sys.executable, "-m", "venv", tmp_path / "env", cwd=clone)
     python = tmp_path / "env" / "bin" / "python"
     passes(python, "-m", "pip", "install", "-q", "-r", "requirements-dev.txt", cwd=clone)
-    passes(python, "-m", "pip", "install", "-q", "--no-deps", "-e", "packages/restate-lambda-cdk", cwd=clone)
 
     assert " passed" in passes(python, "-m", "pytest", "-q", *TESTS, cwd=clone)
 
