@@ -6,7 +6,6 @@
 PYTHON ?= python3
 CALLERS_PATH := $(PATH)
 export MAKE_BEGAN := $(shell date +%s)
-PYTEST := .venv/bin/python -m pytest
 LOCALCLOUD := .venv/bin/python -m localcloud
 export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/node_modules/.bin:$(PATH)
 
@@ -70,11 +69,11 @@ format: .venv/ready ## format, and correct what the linter can
 
 test: .venv/ready ## the tests of every change
 	@$(LIBRARIES) host lambda
-	@.venv/bin/python -m tests.side_by_side tests/unit packages tests/stack tests/saga tests/deploy tests/comparison
+	@.venv/bin/python -m tests.side_by_side "not slow" tests/unit packages tests/stack tests/saga tests/deploy tests/comparison
 
 test-all: .venv/ready .venv/bench ## the slow tests
 	@$(LIBRARIES) host lambda
-	$(PYTEST) -m slow tests packages
+	@.venv/bin/python -m tests.side_by_side slow tests packages
 
 chaos: .venv/ready ## book 20000 trips with mixed faults (half an hour); CHAOS="--trips 500 --seed 7" for others
 	@.venv/bin/python -m tests.faults.chaos $(CHAOS)

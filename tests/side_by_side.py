@@ -1,6 +1,6 @@
-"""`python -m tests.side_by_side <folders>`: these tests in one process and tests/faults in another, at the same time.
+"""`python -m tests.side_by_side <marker> <folders>`: tests/faults in one process, these in another, at the same time.
 
-Both wait more than they work. What the first one says is shown as it comes, and what the second one says at its end.
+Both wait more than they work. What the first one says is shown at its end, and what the second one says as it comes.
 Ctrl-C reaches both, and so does a termination; each stops what it has started.
 """
 
@@ -11,18 +11,19 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-PYTEST = [sys.executable, "-m", "pytest", "-m", "not slow"]
+PYTEST = [sys.executable, "-m", "pytest"]
+FAULTS = "tests/faults"
 
 
-def main(folders: list[str]) -> int:
+def main(marker: str, folders: list[str]) -> int:
     with tempfile.TemporaryFile() as said:
         faults = subprocess.Popen(
-            [*PYTEST, "-o", "cache_dir=.local/faults_cache", "tests/faults"],
+            [*PYTEST, "-m", marker, "-o", "cache_dir=.local/faults_cache", FAULTS],
             cwd=ROOT,
             stdout=said,
             stderr=subprocess.STDOUT,
         )
-        others = subprocess.Popen([*PYTEST, *folders], cwd=ROOT)
+        others = subprocess.Popen([*PYTEST, "-m", marker, f"--ignore={FAULTS}", *folders], cwd=ROOT)
 
         def interrupt(*_: object) -> None:  # pytest does not clean up after a termination
             for each in (faults, others):
@@ -46,4 +47,4 @@ def _end_of(process: "subprocess.Popen[bytes]") -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main(sys.argv[1], sys.argv[2:]))

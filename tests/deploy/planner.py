@@ -42,16 +42,26 @@ import restate
 planner, hotels = restate.Service("planner"), restate.VirtualObject("hotels")
 
 
-@hotels.handler()
-async def book(ctx: restate.ObjectContext) -> str:
-    name, go = ctx.awakeable()
-    ctx.set("awakeable", name)
-    return await go
+async def hold(ctx: restate.ObjectContext, step: str) -> None:
+    if ctx.key().endswith(step):
+        name, go = ctx.awakeable()
+        ctx.set("awakeable", name)
+        await go
 
 
 @hotels.handler()
-async def confirm(ctx: restate.ObjectContext) -> str:
-    return "confirmed"
+async def book(ctx: restate.ObjectContext) -> None:
+    await hold(ctx, "book")
+
+
+@hotels.handler()
+async def confirm(ctx: restate.ObjectContext) -> None:
+    await hold(ctx, "confirm")
+
+
+@hotels.handler()
+async def cancel(ctx: restate.ObjectContext) -> None:
+    await hold(ctx, "cancel")
 
 
 @planner.handler()
@@ -60,12 +70,21 @@ async def plan(ctx: restate.Context, name: str) -> str:
         await ctx.object_call(book, key=name, arg=None)
     except restate.TerminalError:
         await ctx.sleep(timedelta(seconds=5))
-    return f"{name} {await ctx.object_call(confirm, key=name, arg=None)}"
+    end = cancel if name.endswith("cancel") else confirm
+    await ctx.object_call(end, key=name, arg=None)
+    return f"{name}: {end.__name__} is done"
 
 
 handler = restate.app([planner])
 hotels_handler = restate.app([hotels])
 """
+
+
+HELD = {  # in each step, and what comes of it
+    "Oslo, held in book": "Oslo, held in book: confirm is done",
+    "Rome, held in confirm": "Rome, held in confirm: confirm is done",
+    "Bern, held in cancel": "Bern, held in cancel: cancel is done",
+}
 
 
 def deploy(cloud: LocalCloud, folder: Path, drain: str = "", **context: str) -> None:
@@ -77,7 +96,7 @@ def deploy(cloud: LocalCloud, folder: Path, drain: str = "", **context: str) -> 
 
 
 def plan(cloud: LocalCloud, name: str) -> str:
-    """Begin a plan that is held up in the service that was added, and return its invocation's id."""
+    """Begin a plan that is held up in the step that its name ends with, and return its invocation's id."""
     sent = httpx.post(f"{cloud.ingress_url}/planner/plan/send", json=name, timeout=60, trust_env=False)
     assert eventually(lambda: awakeable(cloud, name), bool), "it is not held up"
     return sent.raise_for_status().json()["invocationId"]

@@ -292,21 +292,22 @@ def test_another_environment_in_another_place_takes_over_with_a_role_and_a_key_o
 def test_taking_back_a_service_leaves_restate_the_permission_to_invoke_it_until_its_work_is_done(
     deployed: Deployed, tmp_path: Path
 ) -> None:
-    # given a deployment that added a service, and a plan that is held up in it
+    # given a deployment that added a service, and plans that are held up in each step of it
     cloud = deployed.cloud
     context = {"adminUrl": deployed.admin_url, "secret": deployed.secret}
     context |= {"environment": ENVIRONMENT, "principal": SESSION}
     planner.deploy(cloud, tmp_path, **context)
     planner.deploy(cloud, tmp_path, "120", **context)
     newer = services(cloud)["planner"]
-    invocation = planner.plan(cloud, "Oslo")
+    held = {planner.plan(cloud, name): end for name, end in planner.HELD.items()}
 
-    # when it is taken back, then the plan goes on through the role, in the service that is about to go
+    # when it is taken back, then the plans go on through the role, in the service that is about to go
     with ThreadPoolExecutor() as threads:
         taken_back = threads.submit(lambda: planner.deploy(cloud, tmp_path, **context))
         assert eventually(lambda: services(cloud)["planner"] != newer, bool)
-        resolve(cloud, awakeable(cloud, "Oslo") or "")
-        assert planner.answer(cloud, invocation) == "Oslo confirmed"
+        for name in planner.HELD:
+            resolve(cloud, awakeable(cloud, name) or "")
+        assert {each: planner.answer(cloud, each) for each in held} == held
         taken_back.result()
 
     # and both the service and the permission are gone when it has

@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from localcloud.cloud import LocalCloud
-from tests.deploy.planner import answer, deploy, plan
+from tests.deploy.planner import HELD, answer, deploy, plan
 from tests.deploy.state import awakeable, resolve, services, unfinished
 from tests.driver import eventually
 
@@ -15,11 +15,11 @@ pytestmark = pytest.mark.slow
 
 
 def test_what_began_on_it_is_waited_for_and_ends(own_cloud: LocalCloud, tmp_path: Path) -> None:
-    # given a service that was added, and a plan that is in the middle of it
+    # given a service that was added, and plans that are in each step of it
     deploy(own_cloud, tmp_path)
     deploy(own_cloud, tmp_path, "120")
     newer = services(own_cloud)["planner"]
-    invocation = plan(own_cloud, "Oslo")
+    held = {plan(own_cloud, name): end for name, end in HELD.items()}
 
     # when the deployment before is deployed again, then new plans run on that at once
     with ThreadPoolExecutor() as threads:
@@ -30,9 +30,10 @@ def test_what_began_on_it_is_waited_for_and_ends(own_cloud: LocalCloud, tmp_path
         assert not taken_back.done()
         assert "hotels" in services(own_cloud)
 
-        # and the plan can go on, in the service that is about to go
-        resolve(own_cloud, awakeable(own_cloud, "Oslo") or "")
-        assert answer(own_cloud, invocation) == "Oslo confirmed"
+        # and the plans can go on, in the service that is about to go
+        for name in HELD:
+            resolve(own_cloud, awakeable(own_cloud, name) or "")
+        assert {each: answer(own_cloud, each) for each in held} == held
         taken_back.result()
 
     # and the service is gone when it has
@@ -44,7 +45,7 @@ def test_what_does_not_end_is_not_killed_and_one_line_says_what_to_do(own_cloud:
     # given a plan that is held up in a service whose removal waits for a moment only
     deploy(own_cloud, tmp_path)
     deploy(own_cloud, tmp_path, "3")
-    invocation = plan(own_cloud, "Rome")
+    invocation = plan(own_cloud, "Rome, held in book")
 
     # when the deployment is taken back, then that ends well, and the caller's invocation is still there
     deploy(own_cloud, tmp_path)
