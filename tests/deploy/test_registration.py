@@ -283,6 +283,7 @@ def test_destroy_ends_well_while_restate_is_down(greetings: Greetings) -> None:
     greetings.cloud.restart_restate()
     known = eventually(lambda: set(services(greetings.cloud)), lambda found: found == {"greeter"})
     assert known == {"greeter"}, "a moment after its start, Restate knows nothing yet"
+    assert eventually(lambda: unfinished(greetings.cloud), bool), "nor what is unfinished"
     remove_by_hand(greetings.cloud)
     assert eventually(lambda: unfinished(greetings.cloud), lambda left: not left) == []
 
