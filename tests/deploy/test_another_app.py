@@ -1,6 +1,5 @@
 """Somebody else's app, in an environment of its own with the wheel and AWS CDK: three stacks, a secret and a key of its
-own, a VPC, two services in one function, one that
-exists already, a topic that is replaced, and a second copy of it all."""
+own, a VPC, two services in one function, one that exists already, a topic that is replaced, and a second copy."""
 
 import importlib.metadata
 import io

@@ -100,7 +100,7 @@ def test_another_role_changes_the_deployment_without_a_new_revision(
 def test_another_role_is_for_the_versions_that_still_have_work_too(
     restate: FakeAdmin, admin: Admin, deadline: Deadline
 ) -> None:
-    """CloudFormation deletes the role that they were introduced with."""
+    """CloudFormation deletes the role that they were registered with."""
     other = V1.replace(":trips:", ":trips-of-another-stack:")
     restate.offers[other] = {"reports": ["list"]}
     admin.register(other, ROLE)

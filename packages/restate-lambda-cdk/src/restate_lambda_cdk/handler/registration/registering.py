@@ -138,7 +138,7 @@ def not_latest(admin: Admin, version: Version, deployment_id: str) -> list[str]:
 
 def assign_role(admin: Admin, version: Version) -> None:
     """Have all versions of the function invoked through the role: an older one may still have work to finish, and the
-    role that it was introduced with may be about to go."""
+    role that it was registered with may be about to go."""
     for known in versions_of(admin, version):
         if version.role and known.role != version.role:
             admin.change_role(known.id, version.role)
