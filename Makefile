@@ -6,7 +6,7 @@
 PYTHON ?= python3
 CALLERS_PATH := $(PATH)
 export MAKE_BEGAN := $(shell date +%s)
-LOCALCLOUD := .venv/bin/python -m localcloud
+DEMO := .venv/bin/python -m demo
 export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/node_modules/.bin:$(PATH)
 
 LIBRARIES := .venv/bin/python -m holiday_stack.bundling
@@ -38,25 +38,25 @@ setup-deploy: ## install no more than `cdk deploy` takes
 
 up: .venv/ready ## start the local cloud and deploy the stack into it; on a running one, deploy again
 	@$(LIBRARIES) host
-	@$(LOCALCLOUD) up
+	@$(DEMO) up
 
 down: ## stop the local cloud and delete its data
-	@if [ -x .venv/bin/python ]; then $(LOCALCLOUD) down; else echo "Nothing is set up, so nothing runs."; fi
+	@if [ -x .venv/bin/python ]; then .venv/bin/python -m localcloud down; else echo "Nothing is set up, so nothing runs."; fi
 
 demo: .venv/ready ## make up, then book seven trips and show what came of them
 	@$(LIBRARIES) host
-	@$(LOCALCLOUD) demo
+	@$(DEMO) demo
 
 trip: .venv/ready ## follow one trip through the logs of all four functions: ID=<trip id>, by default the demo's
-	@$(LOCALCLOUD) trip $${ID:+-- "$$ID"}
+	@$(DEMO) trip $${ID:+-- "$$ID"}
 
 serve: .venv/ready ## run the four services in one local process on :9080, reloading, until Ctrl-C
 	@$(LIBRARIES) host
-	@$(LOCALCLOUD) serve
+	@$(DEMO) serve
 
 synth: .venv/ready ## synthesize the stack's templates, without an AWS account
 	@$(LIBRARIES) lambda
-	@$(LOCALCLOUD) synth
+	@$(DEMO) synth
 
 check: .venv/ready ## format, lint and types
 	ruff format --check --no-cache

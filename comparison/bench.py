@@ -29,11 +29,12 @@ from comparison import cold, money, ownership, process, report
 from comparison.contenders import EMULATOR, Contender, deploy_restate, deploy_step_functions, fetch_libraries
 from comparison.observe import Observer, calibrate
 from comparison.proxy import DynamoDBProxy, throttle
+from demo.cloud import HolidayCloud
 from dependencies.output import accept_any_encoding
-from localcloud.__main__ import say, step
-from localcloud.cloud import LocalCloud, Ports
 from localcloud.environment import LocalCloudError
+from localcloud.ports import Ports
 from localcloud.processes import INTERRUPTIONS
+from localcloud.terminal import say, step
 
 RUN_TYPES = {"success": 200, "failPayment": 422}
 TIMEOUT = 120.0
@@ -123,7 +124,7 @@ def run(plan: Plan, directory: Path, note: Callable[[str], None]) -> dict[str, A
     results: dict[str, Any] = {"measured": _circumstances(plan), "contenders": {}}
     found = results["contenders"]
 
-    cloud = LocalCloud(directory / "times", Ports.free())
+    cloud = HolidayCloud(directory / "times", Ports.free())
     cloud.step, cloud.emulator = step, EMULATOR
     with cloud:
         bookers = _deploy(cloud)
@@ -152,7 +153,7 @@ def run(plan: Plan, directory: Path, note: Callable[[str], None]) -> dict[str, A
         results["resources"] = ownership.resources(cloud.directory)
 
     with DynamoDBProxy() as proxy:
-        cloud = LocalCloud(directory / "faults", Ports.free())
+        cloud = HolidayCloud(directory / "faults", Ports.free())
         cloud.step, cloud.emulator = step, (*EMULATOR, "--dynamodb", proxy.url)
         proxy.target = cloud.aws_url
         with cloud:
@@ -176,7 +177,7 @@ def run(plan: Plan, directory: Path, note: Callable[[str], None]) -> dict[str, A
     return results
 
 
-def _deploy(cloud: LocalCloud) -> list[Booker]:
+def _deploy(cloud: HolidayCloud) -> list[Booker]:
     contenders = [deploy_restate(cloud), *(deploy_step_functions(cloud, kind) for kind in ("EXPRESS", "STANDARD"))]
     return [Booker(contender, Observer(cloud, contender)) for contender in contenders]
 

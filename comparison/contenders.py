@@ -4,8 +4,8 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from demo.cloud import HolidayCloud
 from holiday_stack import bundling
-from localcloud.cloud import LocalCloud
 from localcloud.environment import ROOT
 
 COMPARISON = ROOT / "comparison"
@@ -29,11 +29,11 @@ def fetch_libraries() -> None:
     bundling.fetch(bundling.HOST, lambdas, bundling.LOCAL / "step-functions")
 
 
-def deploy_restate(cloud: LocalCloud) -> Contender:
+def deploy_restate(cloud: HolidayCloud) -> Contender:
     return Contender("Restate", f"{cloud.ingress_url}/trips/reserve", cloud.deploy())
 
 
-def deploy_step_functions(cloud: LocalCloud, workflow_type: str) -> Contender:
+def deploy_step_functions(cloud: HolidayCloud, workflow_type: str) -> Contender:
     """workflow_type: EXPRESS or STANDARD."""
     kind = workflow_type.capitalize()
     app = f"{sys.executable} {STEP_FUNCTIONS / 'app.py'}"

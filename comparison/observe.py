@@ -11,9 +11,9 @@ from typing import Any
 import httpx
 
 from comparison.contenders import Contender
+from localcloud.admin import Admin
 from localcloud.cloud import LocalCloud
 from localcloud.invocations import SENT_AND_NOT_DONE, unfinished
-from localcloud.serve import Admin
 
 BILLED = re.compile(r"Billed Duration: (\d+) ms")
 NO_OP = "def handler(event, context):\n    print('.')\n    return {}\n"

@@ -10,36 +10,38 @@ from typing import Any
 
 import psutil
 
-from localcloud import serve
-from localcloud.cloud import LocalCloud, Ports
+from demo import serve
+from demo.cloud import HolidayCloud
+from localcloud.admin import Admin
 from localcloud.environment import ROOT, LocalCloudError
+from localcloud.ports import Ports
 
 SERVICES, RESTATE, EMULATOR = "the services", "restate-server", "MiniStack"
 WHO = {"holiday.local": SERVICES, "restate-server": RESTATE, ".emulator": EMULATOR}
 
 
-def measure(cloud: LocalCloud, book: Callable[[int], None], trips: int) -> dict[str, Any]:
+def measure(cloud: HolidayCloud, book: Callable[[int], None], trips: int) -> dict[str, Any]:
     """Serve the services from one process while `book` books so many trips, twice: warm, then measured.
 
     Returns trips_per_second; for each process, cpu_ms per trip and the share of one CPU that it kept busy; and
     calls_cpu_ms, which a trip's calls to AWS take of a process that does nothing else.
     """
-    admin = serve.Admin(cloud.admin_url)
+    admin = Admin(cloud.admin_url)
     log = Path(cloud.directory) / "logs" / "services.log"
     with log.open("ab") as output:
-        services = serve.Services(cloud, Ports.free().ingress, output)
+        services = serve.services(cloud, Ports.free().ingress, output)
         try:
             if not services.start():
                 raise LocalCloudError(f"The services did not start; their log is {log}.")
             admin.register({"uri": services.url})
             book(trips)
-            before, begin = _cpu_seconds(cloud.mark()), time.perf_counter()
+            before, begin = _cpu_seconds(cloud.run_id()), time.perf_counter()
             book(trips)
             seconds = time.perf_counter() - begin
-            used = {who: after - before[who] for who, after in _cpu_seconds(cloud.mark()).items()}
+            used = {who: after - before[who] for who, after in _cpu_seconds(cloud.run_id()).items()}
             calls = _calls_cpu_ms(services.environment, trips)
         finally:
-            admin.register_stack(cloud.outputs())
+            admin.register_versions(cloud.versions().values())
             services.stop()
     if not all(used.values()):
         raise LocalCloudError(f"A process was not found: {used}.")

@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 from urllib.parse import urlsplit
 
-from localcloud.processes import HOST, at_end
+from localcloud.ports import HOST, at_end
 
 TABLE = re.compile(r"-(Flights|Cars|Payments|Gate)[0-9A-F]{8}-")
 THROTTLED = {

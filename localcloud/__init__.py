@@ -1,4 +1,5 @@
-"""The laptop's cloud: an AWS emulator and a real Restate server, the real `cdk deploy` into them, and the demo.
+"""A cloud on this machine for any CDK app: an AWS emulator, a real Restate server, and the real `cdk deploy` into them.
 
-Everything here that starts a server, `make` targets and test fixtures alike, starts it through `localcloud.cloud`.
+It knows nothing of what is deployed. Everything here that starts a server, `make` targets and test fixtures alike,
+starts it through `localcloud.cloud`.
 """

@@ -1,96 +1,25 @@
-"""`python -m localcloud`: the commands behind `make up`, `down`, `demo`, `trip`, `serve` and `synth`, and `up` and
-`destroy` for anybody's CDK app (`--app`), from any folder: PYTHONPATH names this checkout there.
-
-Every failure that a person can act on ends here as one sentence, and every interruption, Ctrl-C or a signal, ends what
-this run started and nothing else.
-"""
+"""`python -m localcloud`: `up` and `destroy` for any CDK app, and `down`, from any folder: PYTHONPATH names this
+checkout there."""
 
 import argparse
-import os
-import signal
 import sys
-import time
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
-from typing import NoReturn
-
-import httpx
-from botocore.exceptions import BotoCoreError
-from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from dependencies.output import accept_any_encoding
-from localcloud import demo, serve, trip
+from localcloud import terminal
 from localcloud.cloud import LocalCloud
-from localcloud.deploy import Note, synthesize
-from localcloud.environment import LocalCloudError
-from localcloud.processes import INTERRUPTIONS
-
-console = Console(highlight=False)
-if not console.is_terminal:
-    console.width = 120
+from localcloud.terminal import say
 
 
-@contextmanager
-def step(title: str) -> Generator[Note]:
-    """Show what is being done: live with the seconds on a terminal, a line before and after elsewhere."""
-    begin = time.monotonic()
-    if console.is_terminal:
-        columns = (
-            SpinnerColumn(),
-            TextColumn("{task.description}"),
-            TimeElapsedColumn(),
-            TextColumn("{task.fields[at]}"),
-        )
-        with Progress(*columns, console=console, transient=True) as progress:
-            task = progress.add_task(title, total=None, at="")
-            yield lambda at: progress.update(task, at=at[: max(0, console.width - len(title) - 16)])
-    else:
-        say(f"… {title}")
-        yield lambda _: None
-    say(f"✓ {title} ({time.monotonic() - begin:.1f} s)")
-
-
-def say(line: str) -> None:
-    """Print a line as it is, unwrapped, so that what it names can be pasted."""
-    console.print(line, markup=False, soft_wrap=True)
-
-
-def up(cloud: LocalCloud, deploy: Callable[[], None] | None = None) -> None:
-    """Start the local cloud if it is not running, and deploy into it: the holiday's stack as it is now, or this."""
-    with cloud.locked():
-        started = cloud.start()
-        try:
-            if deploy:
-                deploy()
-            else:
-                cloud.deploy()
-                serve.clear_stale(cloud, say)
-        except LocalCloudError:
-            end = "python -m localcloud down" if deploy else "make down"
-            say(f"The local cloud stays up: run the same command again after a correction, or `{end}`.")
-            raise
-        except BaseException:
-            if started:
-                cloud.stop()
-                say("Stopped the local cloud that this run had started.")
-            raise
-
-
-def show_up(
-    cloud: LocalCloud, app: str | None, folder: Path | None, stacks: list[str], context: list[tuple[str, str]]
-) -> None:
-    """Start and deploy, then say where everything is. With --app, deploy that CDK app instead of the holiday's."""
-    if app is None:
-        if folder or stacks or context:
-            raise LocalCloudError("Stacks, --folder and --context are for another CDK app: name its command by --app.")
-        up(cloud)
-        demo.show_what_next(cloud, console)
-        return
+def up(cloud: LocalCloud, app: str, folder: Path | None, stacks: list[str], context: list[tuple[str, str]]) -> None:
+    """Start the local cloud if it is not running, deploy a CDK app into it, and say where everything is."""
     outputs: dict[str, dict[str, str]] = {}
-    up(cloud, lambda: outputs.update(cloud.deploy_app(app, folder, stacks, dict(context))))
+
+    def deploy() -> None:
+        outputs.update(cloud.deploy_app(app, folder, stacks, dict(context)))
+
+    terminal.up(cloud, deploy, down="python -m localcloud down")
     say(f"\nIngress       {cloud.ingress_url}\nRestate's UI  {cloud.admin_url}/ui/\nAWS           {cloud.aws_url}")
     for stack, its in outputs.items():
         for name, value in its.items():
@@ -99,7 +28,7 @@ def show_up(
 
 
 def destroy(cloud: LocalCloud, app: str, folder: Path | None, stacks: list[str]) -> None:
-    """Destroy what `up --app` deployed by this command from this folder; the local cloud runs on."""
+    """Destroy what `up` deployed by this command from this folder; the local cloud runs on."""
     with cloud.locked():
         cloud.destroy_app(app, folder, stacks)
 
@@ -113,85 +42,26 @@ def down(cloud: LocalCloud) -> None:
             say("The local cloud is not running.")
 
 
-def show_demo(cloud: LocalCloud) -> None:
-    """Start and deploy, then book seven trips and show what came of them."""
-    up(cloud)
-    if not demo.run(cloud, console):
-        raise SystemExit(1)
-    if begun := os.environ.get("MAKE_BEGAN"):
-        say(f"\nFrom `make demo` to here: {time.time() - float(begun):.0f} s")
-
-
-def show_trip(cloud: LocalCloud, trip_id: str | None) -> None:
-    """Follow one trip through the logs of all four functions: this one, or the last demo's successful one."""
-    trip.follow(cloud, trip_id, console)
-
-
-def serve_here(cloud: LocalCloud) -> None:
-    """Serve the four services from this checkout on :9080, with reload, as Restate's latest deployment."""
-    if not (cloud.is_running() and cloud.outputs()):
-        up(cloud)
-    serve.run(cloud, say)
-
-
-def synth(cloud: LocalCloud) -> None:
-    """Synthesize the stack for Restate Cloud and for a self-hosted server, without credentials."""
-    with step("Synthesizing both shapes of the stack") as note:
-        templates = synthesize(cloud.environment(), cloud.directory.parent / "synth", note)
-    for shape, template in templates.items():
-        say(f"{shape}: {template}")
-
-
-COMMANDS: dict[str, Callable[..., None]] = {
-    "up": show_up,
-    "destroy": destroy,
-    "down": down,
-    "demo": show_demo,
-    "trip": show_trip,
-    "serve": serve_here,
-    "synth": synth,
-}
+COMMANDS: dict[str, Callable[..., None]] = {"up": up, "destroy": destroy, "down": down}
 
 
 def main(cloud: LocalCloud | None = None) -> int:
     """Run the command line's one command on this cloud, by default that of `make up`; returns the exit status."""
     accept_any_encoding()
-    parser = argparse.ArgumentParser(prog="python -m localcloud", description="The local cloud of this project.")
+    parser = argparse.ArgumentParser(prog="python -m localcloud", description="A local cloud for any CDK app.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
     for name, command in COMMANDS.items():
         options = commands.add_parser(name, help=command.__doc__, description=command.__doc__)
-        if name == "trip":
-            options.add_argument("trip_id", nargs="?", help="default: the last demo's successful trip")
-        if name in ("up", "destroy"):
+        if name != "down":
             _add_app_options(options, name)
     arguments = vars(parser.parse_args())
     chosen: str = arguments.pop("command")
-    for signum in INTERRUPTIONS:
-        signal.signal(signum, _interrupt)
-    try:
-        cloud = cloud or LocalCloud.default()
-        cloud.step = step
-        COMMANDS[chosen](cloud, **arguments)
-    except LocalCloudError as error:
-        console.print(f"✗ {error}", style="red", markup=False, soft_wrap=True)
-        return 1
-    except (httpx.HTTPError, BotoCoreError, OSError) as error:
-        logs = LocalCloud.default().log("ministack").parent
-        print(
-            f"✗ {chosen} could not go on: {error or type(error).__name__}. The servers' logs are in {logs}; `make up` "
-            "starts what is not running.",
-            file=sys.stderr,
-        )
-        return 1
-    except KeyboardInterrupt:
-        say("Interrupted.")
-        return 130
-    return 0
+    cloud = cloud or LocalCloud.default()
+    return terminal.run(chosen, lambda: COMMANDS[chosen](cloud, **arguments), cloud)
 
 
 def _add_app_options(options: argparse.ArgumentParser, command: str) -> None:
-    required = command == "destroy"
-    options.add_argument("--app", required=required, help="the command that synthesizes a CDK app: 'python app.py'")
+    options.add_argument("--app", required=True, help="the command that synthesizes a CDK app: 'python app.py'")
     options.add_argument("--folder", type=_folder, help="where that command runs; default: here")
     options.add_argument("stacks", nargs="*", help="default: all stacks of the app")
     if command == "up":
@@ -211,10 +81,6 @@ def _setting(text: str) -> tuple[str, str]:
     if not (name and equals):
         raise argparse.ArgumentTypeError(f"{text!r} is not of the form NAME=VALUE")
     return name, value
-
-
-def _interrupt(_signum: int, _frame: FrameType | None) -> NoReturn:
-    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

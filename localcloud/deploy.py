@@ -68,24 +68,3 @@ def why(said: str) -> str:
         return "\n".join(lines[-12:])
     asides = ("Source Location:", "(no user code", "CloudTrail delivery")
     return "\n".join(line for line in lines[summary:][:20] if not line.strip().startswith(asides))
-
-
-def synthesize(environment: Mapping[str, str], directory: Path, note: Note) -> dict[str, Path]:
-    """Synthesize both shapes of the stack, with made-up values for what only its owner knows; returns the templates."""
-    shapes = {
-        "Restate Cloud": {
-            "environmentId": "env_201j7wcvzjqgwrbgt7wt4xfw6gj",
-            "authTokenSecretArn": "arn:aws:secretsmanager:us-east-1:000000000000:secret:restate-api-key-AbCdEf",
-            "restateRegion": "us",
-        },
-        "self-hosted": {"adminUrl": "http://restate.example:9070", "ingressUrl": "http://restate.example:8080"},
-    }
-    templates: dict[str, Path] = {}
-    for shape, settings in shapes.items():
-        note(shape)
-        output = directory / shape.lower().replace(" ", "-")
-        output.mkdir(parents=True, exist_ok=True)
-        context = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
-        cdk(["synth", "--quiet", "--output", str(output), *context], environment, directory / "cdk.log", note)
-        templates[shape] = output / "HolidayStack.template.json"
-    return templates

@@ -7,7 +7,6 @@ environment, before anything is deployed.
 
 import importlib.metadata
 import os
-import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -58,7 +57,6 @@ def local_environment(endpoint: str, temporary: Path) -> dict[str, str]:
         "AWS_DEFAULT_REGION": REGION,
         "AWS_EC2_METADATA_DISABLED": "true",
         "AWS_ENDPOINT_URL": endpoint,
-        "CDK_APP": f"{shlex.quote(sys.executable)} app.py",  # cdk.json names .venv's Python, an editor perhaps another
         "CDK_DISABLE_CLI_TELEMETRY": "true",
         "CDK_DISABLE_VERSION_CHECK": "true",
     }

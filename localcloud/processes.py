@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import threading
 import time
@@ -12,7 +11,6 @@ from types import FrameType
 
 import psutil
 
-HOST = "127.0.0.1"
 INTERRUPTIONS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 END_TIMEOUT = 10.0
 
@@ -69,37 +67,3 @@ def is_alive(process: psutil.Process) -> bool:
     with suppress(psutil.NoSuchProcess):
         return process.is_running() and (process.status() != psutil.STATUS_ZOMBIE or process.num_threads() > 1)
     return False
-
-
-def is_free(port: int) -> bool:
-    """Whether nobody listens on this port of the loopback interface."""
-    with socket.socket() as probe:
-        if probe.connect_ex((HOST, port)) == 0:
-            return False
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        with suppress(OSError):
-            probe.bind((HOST, port))
-            return True
-    return False
-
-
-def holder(port: int) -> str:
-    """Who listens on this port, as far as the system lets us know."""
-    with suppress(psutil.Error):
-        for connection in psutil.net_connections("tcp"):
-            listens = connection.status == psutil.CONN_LISTEN and connection.laddr and connection.laddr[1] == port
-            if listens and connection.pid:
-                return f"{psutil.Process(connection.pid).name()} (process {connection.pid})"
-    return "another process"
-
-
-def at_end(here: tuple[str, int], there: tuple[str, int]) -> psutil.Process:
-    """The process at the end `here` of a connection; `there` is its other end. One port may be in several connections.
-
-    Raises LookupError if there is none.
-    """
-    for connection in psutil.net_connections("tcp"):
-        if connection.pid and (connection.laddr, connection.raddr) == (here, there):
-            return psutil.Process(connection.pid)
-    raise LookupError(f"Nobody is connected from {here} to {there}.")

@@ -24,13 +24,13 @@ class CdkApp:
     """A CDK app.
 
     name: what its cloud assembly and its outputs are kept under.
-    command: what synthesizes it. None: this checkout's app.
+    command: what synthesizes it.
     folder: where the command runs, and where cdk looks for a cdk.json.
     tools: a folder that comes first on the command's PATH. Default: this checkout's tools do.
     """
 
     name: str
-    command: str | None = None
+    command: str
     folder: Path = ROOT
     tools: Path | None = None
 
@@ -74,8 +74,16 @@ def deploy(
     settings = {"adminUrl": cloud.admin_url, "ingressUrl": cloud.ingress_url, **context}
     with cloud.step(f"Deploying {_said(app, stacks)}") as note:
         arguments = ["deploy", *(stacks or ["--all"]), "--require-approval", "never", "--method", "direct"]
-        arguments += ["--progress", "events", "--output", str(_assembly(cloud, app)), "--outputs-file", str(outputs)]
-        arguments += ["--app", app.command] if app.command else []
+        arguments += [
+            "--app",
+            app.command,
+            "--progress",
+            "events",
+            "--output",
+            str(_assembly(cloud, app)),
+            "--outputs-file",
+            str(outputs),
+        ]
         arguments += [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         cdk(arguments, environment, cloud.log("cdk"), note, app.folder)
     return json.loads(outputs.read_text()) if outputs.exists() else {}
@@ -86,9 +94,9 @@ def destroy(cloud: "LocalCloud", app: CdkApp, stacks: Sequence[str] = ()) -> Non
     environment = _environment(cloud, app)
     assembly = _assembly(cloud, app)
     if not assembly.exists():
-        what = f"`{app.command}` in {app.folder}" if app.command else app.name
         raise LocalCloudError(
-            f"Nothing was deployed of {what}: give the command and the folder that it was deployed by."
+            f"Nothing was deployed of `{app.command}` in {app.folder}: give the command and the folder that it was "
+            "deployed by."
         )
     with cloud.step(f"Destroying {_said(app, stacks)}") as note:
         arguments = ["destroy", *(stacks or ["--all"]), "--force", "--app", str(assembly)]

@@ -13,8 +13,10 @@ from typing import Any
 
 import pytest
 
-from localcloud.cloud import WITHOUT_VQUEUES, LocalCloud, Ports
+from demo.cloud import HolidayCloud
 from localcloud.environment import LOCAL
+from localcloud.ports import Ports
+from localcloud.servers import WITHOUT_VQUEUES
 from tests.driver import Holiday
 from tests.trap import Trap, hostile_variables
 
@@ -41,26 +43,26 @@ def pytest_report_header() -> str:
 
 
 @pytest.fixture(scope="session")
-def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HolidayCloud]:
     """A running local cloud, empty at first."""
-    with LocalCloud(tmp_path_factory.mktemp("cloud"), Ports.free()) as started:
+    with HolidayCloud(tmp_path_factory.mktemp("cloud"), Ports.free()) as started:
         yield started
 
 
 @pytest.fixture(scope="session")
-def stack(cloud: LocalCloud) -> dict[str, str]:
+def stack(cloud: HolidayCloud) -> dict[str, str]:
     """The outputs of the stack, deployed into `cloud`."""
     return cloud.deploy()
 
 
 @pytest.fixture(scope="session")
-def on_lambda(cloud: LocalCloud, stack: dict[str, str]) -> Holiday:
+def on_lambda(cloud: HolidayCloud, stack: dict[str, str]) -> Holiday:
     return Holiday(cloud, stack)
 
 
 @pytest.fixture(scope="session")
 def on_lambda_without_vqueues(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Holiday]:
-    cloud = LocalCloud(tmp_path_factory.mktemp("without-vqueues"), Ports.free())
+    cloud = HolidayCloud(tmp_path_factory.mktemp("without-vqueues"), Ports.free())
     cloud.restate_settings = dict(WITHOUT_VQUEUES)
     with cloud:
         yield Holiday(cloud, cloud.deploy())

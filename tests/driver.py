@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 import httpx
 
+from demo.cloud import HolidayCloud
 from localcloud.cloud import LocalCloud
 from localcloud.invocations import SENT_AND_NOT_DONE, unfinished
 
@@ -47,7 +48,7 @@ def ask(cloud: LocalCloud, sql: str) -> list[dict[str, Any]]:
 class Holiday:
     """A holiday service in `cloud`. `names` holds the stack's outputs, or what stands in for them."""
 
-    cloud: LocalCloud
+    cloud: HolidayCloud
     names: dict[str, str]
     http: httpx.Client = field(init=False)
     _queue: str = field(init=False)

@@ -7,7 +7,8 @@ import httpx
 import pytest
 
 from comparison.contenders import EMULATOR, WORKFLOW_TYPES, deploy_step_functions, fetch_libraries
-from localcloud.cloud import LocalCloud, Ports
+from demo.cloud import HolidayCloud
+from localcloud.ports import Ports
 from tests.driver import TIMEOUT, Holiday
 
 
@@ -33,16 +34,16 @@ class StepFunctions(Holiday):
 
 
 @pytest.fixture(scope="session")
-def step_functions_cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
+def step_functions_cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HolidayCloud]:
     fetch_libraries()
-    cloud = LocalCloud(tmp_path_factory.mktemp("step-functions"), Ports.free())
+    cloud = HolidayCloud(tmp_path_factory.mktemp("step-functions"), Ports.free())
     cloud.emulator = EMULATOR
     with cloud:
         yield cloud
 
 
 @pytest.fixture(scope="session")
-def workflows(step_functions_cloud: LocalCloud) -> dict[str, StepFunctions]:
+def workflows(step_functions_cloud: HolidayCloud) -> dict[str, StepFunctions]:
     """One of each kind, in one cloud."""
     cloud = step_functions_cloud
     return {kind: StepFunctions(cloud, dict(deploy_step_functions(cloud, kind).outputs)) for kind in WORKFLOW_TYPES}

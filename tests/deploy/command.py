@@ -1,4 +1,5 @@
-"""The command line for another cloud than `make up`'s: its first two arguments are the directory and the ports.
+"""The command lines for another cloud than `make up`'s: the first three arguments are the program, the directory and
+the ports.
 
 Run as a file, because `python -m` would look for this module in the folder that it is started in.
 """
@@ -6,17 +7,23 @@ Run as a file, because `python -m` would look for this module in the folder that
 import sys
 from dataclasses import asdict
 from pathlib import Path
+from typing import Literal
 
-from localcloud.__main__ import main
-from localcloud.cloud import LocalCloud, Ports
+import demo.__main__
+import localcloud.__main__
+from demo.cloud import HolidayCloud
+from localcloud.cloud import LocalCloud
+from localcloud.ports import Ports
+
+MAINS = {"demo": demo.__main__.main, "localcloud": localcloud.__main__.main}
 
 
-def of(cloud: LocalCloud) -> list[str]:
-    """What takes the place of `python -m localcloud` for this cloud; the command's own arguments follow."""
+def of(cloud: LocalCloud, program: Literal["demo", "localcloud"]) -> list[str]:
+    """What takes the place of `python -m <program>` for this cloud; the command's own arguments follow."""
     ports = ",".join(str(port) for port in asdict(cloud.ports).values())
-    return [sys.executable, str(Path(__file__).resolve()), str(cloud.directory), ports]
+    return [sys.executable, str(Path(__file__).resolve()), program, str(cloud.directory), ports]
 
 
 if __name__ == "__main__":
-    directory, ports = sys.argv.pop(1), sys.argv.pop(1)
-    sys.exit(main(LocalCloud(Path(directory), Ports(*map(int, ports.split(","))))))
+    program, directory, ports = (sys.argv.pop(1) for _ in range(3))
+    sys.exit(MAINS[program](HolidayCloud(Path(directory), Ports(*map(int, ports.split(","))))))

@@ -4,17 +4,19 @@ from collections.abc import Iterator
 
 import pytest
 
-from localcloud.cloud import LocalCloud, Ports
+from demo.cloud import HolidayCloud
+from localcloud.cloud import LocalCloud
+from localcloud.ports import Ports
 
 
 @pytest.fixture(scope="module")
-def own_cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
-    with LocalCloud(tmp_path_factory.mktemp("own-cloud"), Ports.free()) as started:
+def own_cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HolidayCloud]:
+    with HolidayCloud(tmp_path_factory.mktemp("own-cloud"), Ports.free()) as started:
         yield started
 
 
 @pytest.fixture(scope="module")
-def elsewhere(own_cloud: LocalCloud, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
+def elsewhere(own_cloud: HolidayCloud, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
     """A second Restate, which invokes the Lambdas of `own_cloud`."""
     other = LocalCloud(tmp_path_factory.mktemp("elsewhere"), Ports.free())
     other.restate_settings = {"AWS_ENDPOINT_URL": own_cloud.aws_url}

@@ -10,6 +10,7 @@ from aws_cdk import App, Duration, Stack
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk.aws_secretsmanager import Secret
 
+from demo.cloud import HolidayCloud
 from holiday_stack import bundling
 from holiday_stack.python_function import PythonFunction
 from localcloud.cloud import LocalCloud
@@ -87,7 +88,7 @@ HELD = {  # in each step, and what comes of it
 }
 
 
-def deploy(cloud: LocalCloud, folder: Path, drain: str = "", **context: str) -> None:
+def deploy(cloud: HolidayCloud, folder: Path, drain: str = "", **context: str) -> None:
     """Deploy the caller, with the service that it calls, and how long that one's removal waits, or without."""
     sources = Path(greetings.written(folder / uuid.uuid4().hex, WITH_HOTELS if drain else CALLER)["lambdas"])
     package = bundling.package("greetings", bundling.HOST, lambdas=sources)

@@ -9,7 +9,9 @@ from typing import Any
 import httpx
 import psutil
 
-from localcloud import demo, invocations
+from demo import booking, contract
+from demo.cloud import HolidayCloud
+from localcloud import invocations
 from localcloud.cloud import LocalCloud
 from tests.driver import ask, eventually
 
@@ -44,11 +46,11 @@ def published_versions(cloud: LocalCloud) -> set[str]:
     return {arn for version in versions if not (arn := version.get("FunctionArn", "")).endswith(":$LATEST")}
 
 
-def book(cloud: LocalCloud) -> demo.Trip:
+def book(cloud: HolidayCloud) -> contract.Trip:
     """Book one trip and wait until its rows and its notice are as the contract says."""
-    inbox = demo.Inbox(cloud, cloud.outputs()["TopicArn"])
-    trip = demo.book(cloud, f"deploy-{uuid.uuid4()}", "success")
-    demo.settle(cloud, inbox, [trip])
+    inbox = booking.Inbox(cloud, cloud.outputs()["TopicArn"])
+    trip = booking.book(cloud, f"deploy-{uuid.uuid4()}", "success")
+    booking.settle(cloud, inbox, [trip])
     return trip
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from demo.cloud import HolidayCloud
 from dependencies import sources
 from holiday_stack import bundling
 from localcloud.cloud import LocalCloud
@@ -93,7 +94,7 @@ def ask(cloud: LocalCloud, path: str, body: str | None = None) -> str:
 
 
 def test_three_stacks_are_deployed_changed_and_destroyed(
-    own_cloud: LocalCloud, app: str, context: dict[str, str]
+    own_cloud: HolidayCloud, app: str, context: dict[str, str]
 ) -> None:
     # given three stacks, of which the last is asked for
     first = own_cloud.deploy(context, app, "What")

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from localcloud.cloud import LocalCloud, LocalCloudError
-from localcloud.environment import ROOT
+from localcloud.cloud import LocalCloud
+from localcloud.environment import ROOT, LocalCloudError
 from tests.deploy import command
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
@@ -43,7 +43,12 @@ def run(cloud: LocalCloud, tmp_path: Path) -> Command:
     def run(*arguments: str, cwd: Path = tmp_path) -> subprocess.CompletedProcess[str]:
         environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}
         return subprocess.run(
-            [*command.of(cloud), *arguments], cwd=cwd, env=environment, capture_output=True, text=True, check=False
+            [*command.of(cloud, "localcloud"), *arguments],
+            cwd=cwd,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
         )
 
     return run
@@ -100,7 +105,7 @@ def test_the_app_runs_in_the_virtual_environment_that_is_active(
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (("up", "One"), "are for another CDK app: name its command by --app"),
+        (("up", "One"), "the following arguments are required: --app"),
         (("up", "--app", "python main.py", "-c", "colour"), "'colour' is not of the form NAME=VALUE"),
         (("up", "--app", "python main.py", "--folder", "nowhere"), "nowhere is not a folder"),
         (("destroy", "--app", "python other.py"), "Nothing was deployed of `python other.py` in "),

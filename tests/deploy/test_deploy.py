@@ -2,8 +2,11 @@
 
 import pytest
 
-from localcloud import demo
-from localcloud.cloud import LocalCloud, LocalCloudError
+from demo import booking, contract
+from demo.cloud import HolidayCloud
+from holiday.models import RUN_TYPES
+from localcloud.cloud import LocalCloud
+from localcloud.environment import LocalCloudError
 from tests.deploy.state import addresses, book, deployments, published_versions, services
 from tests.trap import Trap
 
@@ -21,15 +24,20 @@ def test_a_deploy_makes_the_published_versions_what_restate_calls(cloud: LocalCl
 
 
 @pytest.mark.usefixtures("stack")
-def test_a_trip_through_the_deployed_lambdas_writes_its_rows_and_sends_its_notice(cloud: LocalCloud) -> None:
+def test_a_trip_through_the_deployed_lambdas_writes_its_rows_and_sends_its_notice(cloud: HolidayCloud) -> None:
     trip = book(cloud)
 
-    assert demo.complaint(trip) is None
+    assert contract.complaint(trip) is None
     assert trip.rows["payment"]["amount"] == "750.00"
 
 
+@pytest.mark.usefixtures("stack")
+def test_the_demo_books_every_run_type_that_the_deployed_services_accept(cloud: HolidayCloud) -> None:
+    assert set(booking.run_types(cloud)) == {"success", *RUN_TYPES}
+
+
 def test_a_deploy_without_changes_makes_no_version_and_no_revision(
-    cloud: LocalCloud, stack: dict[str, str], trap: Trap
+    cloud: HolidayCloud, stack: dict[str, str], trap: Trap
 ) -> None:
     # given the deployed stack, and a shell that leads every AWS client elsewhere
     before = published_versions(cloud), services(cloud), deployments(cloud)
@@ -44,7 +52,7 @@ def test_a_deploy_without_changes_makes_no_version_and_no_revision(
 
 
 @pytest.mark.usefixtures("stack")
-def test_the_stack_survives_the_death_of_its_restate_server(cloud: LocalCloud) -> None:
+def test_the_stack_survives_the_death_of_its_restate_server(cloud: HolidayCloud) -> None:
     # given the deployed stack, when Restate is killed and the cloud started again
     before = services(cloud), deployments(cloud)
     cloud.kill_restate()
@@ -52,11 +60,11 @@ def test_the_stack_survives_the_death_of_its_restate_server(cloud: LocalCloud) -
 
     # then the server has its data, and the next trip works without another deploy
     assert (services(cloud), deployments(cloud)) == before
-    assert demo.complaint(book(cloud)) is None
+    assert contract.complaint(book(cloud)) is None
 
 
 @pytest.mark.slow
-def test_destroy_leaves_nothing_of_the_stack_in_restate_and_the_next_deploy_works(own_cloud: LocalCloud) -> None:
+def test_destroy_leaves_nothing_of_the_stack_in_restate_and_the_next_deploy_works(own_cloud: HolidayCloud) -> None:
     # given the stack in a cloud of its own, with a booked trip
     own_cloud.deploy()
     book(own_cloud)
@@ -72,10 +80,10 @@ def test_destroy_leaves_nothing_of_the_stack_in_restate_and_the_next_deploy_work
 
     # and it can be deployed again
     own_cloud.deploy()
-    assert demo.complaint(book(own_cloud)) is None
+    assert contract.complaint(book(own_cloud)) is None
 
 
-def test_a_failed_deploy_says_what_cdk_said_and_where_the_log_is(own_cloud: LocalCloud) -> None:
+def test_a_failed_deploy_says_what_cdk_said_and_where_the_log_is(own_cloud: HolidayCloud) -> None:
     # when the stack is deployed with a setting that it refuses
     with pytest.raises(LocalCloudError) as failure:
         own_cloud.deploy({"adminUrl": "not a URL"})

@@ -14,9 +14,11 @@ import httpx
 import psutil
 import pytest
 
-from localcloud.cloud import MARK, LocalCloud, LocalCloudError, Ports
-from localcloud.environment import ROOT
+from localcloud.cloud import LocalCloud
+from localcloud.environment import ROOT, LocalCloudError
+from localcloud.ports import Ports
 from localcloud.processes import end
+from localcloud.servers import RUN_ID
 from tests.deploy.command import of
 from tests.deploy.state import emulator_of, processes_below
 from tests.driver import eventually
@@ -32,7 +34,8 @@ def own_cloud(tmp_path: Path) -> Iterator[LocalCloud]:
 
 def command(cloud: LocalCloud, *arguments: str) -> subprocess.Popen[str]:
     """The command line as `make` runs it, for this cloud instead of the default one."""
-    line, environment = [*of(cloud), *arguments], os.environ | {"PYTHONPATH": str(ROOT)}
+    program = "localcloud" if arguments == ("down",) else "demo"
+    line, environment = [*of(cloud, program), *arguments], os.environ | {"PYTHONPATH": str(ROOT)}
     return subprocess.Popen(
         line, cwd=ROOT, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )
@@ -170,7 +173,9 @@ def test_an_interrupted_up_leaves_a_cloud_that_ran_before_alone(own_cloud: Local
 
     # then the servers run on, and cdk does not
     assert own_cloud.is_running()
-    assert eventually(lambda: all(MARK in process.environ() for process in processes_below(own_cloud.directory)), bool)
+    assert eventually(
+        lambda: all(RUN_ID in process.environ() for process in processes_below(own_cloud.directory)), bool
+    )
 
 
 def test_commands_on_one_cloud_take_turns(own_cloud: LocalCloud) -> None:

@@ -15,9 +15,11 @@ import httpx
 import pytest
 from restate.vm import VMWrapper
 
-from localcloud import serve
-from localcloud.cloud import WITHOUT_VQUEUES, Ports
+from demo import serve
+from localcloud.admin import Admin
 from localcloud.invocations import unfinished
+from localcloud.ports import Ports
+from localcloud.servers import WITHOUT_VQUEUES
 from tests.conftest import in_both_modes
 from tests.deploy.state import deployments
 from tests.deploy.test_operations import commands, comparable, prints, run, section, taken_away
@@ -185,7 +187,7 @@ def test_trips_under_a_reload_end_on_the_code_that_they_began_on_or_are_cleaned_
 
         # and one that stays goes on by itself when the code is put back and served again at that address
         (sources / "holiday" / "trips.py").write_text((serve.LAMBDAS / "holiday" / "trips.py").read_text())
-        again = serve.Services(holiday.cloud, serving.port)
+        again = serve.services(holiday.cloud, serving.port)
         try:
             assert again.start()
             assert answer(holiday, kept[1]) == 200
@@ -215,7 +217,7 @@ def test_a_trip_that_was_moved_to_other_code_is_moved_back(holiday: Holiday, tmp
 
 
 def test_a_trip_whose_deployment_is_gone_goes_on_with_the_next(holiday: Holiday) -> None:
-    admin = serve.Admin(holiday.cloud.admin_url)
+    admin = Admin(holiday.cloud.admin_url)
     with taken_away(holiday.cloud, holiday.names["PaymentsTableName"]):
         # given trips whose deployment somebody removes by force
         (_, going_on), (_, cancelled) = at_its_payment(holiday), at_its_payment(holiday)
@@ -227,7 +229,7 @@ def test_a_trip_whose_deployment_is_gone_goes_on_with_the_next(holiday: Holiday)
         cancelling_is_in_vain(holiday, cancelled)
     finally:
         # when the version is registered again, then it is another deployment, and they wait
-        admin.register_stack(holiday.cloud.outputs())
+        admin.register_versions(holiday.cloud.versions().values())
     before = failures(holiday, going_on)
     operate(holiday, going_on, "resume")
     assert eventually(lambda: failures(holiday, going_on), lambda count: count > before) > before
@@ -270,15 +272,15 @@ def test_a_refund_whose_table_is_gone_ends_on_the_next_version_if_that_has_anoth
         assert eventually(lambda: holiday.query(stuck), bool)
 
         # when a version with another table is the latest, then the refund ends there by itself
-        services = serve.Services(cloud, Ports.free().ingress)
+        services = serve.services(cloud, Ports.free().ingress)
         services.environment["PAYMENTS_TABLE_NAME"] = create_table(cloud, f"Payments-{trip_id}")
-        admin = serve.Admin(cloud.admin_url)
+        admin = Admin(cloud.admin_url)
         try:
             assert services.start()
             admin.register({"uri": services.url})
             holiday.settle()
         finally:
-            admin.register_stack(cloud.outputs())
+            admin.register_versions(cloud.versions().values())
             services.stop()
     [row] = cloud.client("dynamodb").scan(TableName=f"Payments-{trip_id}")["Items"]
     assert row["pk"] == {"S": trip_id}

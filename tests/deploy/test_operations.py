@@ -13,10 +13,12 @@ from pathlib import Path
 import httpx
 import pytest
 
+from demo.cloud import HolidayCloud
+from demo.trip import query_for
 from localcloud.cloud import LocalCloud
 from localcloud.environment import ROOT
 from localcloud.invocations import unfinished
-from localcloud.trip import pattern_of, query
+from localcloud.logs import pattern_of
 from tests.conftest import in_both_modes
 from tests.driver import Holiday, eventually
 from tests.saga.conftest import create_table
@@ -123,7 +125,7 @@ def test_a_trip_is_found_paused_resumed_and_cancelled_by_the_page_s_commands(
 
 
 @pytest.mark.slow
-def test_versions_are_registered_by_hand_as_the_page_says(own_cloud: LocalCloud) -> None:
+def test_versions_are_registered_by_hand_as_the_page_says(own_cloud: HolidayCloud) -> None:
     # given a deployment that registered nothing
     outputs = own_cloud.deploy({"registration": "manual"})
     deployments = f"{own_cloud.admin_url}/deployments"
@@ -147,7 +149,7 @@ def test_versions_are_registered_by_hand_as_the_page_says(own_cloud: LocalCloud)
 
 
 def test_the_page_s_log_query_is_the_one_that_make_trip_asks() -> None:
-    assert f"```text\n{query(pattern_of('oslo'))}\n```" in section("Follow a trip through the logs")
+    assert f"```text\n{query_for(pattern_of('oslo'))}\n```" in section("Follow a trip through the logs")
 
 
 def test_the_page_s_console_lines_hold_no_key_and_no_path_of_a_machine() -> None:

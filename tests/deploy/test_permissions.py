@@ -16,9 +16,11 @@ import httpx
 import pytest
 from botocore.exceptions import ClientError
 
-from localcloud import demo, invocations
-from localcloud.cloud import LocalCloud, LocalCloudError, Ports
-from localcloud.environment import REGION
+from demo import booking
+from demo.cloud import HolidayCloud
+from localcloud import invocations
+from localcloud.environment import REGION, LocalCloudError
+from localcloud.ports import Ports
 from restate_lambda_cdk.environment import RESTATE_CLOUD_ACCOUNT, RESTATE_CLOUD_ROLE
 from tests.deploy import greetings, planner, variants
 from tests.deploy.gatekeeper import guarding
@@ -60,7 +62,7 @@ class Account:
 class Deployed:
     """The stack in its cloud, and the accounts around it."""
 
-    cloud: LocalCloud
+    cloud: HolidayCloud
     outputs: dict[str, str]
     admin_url: str
     secret: str
@@ -91,7 +93,7 @@ class Deployed:
 
 @pytest.fixture(scope="module")
 def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
-    cloud = LocalCloud(tmp_path_factory.mktemp("auth"), Ports.free(), auth=True)
+    cloud = HolidayCloud(tmp_path_factory.mktemp("auth"), Ports.free(), auth=True)
     with cloud, guarding(cloud.admin_url, KEY) as gatekeeper:
         secrets = cloud.client("secretsmanager")
         secret = secrets.create_secret(Name="restate/api-key", SecretString=KEY)["ARN"]
@@ -125,9 +127,9 @@ def denied(call: Callable[[], Any]) -> bool:
 
 def test_restate_assumes_the_role_and_invokes_and_a_trip_is_booked(deployed: Deployed) -> None:
     # when a trip is booked, then it stands
-    trip = demo.book(deployed.cloud, "permitted", "success")
+    trip = booking.book(deployed.cloud, "permitted", "success")
     assert trip.status == 200, trip.answer
-    assert {row["transaction_status"] for row in demo.rows_of(deployed.cloud, "permitted").values()} == {"confirmed"}
+    assert {row["transaction_status"] for row in booking.rows_of(deployed.cloud, "permitted").values()} == {"confirmed"}
 
     # and its notice was published: trips/notify would not have ended otherwise
     assert eventually(lambda: unfinished(deployed.cloud), lambda left: not left) == []
@@ -273,7 +275,7 @@ def test_another_environment_in_another_place_takes_over_with_a_role_and_a_key_o
     deployed.cloud.deploy(sources | here, greetings.APP, greetings.STACK)
     assert deployments_of(deployed.cloud, "greeter")
     key = deployed.cloud.client("secretsmanager").create_secret(Name="restate/elsewhere", SecretString=OTHER_KEY)["ARN"]
-    elsewhere = LocalCloud(tmp_path / "elsewhere", Ports.free())
+    elsewhere = HolidayCloud(tmp_path / "elsewhere", Ports.free())
     elsewhere.restate_settings = deployed.restate_settings(ANOTHER) | {"AWS_ENDPOINT_URL": deployed.cloud.aws_url}
     with elsewhere, guarding(elsewhere.admin_url, OTHER_KEY) as gatekeeper:
         # when the stack moves there

@@ -8,8 +8,12 @@ from typing import Any
 import httpx
 import pytest
 
+from demo.cloud import HolidayCloud
 from localcloud import invocations
-from localcloud.cloud import WITHOUT_VQUEUES, LocalCloud, LocalCloudError, Ports
+from localcloud.cloud import LocalCloud
+from localcloud.environment import LocalCloudError
+from localcloud.ports import Ports
+from localcloud.servers import WITHOUT_VQUEUES
 from tests.deploy.gatekeeper import Gatekeeper, guarding
 from tests.deploy.greetings import APP, SERVICE, STACK, written
 from tests.deploy.state import addresses, deployments, routes, services, stacks, unfinished
@@ -30,7 +34,7 @@ IN_A_HURRY = {"timeout": "50"}  # seconds, of which 45 are kept back for the ans
 class Greetings:
     """The stack of greetings.py in a cloud. Each edition of the service is new code, and so a new version."""
 
-    def __init__(self, cloud: LocalCloud, folder: Path) -> None:
+    def __init__(self, cloud: HolidayCloud, folder: Path) -> None:
         self.cloud = cloud
         self._folders = (folder / str(number) for number in count())
 
@@ -56,7 +60,7 @@ class Greetings:
         assert eventually(lambda: unfinished(self.cloud), lambda left: left == ["greeter/greet suspended"])
 
 
-def clear(cloud: LocalCloud) -> None:
+def clear(cloud: HolidayCloud) -> None:
     """Destroy the stack that the test before has left, if it has."""
     if STACK in stacks(cloud):
         cloud.destroy(STACK)
@@ -86,22 +90,22 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 @pytest.fixture(scope="module")
-def own_cloud(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
+def own_cloud(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[HolidayCloud]:
     """In the place of the other modules': with a Restate that has VQueues, and with one that has none."""
-    cloud = LocalCloud(tmp_path_factory.mktemp("own-cloud"), Ports.free())
+    cloud = HolidayCloud(tmp_path_factory.mktemp("own-cloud"), Ports.free())
     cloud.restate_settings = dict(request.param)
     with cloud:
         yield cloud
 
 
 @pytest.fixture
-def greetings(own_cloud: LocalCloud, tmp_path: Path) -> Greetings:
+def greetings(own_cloud: HolidayCloud, tmp_path: Path) -> Greetings:
     """What is deployed is what the test before has left: each test begins with a deploy."""
     return Greetings(own_cloud, tmp_path)
 
 
 @pytest.fixture
-def gatekeeper(own_cloud: LocalCloud, secret: str, new_secret: str) -> Iterator[Gatekeeper]:
+def gatekeeper(own_cloud: HolidayCloud, secret: str, new_secret: str) -> Iterator[Gatekeeper]:
     """In front of Restate, which nothing is registered with, before and after."""
     assert {secret, new_secret}, "they outlive the stack"
     clear(own_cloud)

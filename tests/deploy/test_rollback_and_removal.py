@@ -11,8 +11,10 @@ from typing import Any
 import httpx
 import pytest
 
-from localcloud import demo
-from localcloud.cloud import LocalCloud, LocalCloudError
+from demo import booking
+from demo.cloud import HolidayCloud
+from localcloud.cloud import LocalCloud
+from localcloud.environment import LocalCloudError
 from tests.deploy import greetings, variants
 from tests.deploy.state import addresses, awakeable, deployments, deployments_of, resolve, services, stacks, unfinished
 from tests.driver import eventually
@@ -42,7 +44,7 @@ def code(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     return {name: str(path) for name, path in sources.items()}
 
 
-def deploy(cloud: LocalCloud, lambdas: str, **variant: str) -> None:
+def deploy(cloud: HolidayCloud, lambdas: str, **variant: str) -> None:
     context = {"test:lambdas": lambdas} | {f"test:{name}": value for name, value in variant.items()}
     cloud.deploy(context, variants.APP)
 
@@ -52,12 +54,12 @@ def reserve(cloud: LocalCloud, trip_id: str) -> dict[str, Any]:
     return httpx.post(f"{cloud.ingress_url}/trips/reserve", json=body, timeout=120, trust_env=False).json()
 
 
-def code_that_runs(cloud: LocalCloud) -> dict[str, str]:
+def code_that_runs(cloud: HolidayCloud) -> dict[str, str]:
     """Book a trip, and say which code each service ran for it."""
     trip_id = f"trip-{uuid.uuid4()}"
     answer = reserve(cloud, trip_id)
     assert answer["status"] == "success", answer
-    return {"trips": answer["code"], **{kind: row["code"] for kind, row in demo.rows_of(cloud, trip_id).items()}}
+    return {"trips": answer["code"], **{kind: row["code"] for kind, row in booking.rows_of(cloud, trip_id).items()}}
 
 
 def all_of(mark: str) -> dict[str, str]:
@@ -89,7 +91,7 @@ class Waiting:
 
 
 def test_after_a_failure_behind_the_registrations_new_trips_run_the_old_code(
-    own_cloud: LocalCloud, code: dict[str, str]
+    own_cloud: HolidayCloud, code: dict[str, str]
 ) -> None:
     # given v1, when v2 is deployed with a resource that fails after all four registrations
     deploy(own_cloud, code["v1"])
@@ -103,7 +105,7 @@ def test_after_a_failure_behind_the_registrations_new_trips_run_the_old_code(
 
 
 def test_after_a_failure_in_the_middle_of_the_registrations_new_trips_run_the_old_code(
-    own_cloud: LocalCloud, code: dict[str, str]
+    own_cloud: HolidayCloud, code: dict[str, str]
 ) -> None:
     # given v1, when a v2 is deployed whose flights and cars are well, and whose payments offers another service
     deploy(own_cloud, code["v1"])
@@ -117,7 +119,7 @@ def test_after_a_failure_in_the_middle_of_the_registrations_new_trips_run_the_ol
     assert code_that_runs(own_cloud) == all_of("v1")
 
 
-def test_a_first_deploy_that_fails_leaves_nothing_in_restate(own_cloud: LocalCloud, code: dict[str, str]) -> None:
+def test_a_first_deploy_that_fails_leaves_nothing_in_restate(own_cloud: HolidayCloud, code: dict[str, str]) -> None:
     # given no stack, when the first deploy fails in the third registration, or after all of them
     own_cloud.destroy()
     for lambdas, fails in (("misnamed", {}), ("v1", {"fails": "yes"})):
@@ -130,7 +132,7 @@ def test_a_first_deploy_that_fails_leaves_nothing_in_restate(own_cloud: LocalClo
 
 
 def test_work_in_flight_finishes_on_its_own_code_and_its_version_goes_when_it_is_drained(
-    own_cloud: LocalCloud, code: dict[str, str]
+    own_cloud: HolidayCloud, code: dict[str, str]
 ) -> None:
     # given v1 with a trip that waits inside flights.reserve
     deploy(own_cloud, code["waiting"])
@@ -148,7 +150,7 @@ def test_work_in_flight_finishes_on_its_own_code_and_its_version_goes_when_it_is
 
     # and the trip finishes on v1: its own invocation and the step that it was in; the steps after that are new work
     assert trip.finish() == {"status": "success", "trip_id": trip.trip_id, "code": "v1"}
-    rows = demo.rows_of(own_cloud, trip.trip_id)
+    rows = booking.rows_of(own_cloud, trip.trip_id)
     assert {kind: row["code"] for kind, row in rows.items()} == {"flight": "v1", "car": "v3", "payment": "v3"}
 
     # and the next deploy finds v1 drained
@@ -159,7 +161,7 @@ def test_work_in_flight_finishes_on_its_own_code_and_its_version_goes_when_it_is
 
 
 def test_destroy_removes_this_stack_alone_and_leaves_no_work_that_waits_for_ever(
-    own_cloud: LocalCloud, code: dict[str, str], tmp_path: Path
+    own_cloud: HolidayCloud, code: dict[str, str], tmp_path: Path
 ) -> None:
     # given another stack's service in the same Restate, and two trips in flight
     own_cloud.deploy(greetings.written(tmp_path), greetings.APP, greetings.STACK)

@@ -13,10 +13,13 @@ import httpx
 import psutil
 import pytest
 
-from localcloud import demo, serve
-from localcloud.cloud import LocalCloud, Ports
+from demo import contract, serve
+from demo.cloud import HolidayCloud
+from localcloud.admin import Admin
+from localcloud.cloud import LocalCloud
 from localcloud.environment import ROOT
-from localcloud.processes import end, is_free
+from localcloud.ports import Ports, is_free
+from localcloud.processes import end
 from tests.deploy.state import addresses, book, deployments, emulator_of, routes
 from tests.driver import eventually
 
@@ -24,12 +27,13 @@ COMMAND = """
 import signal
 import sys
 from pathlib import Path
-from localcloud import serve
-from localcloud.cloud import LocalCloud, Ports
+from demo import serve
+from demo.cloud import HolidayCloud
+from localcloud.ports import Ports
 signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's background job ignores
 directory, ports, port, lambdas = sys.argv[1:]
 serve.LAMBDAS = Path(lambdas)
-cloud = LocalCloud(Path(directory), Ports(*map(int, ports.split(","))))
+cloud = HolidayCloud(Path(directory), Ports(*map(int, ports.split(","))))
 serve.run(cloud, lambda line: print(line, flush=True), int(port))
 """
 pytestmark = pytest.mark.usefixtures("stack")
@@ -81,15 +85,15 @@ def serving(cloud: LocalCloud) -> Iterator[Serving]:
 
 
 def versions(stack: dict[str, str]) -> set[str]:
-    return {stack[version] for version in serve.VERSIONS}
+    return {arn for name, arn in stack.items() if name.endswith("VersionArn")}
 
 
 def test_trips_run_in_the_local_process_while_it_serves_and_on_lambda_afterwards(
-    cloud: LocalCloud, stack: dict[str, str], serving: Serving
+    cloud: HolidayCloud, stack: dict[str, str], serving: Serving
 ) -> None:
     # given `make serve`, when a trip is booked, then it ran in that process
     assert routes(cloud) == {f"{serving.url}/"}
-    assert demo.complaint(book(cloud)) is None
+    assert contract.complaint(book(cloud)) is None
 
     # and when it ends, then nothing of it is left and the stack's deployments are the latest again
     said = serving.stop()
@@ -98,11 +102,11 @@ def test_trips_run_in_the_local_process_while_it_serves_and_on_lambda_afterwards
     assert routes(cloud) == versions(stack)
     assert addresses(cloud, versions(stack)) == versions(stack)
     assert is_free(serving.port)
-    assert demo.complaint(book(cloud)) is None
+    assert contract.complaint(book(cloud)) is None
 
 
 def test_a_registration_that_a_killed_serve_left_is_cleared_by_the_next_up(
-    cloud: LocalCloud, stack: dict[str, str], serving: Serving
+    cloud: HolidayCloud, stack: dict[str, str], serving: Serving
 ) -> None:
     # given a `make serve` that was killed, so that trips go nowhere
     serving.kill()
@@ -113,28 +117,28 @@ def test_a_registration_that_a_killed_serve_left_is_cleared_by_the_next_up(
 
     # then trips run on Lambda
     assert addresses(cloud, versions(stack)) == versions(stack)
-    assert demo.complaint(book(cloud)) is None
+    assert contract.complaint(book(cloud)) is None
 
 
 def test_the_services_of_a_killed_serve_belong_to_the_cloud_whose_end_is_theirs(
-    cloud: LocalCloud, serving: Serving
+    cloud: HolidayCloud, serving: Serving
 ) -> None:
     [services] = serving.children()
     serving.process.kill()
 
-    assert services.environ().items() >= cloud.mark().items()
+    assert services.environ().items() >= cloud.run_id().items()
     end([services])
     serve.clear_stale(cloud, print, serving.port)
 
 
-def test_a_serve_that_runs_stays_the_latest_when_the_stack_is_deployed(cloud: LocalCloud, serving: Serving) -> None:
+def test_a_serve_that_runs_stays_the_latest_when_the_stack_is_deployed(cloud: HolidayCloud, serving: Serving) -> None:
     serve.clear_stale(cloud, print, serving.port)
 
     assert routes(cloud) == {f"{serving.url}/"}
 
 
 def test_an_invocation_that_began_there_waits_for_the_next_serve_and_finishes(
-    cloud: LocalCloud, stack: dict[str, str], serving: Serving, capsys: pytest.CaptureFixture[str]
+    cloud: HolidayCloud, stack: dict[str, str], serving: Serving, capsys: pytest.CaptureFixture[str]
 ) -> None:
     # given a trip that hangs in the local process, because the emulator does not answer, and then the process is killed
     emulator = emulator_of(cloud)
@@ -142,7 +146,7 @@ def test_an_invocation_that_began_there_waits_for_the_next_serve_and_finishes(
     body = {"request": {"trip_id": f"serve-{uuid.uuid4()}"}}
     url = f"{cloud.ingress_url}/trips/reserve"
     caller = threading.Thread(target=lambda: answers.append(httpx.post(url, json=body, trust_env=False, timeout=300)))
-    admin = serve.Admin(cloud.admin_url)
+    admin = Admin(cloud.admin_url)
     deployment = admin.find(serving.url)
     assert deployment
     emulator.suspend()
@@ -160,7 +164,7 @@ def test_an_invocation_that_began_there_waits_for_the_next_serve_and_finishes(
     assert deployment in deployments(cloud)
 
     # and the next `make serve` at that address finishes the trip and leaves nothing behind
-    again = serve.Services(cloud, serving.port)
+    again = serve.services(cloud, serving.port)
     try:
         assert again.start()
         caller.join(timeout=120)

@@ -2,7 +2,8 @@
 
 import pytest
 
-from localcloud import demo
+from demo import booking
+from demo.cloud import HolidayCloud
 from localcloud.cloud import LocalCloud
 from tests.deploy.state import addresses, deployments, stacks
 
@@ -11,7 +12,7 @@ pytestmark = pytest.mark.slow
 ANN = "ann-HolidayStack"
 
 
-def test_two_copies_in_one_account_know_nothing_of_each_other(own_cloud: LocalCloud, elsewhere: LocalCloud) -> None:
+def test_two_copies_in_one_account_know_nothing_of_each_other(own_cloud: HolidayCloud, elsewhere: HolidayCloud) -> None:
     # given two copies in one account, one of them with a prefix, in another Restate, to be kept and watched
     alarms = own_cloud.client("sns").create_topic(Name="alarms")["TopicArn"]
     to_keep = {"disposable": "false", "alarmTopicArn": alarms, "notificationEmail": "ann@example.com"}
@@ -21,7 +22,7 @@ def test_two_copies_in_one_account_know_nothing_of_each_other(own_cloud: LocalCl
 
     # when a trip of the same id is booked in each, then each Restate calls its own copy, which writes its own rows
     for restate, names, others in ((own_cloud, ours, anns), (elsewhere, anns, ours)):
-        demo.book(restate, "oslo", "success")
+        booking.book(restate, "oslo", "success")
         assert set(deployments(restate).values()) == {arn for name, arn in names.items() if name.endswith("VersionArn")}
         assert statuses(own_cloud, names) == [["confirmed"]] * 3
         assert names is anns or statuses(own_cloud, others) == [[]] * 3
@@ -39,7 +40,7 @@ def test_two_copies_in_one_account_know_nothing_of_each_other(own_cloud: LocalCl
     own_cloud.destroy()
     assert addresses(own_cloud, set()) == set()
     assert stacks(own_cloud) & {"HolidayStack", ANN} == {ANN}
-    assert demo.book(elsewhere, "bergen", "success").status == 200
+    assert booking.book(elsewhere, "bergen", "success").status == 200
     own_cloud.destroy(ANN)
     assert addresses(elsewhere, set()) == set()
     assert statuses(own_cloud, anns) == [["confirmed"]] * 3

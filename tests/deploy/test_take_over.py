@@ -5,8 +5,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from localcloud import demo, serve
-from localcloud.cloud import LocalCloud
+from demo import booking, contract, serve
+from demo.cloud import HolidayCloud
 from localcloud.environment import LocalCloudError
 from tests.deploy.state import addresses, book, deployments, routes, services, stacks
 from tests.deploy.test_serve import Serving, versions
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.slow
 ANN = "ann-HolidayStack"
 
 
-def test_a_second_stack_on_the_same_restate_is_refused_and_the_first_one_serves_on(own_cloud: LocalCloud) -> None:
+def test_a_second_stack_on_the_same_restate_is_refused_and_the_first_one_serves_on(own_cloud: HolidayCloud) -> None:
     # given a stack, when a second one is deployed with the same Restate, then that is refused with a reason
     ours = own_cloud.deploy()
     before = services(own_cloud)
@@ -30,17 +30,17 @@ def test_a_second_stack_on_the_same_restate_is_refused_and_the_first_one_serves_
     # and nothing has changed in Restate, where the first one's trips go on
     assert services(own_cloud) == before
     assert routes(own_cloud) == addresses(own_cloud, versions(ours)) == versions(ours)
-    assert demo.complaint(book(own_cloud)) is None
+    assert contract.complaint(book(own_cloud)) is None
 
     # and what is left of the second one can be destroyed, which changes nothing either
     if ANN in stacks(own_cloud):
         own_cloud.destroy(ANN)
     assert services(own_cloud) == before
-    assert demo.complaint(book(own_cloud)) is None
+    assert contract.complaint(book(own_cloud)) is None
 
 
 def test_a_deployment_beside_make_serve_is_not_refused_and_serves_when_that_ends(
-    own_cloud: LocalCloud, tmp_path: Path
+    own_cloud: HolidayCloud, tmp_path: Path
 ) -> None:
     # given `make serve`, when changed code is deployed, then that goes well, and trips still run in that process
     own_cloud.deploy()
@@ -56,7 +56,7 @@ def test_a_deployment_beside_make_serve_is_not_refused_and_serves_when_that_ends
     # and when it ends, then they run on what was deployed meanwhile
     assert "Trips run on Lambda again." in said
     assert routes(own_cloud) == versions(second)
-    assert demo.book(own_cloud, "oslo", "success").status == 200
+    assert booking.book(own_cloud, "oslo", "success").status == 200
 
     # and one that was killed is in nobody's way
     killed = Serving(own_cloud)
@@ -65,10 +65,12 @@ def test_a_deployment_beside_make_serve_is_not_refused_and_serves_when_that_ends
     serve.clear_stale(own_cloud, print, killed.port)
     assert routes(own_cloud) == versions(third)
     assert not eventually(lambda: f"{killed.url}/" in deployments(own_cloud).values(), lambda known: not known)
-    assert demo.book(own_cloud, "bergen", "success").status == 200
+    assert booking.book(own_cloud, "bergen", "success").status == 200
 
 
-def test_a_refused_update_is_rolled_back_and_the_server_by_url_serves_on(own_cloud: LocalCloud, tmp_path: Path) -> None:
+def test_a_refused_update_is_rolled_back_and_the_server_by_url_serves_on(
+    own_cloud: HolidayCloud, tmp_path: Path
+) -> None:
     # given a stack whose services a server that was registered by hand serves now
     own_cloud.deploy()
     server = Serving(own_cloud)
@@ -86,6 +88,6 @@ def test_a_refused_update_is_rolled_back_and_the_server_by_url_serves_on(own_clo
         assert stack["StackStatus"] == "UPDATE_ROLLBACK_COMPLETE"
         assert services(own_cloud) == before
         assert eventually(lambda: deployments(own_cloud), lambda found: found == known) == known
-        assert demo.book(own_cloud, "malmo", "success").status == 200
+        assert booking.book(own_cloud, "malmo", "success").status == 200
     finally:
         server.stop()

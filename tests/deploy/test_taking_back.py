@@ -6,7 +6,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from localcloud.cloud import LocalCloud
+from demo.cloud import HolidayCloud
 from tests.deploy.planner import HELD, answer, deploy, plan
 from tests.deploy.state import awakeable, resolve, services, unfinished
 from tests.driver import eventually
@@ -14,7 +14,7 @@ from tests.driver import eventually
 pytestmark = pytest.mark.slow
 
 
-def test_what_began_on_it_is_waited_for_and_ends(own_cloud: LocalCloud, tmp_path: Path) -> None:
+def test_what_began_on_it_is_waited_for_and_ends(own_cloud: HolidayCloud, tmp_path: Path) -> None:
     # given a service that was added, and plans that are in each step of it
     deploy(own_cloud, tmp_path)
     deploy(own_cloud, tmp_path, "120")
@@ -41,7 +41,7 @@ def test_what_began_on_it_is_waited_for_and_ends(own_cloud: LocalCloud, tmp_path
     assert eventually(lambda: unfinished(own_cloud), lambda left: not left) == []
 
 
-def test_what_does_not_end_is_not_killed_and_one_line_says_what_to_do(own_cloud: LocalCloud, tmp_path: Path) -> None:
+def test_what_does_not_end_is_not_killed_and_one_line_says_what_to_do(own_cloud: HolidayCloud, tmp_path: Path) -> None:
     # given a plan that is held up in a service whose removal waits for a moment only
     deploy(own_cloud, tmp_path)
     deploy(own_cloud, tmp_path, "3")

@@ -4,8 +4,9 @@ import re
 
 import pytest
 
+from demo.cloud import HolidayCloud
+from demo.trip import query_for
 from localcloud.cloud import LocalCloud
-from localcloud.trip import query
 from tests.deploy.test_local_cloud import command
 from tests.driver import Holiday, eventually
 
@@ -13,7 +14,7 @@ LINE = re.compile(r"^(?P<time>\d\d:\d\d:\d\d\.\d{3}) +(?P<ms>\d+) +(?P<what>.*?)
 
 
 @pytest.fixture(scope="module")
-def holiday(cloud: LocalCloud, stack: dict[str, str]) -> Holiday:
+def holiday(cloud: HolidayCloud, stack: dict[str, str]) -> Holiday:
     return Holiday(cloud, stack)
 
 
@@ -87,4 +88,4 @@ def test_without_an_id_it_is_the_demo_s_trip_or_a_sentence_that_says_how(holiday
         assert followed(holiday.cloud, trip_id, until="trips.notify +done")[0] == 0
     status, said = followed(holiday.cloud, None, until="trips.notify +done")
     assert status == 0
-    assert query("demo-00000a-success") in said
+    assert query_for("demo-00000a-success") in said

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
+from demo.cloud import HolidayCloud
 from localcloud.cloud import LocalCloud
 from registration.admin import Admin
 from tests.deploy.state import book, deployments
@@ -28,7 +29,7 @@ def scheduled(cloud: LocalCloud, stack: dict[str, str]) -> Iterator[str]:
     assert not eventually(lambda: ask(cloud, SCHEDULED.format(invocation)), lambda found: not found)
 
 
-def test_unfinished_work_is_found_by_its_service_and_completed_work_is_not(cloud: LocalCloud, scheduled: str) -> None:
+def test_unfinished_work_is_found_by_its_service_and_completed_work_is_not(cloud: HolidayCloud, scheduled: str) -> None:
     # given a trip that is booked, with all that it did, and one that is to begin tomorrow
     trip_id = book(cloud).trip_id
     pinned = "SELECT id, target FROM sys_invocation WHERE pinned_deployment_id IS NOT NULL AND status = 'completed'"

@@ -17,8 +17,9 @@ from typing import Any
 import pytest
 
 from comparison.contenders import EMULATOR as OF_THE_COMPARISON
-from localcloud.cloud import LocalCloud, Ports
+from localcloud.cloud import LocalCloud
 from localcloud.environment import local_client
+from localcloud.ports import Ports
 
 OF_THE_LOCAL_CLOUD = LocalCloud.default().emulator
 MINISTACK_ITSELF = ("-m", "ministack")

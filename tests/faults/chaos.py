@@ -16,7 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from dependencies.output import accept_any_encoding
-from localcloud.cloud import Ports
+from localcloud.ports import Ports
 from localcloud.processes import INTERRUPTIONS
 from tests.faults.harness import CloudBehindProxy, Harness, count
 from tests.faults.invariant import Reservation

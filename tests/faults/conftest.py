@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from localcloud.cloud import WITHOUT_VQUEUES, Ports
+from localcloud.ports import Ports
+from localcloud.servers import WITHOUT_VQUEUES
 from tests.conftest import in_both_modes
 from tests.faults.harness import CloudBehindProxy, Harness, Scene
 from tests.faults.proxy import Proxy

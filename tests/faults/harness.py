@@ -20,9 +20,11 @@ from typing import Any
 
 import httpx
 
-from localcloud.cloud import LocalCloud, Ports, Server
+from demo.cloud import HolidayCloud
 from localcloud.environment import ROOT
 from localcloud.invocations import unfinished
+from localcloud.ports import Ports
+from localcloud.servers import Server
 from tests.driver import TABLES, eventually
 from tests.faults.invariant import IDS, Reservation, Row, violations
 from tests.faults.plans import Plan, Trip
@@ -40,7 +42,7 @@ INTERNALS = ("Traceback", "Error", "Exception")
 """What no answer may hold: the text of a step that Restate gave up is its last error, or even a stack trace."""
 
 
-class CloudBehindProxy(LocalCloud):
+class CloudBehindProxy(HolidayCloud):
     """A local cloud whose Lambdas reach DynamoDB and SNS through a proxy (they inherit the emulator's environment), as
     Restate reaches Lambda."""
 
@@ -90,7 +92,7 @@ class Services:
 class Harness:
     """A cloud, the names of its tables and topic, and the proxy that stands between them and the services."""
 
-    def __init__(self, cloud: LocalCloud, names: dict[str, str], proxy: Proxy) -> None:
+    def __init__(self, cloud: HolidayCloud, names: dict[str, str], proxy: Proxy) -> None:
         self.cloud, self.names, self.proxy = cloud, names, proxy
         self._http = httpx.AsyncClient(trust_env=False, timeout=PATIENCE, limits=httpx.Limits(max_connections=500))
         self._invocations: defaultdict[str, list[str]] = defaultdict(list)
@@ -99,7 +101,7 @@ class Harness:
         proxy.cancel = self.cancel
 
     @classmethod
-    def in_one_process(cls, cloud: LocalCloud, proxy: Proxy) -> "Harness":
+    def in_one_process(cls, cloud: HolidayCloud, proxy: Proxy) -> "Harness":
         """With tables and a topic of its own; `serve` starts the services."""
         names = {f"{table}TableName": create_table(cloud, table) for table in TABLES}
         names["TopicArn"] = cloud.client("sns").create_topic(Name="Notices")["TopicArn"]

@@ -4,7 +4,7 @@ import random
 
 import msgspec
 
-from localcloud.demo import CONTRACT
+from demo.contract import CONTRACT
 
 RUN_TYPES = tuple(run_type for run_type in CONTRACT if run_type != "success")
 STEPS = ("flights.look", "flights.reserve", "cars.reserve", "payments.process", "flights.confirm", "cars.confirm")

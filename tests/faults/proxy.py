@@ -17,7 +17,7 @@ from urllib.parse import parse_qs
 
 import psutil
 
-from localcloud.processes import HOST, at_end
+from localcloud.ports import HOST, at_end
 
 UNDOES = ("flights.cancel", "cars.cancel", "payments.refund")
 THROTTLED = (

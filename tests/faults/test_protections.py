@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from localcloud.cloud import Ports
 from localcloud.environment import ROOT
+from localcloud.ports import Ports
 from tests.faults.harness import CloudBehindProxy, Harness
 from tests.faults.plans import CANCELS, UNDOES, Plan, Trip, at_every_call, for_good
 from tests.faults.proxy import Proxy

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from localcloud.cloud import Ports, Server
-from localcloud.processes import HOST
+from localcloud.ports import HOST, Ports
+from localcloud.servers import Server
 from tests.conftest import FAULTS_SEED
 from tests.faults.harness import CloudBehindProxy, Harness
 from tests.faults.plans import Plan, draw
@@ -64,7 +64,7 @@ class ThreeNodes(CloudBehindProxy):
 
     def kill_node(self, node: str) -> None:
         """SIGKILL one of the other nodes, for good."""
-        self._kill(node)  # pyright: ignore[reportArgumentType]
+        self._servers.kill(node)  # pyright: ignore[reportArgumentType]
 
 
 @pytest.mark.slow

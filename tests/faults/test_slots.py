@@ -12,8 +12,8 @@ from collections.abc import Iterator
 import pytest
 
 from holiday.retries import RETRY_UP_TO_A_MINUTE
-from localcloud.cloud import WITHOUT_VQUEUES
 from localcloud.invocations import unfinished
+from localcloud.servers import WITHOUT_VQUEUES
 from tests.faults.conftest import one_process
 from tests.faults.harness import PATIENCE, Harness
 from tests.faults.invariant import Reservation

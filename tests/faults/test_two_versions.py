@@ -13,8 +13,8 @@ from urllib.parse import quote
 
 import pytest
 
-from localcloud.cloud import Ports
 from localcloud.environment import ROOT
+from localcloud.ports import Ports
 from tests.deploy.variants import APP
 from tests.driver import log_lines
 from tests.faults.harness import CloudBehindProxy, Harness

@@ -13,15 +13,18 @@ from pathlib import Path
 import httpx
 import pytest
 
-from localcloud.cloud import WITHOUT_VQUEUES, LocalCloud, Ports
+from demo.cloud import HolidayCloud
+from localcloud.cloud import LocalCloud
 from localcloud.environment import ROOT
+from localcloud.ports import Ports
+from localcloud.servers import WITHOUT_VQUEUES
 from tests.conftest import in_both_modes
 from tests.driver import TABLES, Holiday, eventually
 
 
 @contextmanager
 def one_process(directory: Path, settings: Mapping[str, str]) -> Generator[Holiday]:
-    cloud = LocalCloud(directory, Ports.free())
+    cloud = HolidayCloud(directory, Ports.free())
     cloud.restate_settings = dict(settings)
     with cloud:
         names = {f"{table}TableName": create_table(cloud, table) for table in TABLES}

@@ -1,9 +1,14 @@
 """The demo's judgement: it calls a trip right only when the contract does."""
 
-import pytest
+import io
 
+import pytest
+from rich.console import Console
+
+from demo.cloud import named
+from demo.contract import CONTRACT, Trip, complaint, word
+from demo.demo import show
 from holiday.models import RUN_TYPES
-from localcloud.demo import CONTRACT, Trip, complaint, word
 
 FULL = {"pk": "foo", "sk": "1", "id": "1", "trip_id": "foo", "rental": "BMW"}
 TOMBSTONE = {"pk": "foo", "sk": "1", "id": "1", "trip_id": "foo"}
@@ -79,5 +84,42 @@ def test_a_tombstone_reads_as_never_taken() -> None:
     assert word(None) == "—"
 
 
-def test_the_demo_shows_every_run_type_of_the_contract() -> None:
-    assert set(CONTRACT) == {"success", *RUN_TYPES}
+def test_the_contract_is_about_run_types_that_there_are() -> None:
+    assert set(CONTRACT) <= {"success", *RUN_TYPES}
+
+
+@pytest.mark.parametrize("hotel", [{}, FULL | {"transaction_status": "cancelled"}])
+def test_a_success_needs_a_booking_of_every_kind_that_there_is_a_table_for(hotel: dict[str, str]) -> None:
+    trip = booked()
+    trip.rows["hotel"] = hotel
+
+    assert complaint(trip) == f"the hotel is '{word(hotel)}', and the trip a success"
+
+
+@pytest.mark.parametrize("run_type", ["failCarRentalReservation", "failHotelsReservation"])
+@pytest.mark.parametrize("status", ["pending", "confirmed"])
+def test_a_failed_trip_with_a_booking_of_any_kind_that_stands_is_wrong(run_type: str, status: str) -> None:
+    trip = undone()
+    trip.run_type = run_type
+    assert complaint(trip) is None
+    trip.rows["hotel"] = FULL | {"transaction_status": status}
+
+    assert complaint(trip) == f"the hotel is '{status}', and the trip a failure"
+
+
+def test_the_table_has_a_column_for_each_kind_that_there_is_a_table_for() -> None:
+    trip = booked()
+    trip.rows["hotel"] = FULL | {"transaction_status": "confirmed"}
+    shown = io.StringIO()
+    show([trip], Console(file=shown, width=120))
+
+    heading, _, line, *_ = shown.getvalue().strip().splitlines()
+    assert heading.split() == ["run", "type", "HTTP", "flight", "car", "payment", "hotel", "notice", "time"]
+    assert line.split()[:-1] == ["success", "200", *["confirmed"] * 4, "success"]
+
+
+def test_services_and_tables_are_what_the_outputs_name() -> None:
+    outputs = {"TripsVersionArn": "1", "HotelsVersionArn": "2", "HotelsTableName": "h", "TopicArn": "t"}
+
+    assert named(outputs, "VersionArn") == {"trips": "1", "hotels": "2"}
+    assert named(outputs, "TableName") == {"hotels": "h"}

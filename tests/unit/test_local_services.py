@@ -7,8 +7,8 @@ from pathlib import Path
 import psutil
 
 from holiday.local import REQUIRED
-from localcloud.cloud import Ports, answers
 from localcloud.environment import ROOT, local_environment
+from localcloud.ports import Ports, answers
 from tests.driver import eventually
 
 

@@ -12,6 +12,7 @@ COMMANDS = [
     "dependencies.install",
     "dependencies.lock",
     "holiday_stack.bundling",
+    "demo.__main__",
     "localcloud.__main__",
     "comparison.bench",
     "comparison.imports",
@@ -35,7 +36,7 @@ def test_what_the_encoding_lacks_is_a_question_mark(encoding: str) -> None:
 
 def test_a_local_command_s_sentence_is_shown_in_latin_1() -> None:
     """One about a cloud that is not running, or a trip that is not known: both begin with a mark."""
-    code = "import sys; from localcloud.__main__ import main; sys.argv = ['localcloud', 'trip', 'unknown-…']; main()"
+    code = "import sys; from demo.__main__ import main; sys.argv = ['demo', 'trip', 'unknown-…']; main()"
     run = run_python(code, PYTHONIOENCODING="latin-1")
 
     assert run.stdout.startswith(b"?") and b"Traceback" not in run.stderr

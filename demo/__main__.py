@@ -1,0 +1,84 @@
+"""`python -m demo`: the commands behind `make up`, `demo`, `trip`, `serve` and `synth`."""
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Callable
+
+from demo import demo, serve, synth, trip
+from demo.cloud import HolidayCloud
+from dependencies.output import accept_any_encoding
+from localcloud import terminal
+from localcloud.terminal import console, say
+
+
+def up(cloud: HolidayCloud) -> None:
+    """Start the local cloud if it is not running, deploy the holiday's stack into it, and say where everything is."""
+    _deploy(cloud)
+    demo.show_what_next(cloud, console)
+
+
+def show_demo(cloud: HolidayCloud) -> None:
+    """Start and deploy, then book a trip of each run type and show what came of them."""
+    _deploy(cloud)
+    if not demo.run(cloud, console):
+        raise SystemExit(1)
+    if begun := os.environ.get("MAKE_BEGAN"):
+        say(f"\nFrom `make demo` to here: {time.time() - float(begun):.0f} s")
+
+
+def show_trip(cloud: HolidayCloud, trip_id: str | None) -> None:
+    """Follow one trip through the logs of all functions: this one, or the last demo's successful one."""
+    trip.follow(cloud, trip_id, console)
+
+
+def serve_here(cloud: HolidayCloud) -> None:
+    """Serve all services from this checkout on :9080, with reload, as Restate's latest deployment."""
+    if not (cloud.is_running() and cloud.outputs()):
+        _deploy(cloud)
+    serve.run(cloud, say)
+
+
+def show_synth(cloud: HolidayCloud) -> None:
+    """Synthesize the stack for Restate Cloud and for a self-hosted server, without credentials."""
+    with terminal.step("Synthesizing both shapes of the stack") as note:
+        templates = synth.synthesize(cloud, note)
+    for shape, template in templates.items():
+        say(f"{shape}: {template}")
+
+
+COMMANDS: dict[str, Callable[..., None]] = {
+    "up": up,
+    "demo": show_demo,
+    "trip": show_trip,
+    "serve": serve_here,
+    "synth": show_synth,
+}
+
+
+def main(cloud: HolidayCloud | None = None) -> int:
+    """Run the command line's one command on this cloud, by default that of `make up`; returns the exit status."""
+    accept_any_encoding()
+    parser = argparse.ArgumentParser(prog="python -m demo", description="The holiday on the local cloud.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="command")
+    for name, command in COMMANDS.items():
+        options = commands.add_parser(name, help=command.__doc__, description=command.__doc__)
+        if name == "trip":
+            options.add_argument("trip_id", nargs="?", help="default: the last demo's successful trip")
+    arguments = vars(parser.parse_args())
+    chosen: str = arguments.pop("command")
+    cloud = cloud or HolidayCloud.default()
+    return terminal.run(chosen, lambda: COMMANDS[chosen](cloud, **arguments), cloud)
+
+
+def _deploy(cloud: HolidayCloud) -> None:
+    def deploy() -> None:
+        cloud.deploy()
+        serve.clear_stale(cloud, say)
+
+    terminal.up(cloud, deploy, down="make down")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

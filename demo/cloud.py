@@ -1,0 +1,45 @@
+"""A local cloud with the holiday's stack in it, and what that stack's outputs say: its services and its tables."""
+
+import shlex
+import sys
+from collections.abc import Mapping
+
+from localcloud.cloud import LocalCloud
+from localcloud.stacks import CdkApp
+
+STACK = "HolidayStack"
+APP = f"{shlex.quote(sys.executable)} app.py"  # cdk.json names .venv's Python, an editor perhaps another
+
+
+class HolidayCloud(LocalCloud):
+    """What the holiday's commands and tests run on."""
+
+    def deploy(self, context: Mapping[str, str] | None = None, app: str = APP, stack: str = STACK) -> dict[str, str]:
+        """`cdk deploy` the holiday's stack, registered with this cloud's Restate, and return its outputs.
+
+        `context` adds to or replaces the settings that the stack gets. `app` is the command of a variant of this
+        checkout's app, and `stack` the name of its stack. Raises LocalCloudError with cdk's own words.
+        """
+        settings = {"bundleFor": "host", "disposable": "true", **(context or {})}
+        return self._deploy(CdkApp(stack, app), [stack], settings).get(stack, {})
+
+    def destroy(self, stack: str = STACK) -> None:
+        """`cdk destroy` the stack, as the last deploy synthesized it."""
+        self._destroy(CdkApp(stack, APP), [stack])
+
+    def outputs(self, stack: str = STACK) -> dict[str, str]:
+        """The outputs of the stack; empty if it is not deployed."""
+        return super().outputs(stack)
+
+    def versions(self) -> dict[str, str]:
+        """Each service's function version: {"trips": its ARN, "flights": …}."""
+        return named(self.outputs(), "VersionArn")
+
+    def tables(self) -> dict[str, str]:
+        """Each kind of booking's table: {"flight": its name, "car": …}."""
+        return {service.removesuffix("s"): table for service, table in named(self.outputs(), "TableName").items()}
+
+
+def named(outputs: Mapping[str, str], ending: str) -> dict[str, str]:
+    """The outputs whose names end so, by the service that the name begins with: `CarsTableName` is of `cars`."""
+    return {name.removesuffix(ending).lower(): value for name, value in outputs.items() if name.endswith(ending)}

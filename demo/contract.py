@@ -1,0 +1,63 @@
+"""What each run type of the contract leaves behind, by hand, so that nothing looks right by accident.
+
+A kind of booking that is not in the contract, because its service was added since, is held to what holds for every
+trip: with the trip it stands, and without it does not.
+"""
+
+from dataclasses import dataclass, field
+
+NEVER, NOTHING = "never taken", "—"
+KINDS = ("flight", "car", "payment")
+CONTRACT = {  # run type: what the flight, the car and the payment have come to once everything has settled
+    "success": ("confirmed", "confirmed", "confirmed"),
+    "failFlightsReservation": (NEVER, NOTHING, NOTHING),
+    "failCarRentalReservation": ("cancelled", NEVER, NOTHING),
+    "failPayment": ("cancelled", "cancelled", NEVER),
+    "failFlightsConfirmation": ("cancelled", "cancelled", "refunded"),
+    "failCarRentalConfirmation": ("cancelled", "cancelled", "refunded"),
+    "failNotification": ("cancelled", "cancelled", "refunded"),
+}
+
+Row = dict[str, str]
+
+
+@dataclass
+class Trip:
+    """A booked trip and what became of it. `run_type` is "success" for the one without a simulated failure.
+
+    rows: by kind of booking that there is a table for; empty if that holds nothing of this trip.
+    """
+
+    trip_id: str
+    run_type: str
+    status: int
+    answer: str
+    seconds: float
+    rows: dict[str, Row] = field(default_factory=dict[str, Row])
+    notices: list[str] = field(default_factory=list[str])
+
+
+def complaint(trip: Trip) -> str | None:
+    """What about this trip is not as the contract says, or None."""
+    status, notice = (200, "success") if trip.run_type == "success" else (422, "failure")
+    if trip.status != status:
+        return f"HTTP {trip.status} instead of {status}: {trip.answer}"
+    expected = dict(zip(KINDS, CONTRACT.get(trip.run_type, ()), strict=False))
+    for kind in dict.fromkeys([*expected, *trip.rows]):
+        found = word(trip.rows.get(kind))
+        if kind in expected and found != expected[kind]:
+            return f"the {kind} is {found!r} instead of {expected[kind]!r}"
+        if (found in ("pending", "confirmed")) != (notice == "success"):
+            return f"the {kind} is {found!r}, and the trip a {notice}"
+    if trip.notices != [notice]:
+        return f"notices {trip.notices or 'missing'} instead of one {notice}"
+    return None
+
+
+def word(row: Row | None) -> str:
+    """One row in a word or two. A tombstone, which has keys, ids and a status only, stands for nothing taken."""
+    if not row:
+        return NOTHING
+    status = row.get("transaction_status", "without a status")
+    is_tombstone = set(row) <= {"pk", "sk", "id", "trip_id", "transaction_status"}
+    return NEVER if is_tombstone and status in ("cancelled", "refunded") else status

@@ -1,0 +1,84 @@
+"""`make demo`: one trip that succeeds and one for each simulated failure, and what is left of each in one table."""
+
+import uuid
+from collections.abc import Sequence
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from demo.booking import Inbox, book, run_types, settle
+from demo.cloud import HolidayCloud
+from demo.contract import Trip, complaint, word
+from demo.trip import follow
+
+
+def run(cloud: HolidayCloud, console: Console) -> bool:
+    """Book a trip of each run type, show what they left, and return whether all of it is as the contract says."""
+    inbox = Inbox(cloud, cloud.outputs()["TopicArn"])
+    token = uuid.uuid4().hex[:6]
+    types, trips = run_types(cloud), list[Trip]()
+    with cloud.step(f"Booking {len(types)} trips") as note:
+        for run_type in types:
+            note(run_type)
+            trips.append(book(cloud, f"demo-{token}-{run_type}", run_type))
+    with cloud.step("Waiting for the undo and the notices") as note:
+        settle(cloud, inbox, trips)
+    console.print("\nThe first of them through all functions, as one query of their logs tells it:\n")
+    follow(cloud, trips[0].trip_id, console)
+    show(trips, console)
+    complaints = {trip.trip_id: trouble for trip in trips if (trouble := complaint(trip))}
+    for trip_id, trouble in complaints.items():
+        console.print(f"✗ {trip_id}: {trouble}", style="red", markup=False, highlight=False, soft_wrap=True)
+    show_what_next(cloud, console, trips[-1].trip_id)
+    return not complaints
+
+
+def show(trips: Sequence[Trip], console: Console) -> None:
+    """Print the one table."""
+    colours = {
+        "confirmed": "green",
+        "success": "green",
+        "cancelled": "yellow",
+        "refunded": "yellow",
+        "failure": "yellow",
+    }
+    padding = (0, 2 if console.width >= 94 else 0, 0, 0)
+    table = Table(box=box.SIMPLE_HEAD, padding=padding, pad_edge=False, show_edge=False)
+    kinds = list(trips[0].rows)
+    for heading in ("run type", "HTTP", *kinds, "notice"):
+        table.add_column(heading, no_wrap=True)
+    table.add_column("time", justify="right", no_wrap=True)
+    for trip in trips:
+        words = [word(trip.rows.get(kind)) for kind in kinds]
+        notices = ", ".join(trip.notices) or "—"
+        cells = [Text(cell, style=colours.get(cell, "dim")) for cell in (*words, notices)]
+        mark = Text("✗ ", style="red") if complaint(trip) else Text("")
+        name = mark + Text(trip.run_type)
+        http = Text(str(trip.status), style="green" if trip.status == 200 else "yellow")
+        table.add_row(name, http, *cells, f"{trip.seconds:.2f}s")
+    console.print()
+    console.print(table)
+    console.print("\nnever taken: undone before it was ever booked; —: the trip did not get that far\n", style="dim")
+
+
+def show_what_next(cloud: HolidayCloud, console: Console, trip_id: str | None = None) -> None:
+    """Print where everything is, and lines that work when they are pasted. `trip_id` is worth a closer look."""
+    url = f"{cloud.ingress_url}/trips/reserve"
+    lines = [
+        f"Ingress       {cloud.ingress_url}",
+        f"Restate's UI  {cloud.admin_url}/ui/",
+        f"Tables        {', '.join(cloud.tables().values())}",
+        "",
+        "Try it:",
+        f"  curl {url} --json '{{}}'",
+        f"""  curl {url} --json '{{"request": {{"run_type": "failPayment"}}}}'""",
+        f"""  curl {url} --json '{{"request": {{"depart_city": "Oslo", "rental": "Volvo"}}}}'""",
+        *([f"  make trip ID={trip_id}"] if trip_id else []),
+        "",
+        "Stop it:",
+        "  make down",
+    ]
+    for line in lines:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,111 @@
+"""`make serve`: all services in one process on :9080, as Restate's latest deployment while it runs.
+
+The process has the variables of the deployed functions, so the tables and the topic are the local cloud's. At the end
+the stack's own deployments become the latest again, and the registration of :9080 is removed once no unfinished
+invocation is pinned to it: without it, such an invocation would be retried for ever and keep its trip's key.
+`clear_stale` does the same for a `make serve` that was killed.
+
+The registration is marked as a development server's, so that `make up` is not refused for taking over its services.
+"""
+
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import IO
+
+import httpx
+import watchfiles
+from botocore.exceptions import BotoCoreError
+
+from demo.cloud import HolidayCloud
+from localcloud.admin import Admin
+from localcloud.environment import ROOT, LocalCloudError
+from localcloud.ports import HOST, answers, holder, is_free
+from localcloud.services import Services
+
+PORT = 9080
+LAMBDAS = ROOT / "lambdas"
+DEVELOPMENT_SERVER = {"development-server": "make serve"}
+DRAIN_TIMEOUT = 5.0
+
+Say = Callable[[str], None]
+
+
+def services(cloud: HolidayCloud, port: int, output: IO[bytes] | None = None) -> Services:
+    """The process of all services, which is not started yet. It ends with the cloud at the latest."""
+    return Services("holiday.local", LAMBDAS, port, cloud.environment() | _variables(cloud) | cloud.run_id(), output)
+
+
+def run(cloud: HolidayCloud, say: Say, port: int = PORT) -> None:
+    """Serve until Ctrl-C, which is how this ends and so no error."""
+    if not is_free(port):
+        raise LocalCloudError(f"Port {port} is in use by {holder(port)}: end that first, then run `make serve` again.")
+    with suppress(KeyboardInterrupt):
+        _serve(cloud, say, services(cloud, port))
+
+
+def clear_stale(cloud: HolidayCloud, say: Say, port: int = PORT) -> None:
+    """After a deploy: what `make serve` registered stays the latest if it runs, and is cleared away if not."""
+    admin, url = Admin(cloud.admin_url), f"http://{HOST}:{port}"
+    if not admin.find(url):
+        return
+    if answers(f"{url}/health"):
+        admin.register({"uri": url}, DEVELOPMENT_SERVER)
+        say(f"`make serve` is running: trips run on {url} until it ends, and on this deployment after that.")
+    else:
+        _deregister(cloud, admin, url, say)
+
+
+def _serve(cloud: HolidayCloud, say: Say, services: Services) -> None:
+    admin = Admin(cloud.admin_url)
+    try:
+        if not services.start():
+            raise LocalCloudError("The services did not start: what they said is above.")
+        admin.register({"uri": services.url}, DEVELOPMENT_SERVER)
+        *names, last = cloud.versions()
+        say(f"Serving {', '.join(names)} and {last} on {services.url}: trips run there until Ctrl-C.")
+        say(f"Book: curl {cloud.ingress_url}/trips/reserve --json '{{}}'")
+        source, python, run_id = LAMBDAS / "holiday", watchfiles.PythonFilter(), cloud.run_id()
+        for changes in watchfiles.watch(source, watch_filter=python, yield_on_timeout=True, rust_timeout=1000):
+            if not cloud.is_running() or cloud.run_id() != run_id:
+                raise LocalCloudError("The local cloud that these services belong to has ended, and they with it.")
+            if not changes:
+                continue
+            changed = ", ".join(sorted({Path(path).name for _, path in changes}))
+            if services.start():
+                admin.register({"uri": services.url}, DEVELOPMENT_SERVER)
+                say(f"{changed} changed: reloaded.")
+            else:
+                say(f"{changed} changed, and the services do not start: they are tried again at the next change.")
+    finally:
+        try:
+            _deregister(cloud, admin, services.url, say)
+        except (httpx.TransportError, BotoCoreError):
+            say("The local cloud is down, and this registration gone with it.")
+        services.stop()
+
+
+def _deregister(cloud: HolidayCloud, admin: Admin, url: str, say: Say) -> None:
+    """Make the stack's deployments the latest, then remove the one at `url` unless something is pinned to it."""
+    deployment = admin.find(url)
+    if deployment is None:
+        return
+    admin.register_versions(cloud.versions().values())
+    deadline = time.monotonic() + DRAIN_TIMEOUT
+    while (waiting := admin.unfinished(deployment)) and answers(f"{url}/health") and time.monotonic() < deadline:
+        time.sleep(0.1)
+    if waiting:
+        say(f"New trips run on Lambda again; {waiting} unfinished invocation(s) wait for the next `make serve`.")
+    else:
+        admin.remove(deployment)
+        say("Trips run on Lambda again.")
+
+
+def _variables(cloud: HolidayCloud) -> dict[str, str]:
+    """All that the stack's functions are told by variables."""
+    functions = cloud.client("lambda")
+    variables: dict[str, str] = {}
+    for version in cloud.versions().values():
+        variables |= functions.get_function_configuration(FunctionName=version)["Environment"].get("Variables", {})
+    return variables

@@ -1,0 +1,53 @@
+"""boto3 clients of the emulator, with their types."""
+
+from typing import TYPE_CHECKING, Any, Literal, overload
+
+from localcloud.environment import local_client
+
+if TYPE_CHECKING:
+    from mypy_boto3_cloudformation import CloudFormationClient
+    from mypy_boto3_cloudwatch import CloudWatchClient
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_iam import IAMClient
+    from mypy_boto3_lambda import LambdaClient
+    from mypy_boto3_logs import CloudWatchLogsClient
+    from mypy_boto3_secretsmanager import SecretsManagerClient
+    from mypy_boto3_sns import SNSClient
+    from mypy_boto3_sqs import SQSClient
+    from mypy_boto3_stepfunctions import SFNClient
+    from mypy_boto3_sts import STSClient
+
+
+class Clients:
+    """Called with a service's name, the client of it: made once, whatever the caller's own environment says."""
+
+    def __init__(self, endpoint: str) -> None:
+        self._endpoint = endpoint
+        self._made: dict[str, Any] = {}
+
+    @overload
+    def __call__(self, service: Literal["cloudformation"]) -> "CloudFormationClient": ...
+    @overload
+    def __call__(self, service: Literal["cloudwatch"]) -> "CloudWatchClient": ...
+    @overload
+    def __call__(self, service: Literal["dynamodb"]) -> "DynamoDBClient": ...
+    @overload
+    def __call__(self, service: Literal["iam"]) -> "IAMClient": ...
+    @overload
+    def __call__(self, service: Literal["lambda"]) -> "LambdaClient": ...
+    @overload
+    def __call__(self, service: Literal["logs"]) -> "CloudWatchLogsClient": ...
+    @overload
+    def __call__(self, service: Literal["secretsmanager"]) -> "SecretsManagerClient": ...
+    @overload
+    def __call__(self, service: Literal["sns"]) -> "SNSClient": ...
+    @overload
+    def __call__(self, service: Literal["sqs"]) -> "SQSClient": ...
+    @overload
+    def __call__(self, service: Literal["stepfunctions"]) -> "SFNClient": ...
+    @overload
+    def __call__(self, service: Literal["sts"]) -> "STSClient": ...
+    def __call__(self, service: Any) -> Any:
+        if service not in self._made:
+            self._made[service] = local_client(service, self._endpoint)
+        return self._made[service]

@@ -1,0 +1,78 @@
+"""Where a local cloud listens: always on 127.0.0.1, on the ports that people know or on free ones."""
+
+import random
+import socket
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Self
+
+import httpx
+import psutil
+
+HOST = "127.0.0.1"
+
+
+@dataclass(frozen=True)
+class Ports:
+    """Restate's ingress, admin and node-to-node ports, and that of AWS."""
+
+    ingress: int
+    admin: int
+    node: int
+    aws: int
+
+    @classmethod
+    def default(cls) -> Self:
+        """The ports that Restate's and the emulator's documentation use."""
+        return cls(ingress=8080, admin=9070, node=5122, aws=4566)
+
+    @classmethod
+    def free(cls) -> Self:
+        """Four ports that nobody listens on, below those that the system hands out to outgoing connections."""
+        found: set[int] = set()
+        while len(found) < 4:
+            port = random.randint(20000, 32000)
+            if is_free(port):
+                found.add(port)
+        return cls(*found)
+
+
+def is_free(port: int) -> bool:
+    """Whether nobody listens on this port of the loopback interface."""
+    with socket.socket() as probe:
+        if probe.connect_ex((HOST, port)) == 0:
+            return False
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        with suppress(OSError):
+            probe.bind((HOST, port))
+            return True
+    return False
+
+
+def answers(url: str) -> bool:
+    """Whether this address answers 200 now."""
+    with suppress(httpx.HTTPError):
+        return httpx.get(url, trust_env=False, timeout=2).status_code == 200
+    return False
+
+
+def holder(port: int) -> str:
+    """Who listens on this port, as far as the system lets us know."""
+    with suppress(psutil.Error):
+        for connection in psutil.net_connections("tcp"):
+            listens = connection.status == psutil.CONN_LISTEN and connection.laddr and connection.laddr[1] == port
+            if listens and connection.pid:
+                return f"{psutil.Process(connection.pid).name()} (process {connection.pid})"
+    return "another process"
+
+
+def at_end(here: tuple[str, int], there: tuple[str, int]) -> psutil.Process:
+    """The process at the end `here` of a connection; `there` is its other end. One port may be in several connections.
+
+    Raises LookupError if there is none.
+    """
+    for connection in psutil.net_connections("tcp"):
+        if connection.pid and (connection.laddr, connection.raddr) == (here, there):
+            return psutil.Process(connection.pid)
+    raise LookupError(f"Nobody is connected from {here} to {there}.")
