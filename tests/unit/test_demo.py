@@ -2,7 +2,7 @@
 
 import pytest
 
-from holiday.models import RUN_TYPES
+from holiday.services import RUN_TYPES
 from localcloud.demo import CONTRACT, Trip, complaint, word
 
 FULL = {"pk": "foo", "sk": "1", "id": "1", "trip_id": "foo", "rental": "BMW"}
