@@ -10,21 +10,24 @@ import time
 import uuid
 
 from holiday import cars, flights, notifications, payments
-from holiday.models import Notice
+from holiday.notices import Notice
+from holiday.services import TripRequest
 
-FLIGHT = {"depart_city": "Oslo", "depart_time": "2026-07-07", "arrive_city": "Rome", "arrive_time": "2026-07-08"}
-CAR = {"rental": "BMW", "rental_from": "2026-07-08", "rental_to": "2026-07-15"}
+SAMPLE = TripRequest()
 
 
 async def trip() -> None:
-    trip_id, flight, car, payment = (str(uuid.uuid4()) for _ in range(4))
-    await flights.bookings.look(trip_id, flight)
-    await flights.bookings.reserve(trip_id, flight, "pending", **FLIGHT)
-    await cars.bookings.reserve(trip_id, car, "pending", **CAR)
-    await payments.bookings.reserve(trip_id, payment, "confirmed", amount="450.00", currency="USD")
-    await flights.bookings.confirm(trip_id, flight)
-    await cars.bookings.confirm(trip_id, car)
-    await notifications.publish(Notice(trip_id, flight, car, payment, invocation_id=trip_id).of_success())
+    trip_id = str(uuid.uuid4())
+    flight = SAMPLE.booking(flights.Flight, uuid.uuid4())
+    car = SAMPLE.booking(cars.Car, uuid.uuid4())
+    payment = SAMPLE.booking(payments.Payment, uuid.uuid4())
+    await flights.bookings.look(trip_id, flight.id)
+    await flights.bookings.reserve(trip_id, flight, "pending")
+    await cars.bookings.reserve(trip_id, car, "pending")
+    await payments.bookings.reserve(trip_id, payment, "confirmed")
+    await flights.bookings.confirm(trip_id, flight.id)
+    await cars.bookings.confirm(trip_id, car.id)
+    await notifications.publish(Notice.about(trip_id, trip_id, flight=flight, car=car, payment=payment).of_success())
 
 
 async def main(trips: int) -> None:

@@ -15,7 +15,7 @@ DEPENDENCY = "restate-lambda-cdk"  # a package counts as the one line that names
 # What both would read, neither counts: bundling, and the defaults of a Python function.
 SOURCES = {
     "the workflow": {
-        RESTATE: ["lambdas/holiday/trips.py", "lambdas/holiday/saga.py", "lambdas/holiday/retries.py"],
+        RESTATE: [f"lambdas/holiday/{name}.py" for name in ("trips", "saga", "failures", "handlers", "retries")],
         STEP_FUNCTIONS: ["comparison/step_functions/workflow.py", f"{STEPS}/trips.py"],
     },
     "the steps and their rows": {
@@ -24,7 +24,8 @@ SOURCES = {
         STEP_FUNCTIONS: [f"{STEPS}/{name}.py" for name in ("flights", "cars", "payments", "bookings")],
     },
     "messages and validation": {
-        RESTATE: ["lambdas/holiday/models.py", "lambdas/holiday/trip_request.py"],
+        RESTATE: [f"lambdas/holiday/{name}.py" for name in ("messages", "kept", "notices", "services")]
+        + [f"lambdas/holiday/{name}.py" for name in ("trip_request", "texts", "simulation")],
         STEP_FUNCTIONS: [f"{STEPS}/models.py"],
     },
     "the stack": {

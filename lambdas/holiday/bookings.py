@@ -10,10 +10,10 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from restate import TerminalError
-
 from holiday import aws
-from holiday.models import Compensation, Status
+from holiday.failures import BookingError
+from holiday.messages import Booking, Compensation
+from holiday.services import Service, Status
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef
@@ -32,47 +32,47 @@ class Found:
 
 @dataclass(frozen=True)
 class Bookings:
-    """The bookings of one service, in the table that the environment variable `table` names."""
+    """The bookings of one service, in the table that its environment variable names."""
 
-    table: str
+    service: Service
 
     def __post_init__(self) -> None:
         """A function that has the table makes its client as it starts, so that the first request need not wait for it.
 
         It takes longer than all other imports together. Who only calls the services has no table, and no client.
         """
-        if self.table in os.environ:
+        if self.service.table_variable in os.environ:
             aws.dynamodb()
 
     async def look(self, trip_id: str, booking_id: str) -> Found:
         """What the trip has by now under this booking id and under others; consistent."""
         return await asyncio.to_thread(self._look, trip_id, booking_id)
 
-    async def reserve(self, trip_id: str, booking_id: str, status: Status, **attributes: str) -> None:
-        """Write the booking; TerminalError if it was compensated before."""
-        await asyncio.to_thread(self._reserve, trip_id, booking_id, status, attributes)
+    async def reserve(self, trip_id: str, booking: Booking, status: Status) -> None:
+        """Write the booking and its attributes; BookingError if it was compensated before."""
+        await asyncio.to_thread(self._reserve, trip_id, booking, status)
 
     async def confirm(self, trip_id: str, booking_id: str) -> None:
-        """Make a pending booking confirmed; TerminalError if there is none. Never creates a row."""
+        """Make a pending booking confirmed; BookingError if there is none. Never creates a row."""
         await asyncio.to_thread(self._confirm, trip_id, booking_id)
 
-    async def compensate(self, trip_id: str, compensation: Compensation, status: Status) -> None:
-        """Give the booking its last status, whatever was there before except what the compensation spares.
+    async def compensate(self, trip_id: str, compensation: Compensation) -> None:
+        """Give the booking the service's last status, whatever was there before except what the compensation spares.
 
-        Never fails for good, but for an id that no row can have, which only a person can send (TerminalError 400).
+        Never fails for good, but for an id that no row can have, which only a person can send (BookingError 400).
         """
         for kind, key, longest in (("trip", trip_id, LONGEST_TRIP_ID), ("booking", compensation.id, LONGEST_ID)):
             if not 0 < len(key.encode()) <= longest:
                 why = f"A {kind} id has 1 to {longest:,} bytes, this one {len(key.encode()):,}."
-                raise TerminalError(why, 400, {"reason": "invalid"})
-        await asyncio.to_thread(self._compensate, trip_id, compensation, status)
+                raise BookingError("invalid", why, 400)
+        await asyncio.to_thread(self._compensate, trip_id, compensation)
 
     def _look(self, trip_id: str, booking_id: str) -> Found:
         pages = (
             aws.dynamodb()
             .get_paginator("query")
             .paginate(
-                TableName=os.environ[self.table],
+                TableName=os.environ[self.service.table_variable],
                 ConsistentRead=True,
                 KeyConditionExpression="pk = :trip",
                 FilterExpression="sk = :booking OR transaction_status IN (:pending, :confirmed)",
@@ -86,22 +86,22 @@ class Bookings:
         own = statuses.pop(booking_id, None)
         return Found(own, another_is_live=bool(statuses))
 
-    def _reserve(self, trip_id: str, booking_id: str, status: Status, attributes: dict[str, str]) -> None:
-        row = {"trip_id": trip_id, "id": booking_id, "transaction_status": status} | attributes
+    def _reserve(self, trip_id: str, booking: Booking, status: Status) -> None:
+        row = {"trip_id": trip_id, "id": booking.id, "transaction_status": status} | booking.attributes
         try:
             aws.dynamodb().put_item(
-                TableName=os.environ[self.table],
-                Item=_key(trip_id, booking_id) | {name: {"S": value} for name, value in row.items()},
+                TableName=os.environ[self.service.table_variable],
+                Item=_key(trip_id, booking.id) | {name: {"S": value} for name, value in row.items()},
                 ConditionExpression="attribute_not_exists(pk) OR transaction_status = :status",
                 ExpressionAttributeValues=_values(status=status),
             )
         except aws.dynamodb().exceptions.ConditionalCheckFailedException:
-            raise _gone(booking_id) from None
+            raise _gone(booking.id) from None
 
     def _confirm(self, trip_id: str, booking_id: str) -> None:
         try:
             aws.dynamodb().update_item(
-                TableName=os.environ[self.table],
+                TableName=os.environ[self.service.table_variable],
                 Key=_key(trip_id, booking_id),
                 UpdateExpression="SET transaction_status = :confirmed",
                 ConditionExpression="transaction_status IN (:pending, :confirmed)",
@@ -110,15 +110,18 @@ class Bookings:
         except aws.dynamodb().exceptions.ConditionalCheckFailedException:
             raise _gone(booking_id) from None
 
-    def _compensate(self, trip_id: str, compensation: Compensation, status: Status) -> None:
+    def _compensate(self, trip_id: str, compensation: Compensation) -> None:
         try:
             aws.dynamodb().update_item(
-                TableName=os.environ[self.table],
+                TableName=os.environ[self.service.table_variable],
                 Key=_key(trip_id, compensation.id),
                 UpdateExpression="SET transaction_status = :status, trip_id = :trip, id = :booking",
                 ConditionExpression="attribute_not_exists(pk) OR transaction_status <> :spared",
                 ExpressionAttributeValues=_values(
-                    status=status, trip=trip_id, booking=compensation.id, spared=compensation.spare
+                    status=self.service.compensated,
+                    trip=trip_id,
+                    booking=compensation.id,
+                    spared=compensation.spare,
                 ),
             )
         except aws.dynamodb().exceptions.ConditionalCheckFailedException:
@@ -133,7 +136,5 @@ def _values(**values: str) -> "dict[str, AttributeValueTypeDef]":
     return {f":{name}": {"S": value} for name, value in values.items()}
 
 
-def _gone(booking_id: str) -> TerminalError:
-    return TerminalError(
-        f"booking {booking_id} is not held: it was cancelled, or never made", 409, {"reason": "not held"}
-    )
+def _gone(booking_id: str) -> BookingError:
+    return BookingError("not held", f"booking {booking_id} is not held: it was cancelled, or never made")

@@ -4,9 +4,21 @@ import restate
 from restate import ObjectContext
 
 from holiday.bookings import Bookings
+from holiday.kept import Kept
 from holiday.logs import outcome
-from holiday.models import Booking, CarReservation, Compensation, Kept, simulate
+from holiday.messages import Booking, Compensation
 from holiday.retries import GIVE_UP_AFTER_8_ATTEMPTS, RETRY_UP_TO_A_MINUTE
+from holiday.services import SERVICES
+from holiday.simulation import simulate
+
+
+class Car(Booking, frozen=True, kw_only=True):
+    """What `reserve` is asked to hold, under a booking id that trips made."""
+
+    rental: str
+    rental_from: str
+    rental_to: str
+
 
 cars = restate.VirtualObject(
     "cars",
@@ -14,29 +26,27 @@ cars = restate.VirtualObject(
     ingress_private=True,
     invocation_context_managers=[outcome],
 )
-bookings = Bookings("CARS_TABLE_NAME")
+bookings = Bookings(SERVICES["cars"])
 
 
 @cars.handler(invocation_retry_policy=GIVE_UP_AFTER_8_ATTEMPTS)
-async def reserve(ctx: ObjectContext, car: CarReservation) -> None:
+async def reserve(ctx: ObjectContext, car: Car) -> None:
     """Hold a car for this trip."""
-    simulate(car.run_type, "failCarRentalReservation")
-    await bookings.reserve(
-        ctx.key(), car.id, "pending", rental=car.rental, rental_from=car.rental_from, rental_to=car.rental_to
-    )
+    simulate(car.run_type, reserve)
+    await bookings.reserve(ctx.key(), car, "pending")
 
 
 @cars.handler(invocation_retry_policy=GIVE_UP_AFTER_8_ATTEMPTS)
 async def confirm(ctx: ObjectContext, car: Booking) -> None:
     """Confirm the car that is held."""
-    simulate(car.run_type, "failCarRentalConfirmation")
+    simulate(car.run_type, confirm)
     await bookings.confirm(ctx.key(), car.id)
 
 
 @cars.handler(invocation_retry_policy=RETRY_UP_TO_A_MINUTE, input_serde=Kept(Compensation))
 async def cancel(ctx: ObjectContext, car: Compensation) -> None:
     """Cancel the car, held or not: it cannot be reserved after this."""
-    await bookings.compensate(ctx.key(), car, "cancelled")
+    await bookings.compensate(ctx.key(), car)
 
 
 handler = restate.app([cars])

@@ -5,12 +5,26 @@ booking per booking id, also when a request comes again so late that Restate has
 """
 
 import restate
-from restate import ObjectContext, TerminalError
+from restate import ObjectContext
 
 from holiday.bookings import Bookings
+from holiday.failures import BookingError
+from holiday.kept import Kept
 from holiday.logs import outcome
-from holiday.models import Booking, Compensation, FlightReservation, Kept, simulate
+from holiday.messages import Booking, Compensation
 from holiday.retries import GIVE_UP_AFTER_8_ATTEMPTS, RETRY_UP_TO_A_MINUTE
+from holiday.services import SERVICES
+from holiday.simulation import simulate
+
+
+class Flight(Booking, frozen=True, kw_only=True):
+    """What `reserve` is asked to hold, under a booking id that trips made."""
+
+    depart_city: str
+    depart_time: str
+    arrive_city: str
+    arrive_time: str
+
 
 flights = restate.VirtualObject(
     "flights",
@@ -18,42 +32,34 @@ flights = restate.VirtualObject(
     ingress_private=True,
     invocation_context_managers=[outcome],
 )
-bookings = Bookings("FLIGHTS_TABLE_NAME")
+bookings = Bookings(SERVICES["flights"])
 
 
 @flights.handler(invocation_retry_policy=GIVE_UP_AFTER_8_ATTEMPTS)
-async def reserve(ctx: ObjectContext, flight: FlightReservation) -> None:
+async def reserve(ctx: ObjectContext, flight: Flight) -> None:
     """Hold a flight for this trip, unless the trip has one, or this very booking was confirmed or cancelled before."""
     found = await bookings.look(ctx.key(), flight.id)
     if found.own == "confirmed":
-        raise TerminalError("an earlier run of this request booked the trip", 409, {"reason": "booked before"})
+        raise BookingError("booked before", "an earlier run of this request booked the trip")
     if found.own == "cancelled":
-        raise TerminalError("an earlier run of this request was rolled back", 409, {"reason": "rolled back"})
+        raise BookingError("rolled back", "an earlier run of this request was rolled back")
     if found.own is None and found.another_is_live:
-        raise TerminalError("the trip id is held by another reservation", 409, {"reason": "duplicate"})
-    simulate(flight.run_type, "failFlightsReservation")
-    await bookings.reserve(
-        ctx.key(),
-        flight.id,
-        "pending",
-        depart_city=flight.depart_city,
-        depart_time=flight.depart_time,
-        arrive_city=flight.arrive_city,
-        arrive_time=flight.arrive_time,
-    )
+        raise BookingError("duplicate", "the trip id is held by another reservation")
+    simulate(flight.run_type, reserve)
+    await bookings.reserve(ctx.key(), flight, "pending")
 
 
 @flights.handler(invocation_retry_policy=GIVE_UP_AFTER_8_ATTEMPTS)
 async def confirm(ctx: ObjectContext, flight: Booking) -> None:
     """Confirm the flight that is held."""
-    simulate(flight.run_type, "failFlightsConfirmation")
+    simulate(flight.run_type, confirm)
     await bookings.confirm(ctx.key(), flight.id)
 
 
 @flights.handler(invocation_retry_policy=RETRY_UP_TO_A_MINUTE, input_serde=Kept(Compensation))
 async def cancel(ctx: ObjectContext, flight: Compensation) -> None:
     """Cancel the flight, held or not: it cannot be reserved after this."""
-    await bookings.compensate(ctx.key(), flight, "cancelled")
+    await bookings.compensate(ctx.key(), flight)
 
 
 handler = restate.app([flights])

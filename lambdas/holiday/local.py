@@ -1,4 +1,4 @@
-"""All four services in one process, for a laptop: `python -m holiday.local`.
+"""All services in one process, for a laptop: `python -m holiday.local`.
 
 The same objects that Lambda runs, over HTTP/2 instead of Lambda's request and response. Restate's SDK wants SIGTERM
 for itself, so the shutdown goes through the SDK's own hook.
@@ -9,18 +9,17 @@ import asyncio
 import os
 import signal
 import sys
+from importlib import import_module
 
 import restate
 from hypercorn.asyncio import serve  # pyright: ignore[reportUnknownVariableType]
 from hypercorn.config import Config
 from restate.server import install_shutdown_hook
 
-from holiday.cars import cars
-from holiday.flights import flights
-from holiday.payments import payments
+from holiday.services import SERVICES
 from holiday.trips import trips
 
-REQUIRED = ("FLIGHTS_TABLE_NAME", "CARS_TABLE_NAME", "PAYMENTS_TABLE_NAME", "SNS_TOPIC")
+REQUIRED = (*(row.table_variable for row in SERVICES.values()), "SNS_TOPIC")
 
 
 async def run(port: int) -> None:
@@ -32,7 +31,8 @@ async def run(port: int) -> None:
     config.bind = [f"127.0.0.1:{port}"]
     config.graceful_timeout = 3
     config.loglevel = "ERROR"
-    app = restate.app([flights, cars, payments, trips])
+    objects = [getattr(import_module(f"holiday.{name}"), name) for name in SERVICES]
+    app = restate.app([*objects, trips])
     await serve(app, config, shutdown_trigger=stop.wait)  # pyright: ignore[reportArgumentType]
 
 

@@ -4,7 +4,7 @@ import asyncio
 import os
 
 from holiday import aws
-from holiday.models import Notice
+from holiday.notices import Notice
 
 SUBJECT = "Holiday booking"
 

@@ -4,9 +4,20 @@ import restate
 from restate import ObjectContext
 
 from holiday.bookings import Bookings
+from holiday.kept import Kept
 from holiday.logs import outcome
-from holiday.models import Compensation, Kept, Payment, simulate
+from holiday.messages import Booking, Compensation
 from holiday.retries import GIVE_UP_AFTER_8_ATTEMPTS, RETRY_UP_TO_A_MINUTE
+from holiday.services import SERVICES
+from holiday.simulation import simulate
+
+
+class Payment(Booking, frozen=True, kw_only=True):
+    """What `process` takes: a decimal amount as text, never a float, and its ISO 4217 currency."""
+
+    amount: str
+    currency: str
+
 
 payments = restate.VirtualObject(
     "payments",
@@ -14,20 +25,20 @@ payments = restate.VirtualObject(
     ingress_private=True,
     invocation_context_managers=[outcome],
 )
-bookings = Bookings("PAYMENTS_TABLE_NAME")
+bookings = Bookings(SERVICES["payments"])
 
 
 @payments.handler(invocation_retry_policy=GIVE_UP_AFTER_8_ATTEMPTS)
 async def process(ctx: ObjectContext, payment: Payment) -> None:
     """Take the payment. There is nothing to confirm later."""
-    simulate(payment.run_type, "failPayment")
-    await bookings.reserve(ctx.key(), payment.id, "confirmed", amount=payment.amount, currency=payment.currency)
+    simulate(payment.run_type, process)
+    await bookings.reserve(ctx.key(), payment, "confirmed")
 
 
 @payments.handler(invocation_retry_policy=RETRY_UP_TO_A_MINUTE, input_serde=Kept(Compensation))
 async def refund(ctx: ObjectContext, payment: Compensation) -> None:
     """Refund the payment, taken or not: it cannot be taken after this."""
-    await bookings.compensate(ctx.key(), payment, "refunded")
+    await bookings.compensate(ctx.key(), payment)
 
 
 handler = restate.app([payments])

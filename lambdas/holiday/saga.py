@@ -5,33 +5,20 @@ interrupted by a cancellation, whereas one that is awaited can be cancelled befo
 """
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import restate
 from restate import Context, TerminalError
-from restate.handler import handler_from_callable
 
 from holiday import logs
-from holiday.models import Booking, Compensation
+from holiday.failures import Failure
+from holiday.handlers import AnyHandler, name_of, service_of
+from holiday.messages import Booking, Compensation
+from holiday.services import SERVICES
 
 Message = TypeVar("Message", bound=Booking)
 Handler = Callable[[Any, Message], Awaitable[None]]
 Compensate = Callable[[Any, Compensation], Awaitable[None]]
-
-
-@dataclass(frozen=True)
-class Failure:
-    """Why a trip was not booked: the step that failed, a reason to branch on, and the cause in words."""
-
-    trip_id: str
-    step: str
-    reason: str
-    cause: str
-
-    def error(self, status: int, message: str, undoing: str = "") -> TerminalError:
-        """What the caller gets: the message, and as metadata this failure and which compensations were sent."""
-        return TerminalError(message, status, {**vars(self), "undoing": undoing})
 
 
 class Saga:
@@ -44,21 +31,20 @@ class Saga:
         self._compensations: list[tuple[Compensate, Compensation]] = []
         logs.about.set(trip_id)
 
-    def begin(self, step: str) -> None:
+    def begin(self, step: AnyHandler) -> None:
         """Say, in the log and in a failure's answer, which step is under way."""
-        self._step = step
-        logs.log.info(step)
+        self._step = name_of(step)
+        logs.log.info(self._step)
 
-    async def step(
-        self, handler: Handler[Message], booking: Message, *, compensation: Compensate, spare: str = "nothing"
-    ) -> None:
+    async def step(self, handler: Handler[Message], booking: Message, *, compensation: Compensate) -> None:
         """Ask for a step and wait until it is done. TerminalError if it failed for good or the saga was cancelled.
 
-        The compensation is registered before the step is asked for, so one that is cut off is compensated too.
-        spare: until the step is done, its compensation leaves a booking alone that has this status.
+        The compensation is registered before the step is asked for, so one that is cut off is compensated too. Until
+        the step is done, it spares a booking that the step cannot have made.
         """
+        spare = SERVICES[service_of(handler)].spared
         self._compensations.append((compensation, Compensation(booking.id, spare)))
-        self.begin(_name(handler))
+        self.begin(handler)
         await self._ctx.object_call(handler, self._trip_id, booking)
         self._compensations[-1] = (compensation, Compensation(booking.id))
 
@@ -70,7 +56,7 @@ class Saga:
         """
         calls: dict[str, restate.RestateDurableCallFuture[None]] = {}
         for handler, booking in steps:
-            self.begin(_name(handler))
+            self.begin(handler)
             calls[self._step] = self._ctx.object_call(handler, self._trip_id, booking)
         self._step = ", ".join(calls)
         await restate.gather(*calls.values())
@@ -79,24 +65,10 @@ class Saga:
 
     def failure(self, error: TerminalError) -> Failure:
         """What there is to say of the step that failed."""
-        return Failure(self._trip_id, self._step, *_reason(error))
+        return Failure.of(self._trip_id, self._step, error)
 
     def compensate(self) -> str:
         """Send every compensation, newest first. Returns their names, separated by commas."""
         for handler, compensation in reversed(self._compensations):
             self._ctx.object_send(handler, self._trip_id, compensation)
-        return ", ".join(_name(handler) for handler, _ in reversed(self._compensations))
-
-
-def _name(handler: Callable[[Any, Any], Awaitable[None]]) -> str:
-    named = handler_from_callable(handler)
-    return f"{named.service_tag.name}.{named.name}"
-
-
-def _reason(error: TerminalError) -> tuple[str, str]:
-    """Only our own errors are quoted: the text of a step that Restate gave up on can hold a stack trace."""
-    if error.metadata and "reason" in error.metadata:
-        return error.metadata["reason"], error.message
-    if error.message == "cancelled":
-        return "cancelled", "it was cancelled"
-    return "given up", "it kept failing and was given up"
+        return ", ".join(name_of(handler) for handler, _ in reversed(self._compensations))

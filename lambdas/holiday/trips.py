@@ -12,10 +12,12 @@ from restate import Context, TerminalError
 
 from holiday import cars, flights, notifications, payments
 from holiday.logs import about, outcome
-from holiday.models import Kept, Notice, TripBooked, simulate
+from holiday.messages import TripBooked
+from holiday.notices import KeptNotice, Notice
 from holiday.retries import NEVER_GIVE_UP, RETRY_UP_TO_A_MINUTE
 from holiday.saga import Saga
-from holiday.trip_request import ReserveRequest, ReserveRequestSerde, accepted
+from holiday.simulation import simulate
+from holiday.trip_request import ReserveRequest, ReserveRequestSerde, reject_invalid
 
 trips = restate.Service(
     "trips",
@@ -26,23 +28,24 @@ trips = restate.Service(
 
 
 @trips.handler(input_serde=ReserveRequestSerde(), idempotency_retention=timedelta(days=1))
+@reject_invalid
 async def reserve(ctx: Context, request: ReserveRequest) -> TripBooked:
     """Book a flight, a rental car and the payment of a trip, or nothing at all."""
-    trip = accepted(request)
-    generated_id, flight_id, car_id, payment_id = (ctx.uuid() for _ in range(4))
-    trip_id = trip.trip_id or str(generated_id)
-    flight, car, payment = trip.flight(flight_id), trip.car(car_id), trip.payment(payment_id)
-    notice = Notice(trip_id, flight.id, car.id, payment.id, invocation_id=ctx.request().id)
+    trip, generated_id = request.request, str(ctx.uuid())
+    trip_id = trip.trip_id or generated_id
+    flight = trip.booking(flights.Flight, ctx.uuid())
+    car = trip.booking(cars.Car, ctx.uuid())
+    payment = trip.booking(payments.Payment, ctx.uuid())
+    notice = Notice.about(trip_id, ctx.request().id, flight=flight, car=car, payment=payment)
     saga = Saga(ctx, trip_id)
     try:
-        # What is confirmed before it is reserved is an earlier run's of the same idempotency key. Flights are the gate.
-        await saga.step(flights.reserve, flight, compensation=flights.cancel, spare="confirmed")
-        await saga.step(cars.reserve, car, compensation=cars.cancel, spare="confirmed")
+        await saga.step(flights.reserve, flight, compensation=flights.cancel)  # the gate
+        await saga.step(cars.reserve, car, compensation=cars.cancel)
         await saga.step(payments.process, payment, compensation=payments.refund)
         await saga.side_by_side((flights.confirm, flight.booking), (cars.confirm, car.booking))
 
-        saga.begin("trips.notify")
-        simulate(trip.run_type, "failNotification")
+        saga.begin(notify)
+        simulate(trip.run_type, notify)
         ctx.service_send(notify, notice.of_success())
         return TripBooked(trip_id=trip_id)
     except TerminalError as error:
@@ -63,7 +66,7 @@ async def reserve(ctx: Context, request: ReserveRequest) -> TripBooked:
                 raise failure.error(422, why, undoing) from None
 
 
-@trips.handler(ingress_private=True, input_serde=Kept(Notice), invocation_retry_policy=RETRY_UP_TO_A_MINUTE)
+@trips.handler(ingress_private=True, input_serde=KeptNotice(), invocation_retry_policy=RETRY_UP_TO_A_MINUTE)
 async def notify(_ctx: Context, notice: Notice) -> None:
     """Publish a notice until SNS has taken it: an outage neither delays an answer nor undoes a trip that stands."""
     about.set(notice.trip_id)

@@ -81,7 +81,7 @@ def test_each_of_many_trips_side_by_side_stands_or_leaves_nothing_standing(holid
     # given trips of random run types, some of which share an id
     dice = random.Random(seed)
     ids = [f"{holiday.names['ApiId']}-{seed}-{dice.randrange(12)}" for _ in range(24)]
-    requests = [{"trip_id": trip} | dice.choice([{}, {}, {"run_type": dice.choice(RUN_TYPES)}]) for trip in ids]
+    requests = [{"trip_id": trip} | dice.choice([{}, {}, {"run_type": dice.choice([*RUN_TYPES])}]) for trip in ids]
 
     # when they are booked by eight callers
     with ThreadPoolExecutor(8) as callers:

@@ -49,7 +49,7 @@ def code_marked(folder: Path, mark: str, **more: tuple[str, str]) -> Path:
             '"transaction_status": status} | attributes',
             f'"transaction_status": status, "code": "{mark}"}} | attributes',
         ),
-        "models.py": (
+        "messages.py": (
             '    status: Literal["success"] = "success"\n    trip_id: str\n',
             f'    status: Literal["success"] = "success"\n    trip_id: str\n    code: str = "{mark}"\n',
         ),

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import httpx
 import pytest
 
-from holiday.models import RUN_TYPES
+from holiday.services import RUN_TYPES
 from tests.driver import eventually
 from tests.faults.harness import Harness, Scene
 from tests.faults.invariant import Reservation

@@ -24,24 +24,29 @@ from tests.faults.proxy import Call, Proxy
 
 pytestmark = pytest.mark.slow
 
-Edits = list[tuple[str, str]]
+Edits = list[tuple[str, str, str]]
+"""A file, a text that it holds once, and what stands there instead."""
 STEPS = ("flights.reserve", "cars.reserve", "payments.process", "flights.confirm", "cars.confirm")
 MAY_FAIL = Trip(cancelled=True)
 OF_A_BOOKING = "    run_type: str | UnsetType = UNSET\n"
 OF_A_COMPENSATION = '    spare: str = "nothing"\n'
 OF_A_NOTICE = '    message: str = ""\n'
+OF_A_REQUEST = '    currency: ClassVar[str] = "USD"\n'
+A_RUN_TYPE = '    "failNotification": "trips.notify",\n'
+COMPENSATION = "class Compensation(Struct, frozen=True, omit_defaults=True):"
 MORE: Edits = [
-    (OF_A_BOOKING, OF_A_BOOKING + '    tier: str = "gold"\n'),
-    ("class Compensation(Struct, frozen=True, omit_defaults=True):", "class Compensation(Struct, frozen=True):"),
-    (OF_A_COMPENSATION, OF_A_COMPENSATION + '    tier: str = "gold"\n'),
-    (OF_A_NOTICE, OF_A_NOTICE + '    tier: str = "gold"\n'),
-    ('    "failPayment",\n', '    "failPayment",\n    "failHotelReservation",\n'),
+    ("messages.py", OF_A_BOOKING, OF_A_BOOKING + '    tier: str = "gold"\n'),
+    ("messages.py", COMPENSATION, "class Compensation(Struct, frozen=True):"),
+    ("messages.py", OF_A_COMPENSATION, OF_A_COMPENSATION + '    tier: str = "gold"\n'),
+    ("notices.py", OF_A_NOTICE, OF_A_NOTICE + '    tier: str = "gold"\n'),
+    ("services.py", OF_A_REQUEST, OF_A_REQUEST + '    tier: ClassVar[str] = "gold"\n'),
+    ("services.py", A_RUN_TYPE, A_RUN_TYPE + '    "failHotelReservation": "hotels.reserve",\n'),
 ]
 OTHERWISE: Edits = [
-    ("class Booking(Struct, frozen=True):", 'class Booking(Struct, frozen=True, rename={"id": "booking"}):'),
-    ("class Compensation(Struct, frozen=True,", 'class Compensation(Struct, rename={"id": "booking"}, frozen=True,'),
-    ("class Notice(Struct, frozen=True):", 'class Notice(Struct, frozen=True, rename={"trip_id": "trip"}):'),
-    ("json.dumps(msgspec.to_builtins(self))", 'json.dumps(msgspec.to_builtins(self) | {"trip_id": self.trip_id})'),
+    ("messages.py", "Booking(Struct, frozen=True):", 'Booking(Struct, frozen=True, rename={"id": "booking"}):'),
+    ("messages.py", COMPENSATION, COMPENSATION.replace("(Struct,", '(Struct, rename={"id": "booking"},')),
+    ("notices.py", "return obj.to_json().encode()", 'return obj.to_json().replace("trip_id", "trip").encode()'),
+    ("notices.py", "decode(text,", "decode(text.replace(b'\"trip\"', b'\"trip_id\"'),"),
 ]
 
 
@@ -52,12 +57,11 @@ def versions(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     for name, edits in {"2": MORE, "3": OTHERWISE}.items():
         found[name] = tmp_path_factory.mktemp("sources") / name
         shutil.copytree(ROOT / "lambdas", found[name], ignore=shutil.ignore_patterns("__pycache__"))
-        models = found[name] / "holiday" / "models.py"
-        text = models.read_text()
-        for old, new in edits:
-            assert text.count(old) == 1, f"models.py does not say {old!r} once any more"
-            text = text.replace(old, new)
-        models.write_text(text)
+        for file, old, new in edits:
+            source = found[name] / "holiday" / file
+            text = source.read_text()
+            assert text.count(old) == 1, f"{file} does not say {old!r} once any more"
+            source.write_text(text.replace(old, new))
     return found
 
 

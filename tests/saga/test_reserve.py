@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from holiday.models import RUN_TYPES
+from holiday.services import RUN_TYPES
 from tests.driver import TABLES, Holiday, eventually
 
 NOTHING_STANDS = {

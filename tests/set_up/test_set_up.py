@@ -24,7 +24,7 @@ HOSTILE_PLACES = (
     *("PIP_TARGET", "PIP_PREFIX", "UV_PROJECT_ENVIRONMENT", "UV_PYTHON", "VIRTUAL_ENV", "CONDA_PREFIX"),
     *("npm_config_prefix", "PYTHONPATH", "PYTHONHOME"),
 )
-TESTS = ("tests/unit/test_models.py", "tests/stack/test_snapshots.py")  # the second needs Node.js
+TESTS = ("tests/unit/test_trip_request.py", "tests/stack/test_snapshots.py")  # the second needs Node.js
 pytestmark = pytest.mark.slow
 
 

@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from holiday.services import SERVICES
 from holiday_stack.bundling import LAMBDAS
 from restate_lambda_cdk import HANDLER
 
@@ -24,9 +25,9 @@ def loaded_by(module: str, also: str = "0", **variables: str) -> tuple[set[str],
     return set(modules), value
 
 
-@pytest.mark.parametrize("name", ["flights", "cars", "payments"])
+@pytest.mark.parametrize("name", SERVICES)
 def test_a_service_with_a_table_has_its_client_before_the_first_request(name: str) -> None:
-    table = {f"{name.upper()}_TABLE_NAME": "table"}
+    table = {SERVICES[name].table_variable: "table"}
 
     _, clients = loaded_by(f"holiday.{name}", "holiday.aws.dynamodb.cache_info().currsize", **table)
 

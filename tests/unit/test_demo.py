@@ -8,7 +8,7 @@ from rich.console import Console
 from demo.cloud import named
 from demo.contract import CONTRACT, Trip, complaint, word
 from demo.demo import show
-from holiday.models import RUN_TYPES
+from holiday.services import RUN_TYPES
 
 FULL = {"pk": "foo", "sk": "1", "id": "1", "trip_id": "foo", "rental": "BMW"}
 TOMBSTONE = {"pk": "foo", "sk": "1", "id": "1", "trip_id": "foo"}

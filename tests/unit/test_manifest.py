@@ -1,28 +1,24 @@
 """What Restate is told of each handler when it registers the services: how long it retries, and what overlaps."""
 
 import asyncio
+from importlib import import_module
 from typing import Any
 
 import httpx
 import pytest
 from restate.handler import handler_from_callable
 
-from holiday import cars, flights, payments, trips
-from holiday.models import Unreadable
+from holiday import trips
+from holiday.kept import Unreadable
+from holiday.services import SERVICES
 
-MODULES: dict[str, Any] = {"flights": flights, "cars": cars, "payments": payments, "trips": trips}
+MODULES: dict[str, Any] = {name: import_module(f"holiday.{name}") for name in SERVICES} | {"trips": trips}
 APPS = {name: module.handler for name, module in MODULES.items()}
 
 FORWARD, CALLER, PROMISE = "a forward step", "what a caller waits for", "what has to happen, however late"
 HANDLERS = {
-    "flights.reserve": FORWARD,
-    "flights.confirm": FORWARD,
-    "flights.cancel": PROMISE,
-    "cars.reserve": FORWARD,
-    "cars.confirm": FORWARD,
-    "cars.cancel": PROMISE,
-    "payments.process": FORWARD,
-    "payments.refund": PROMISE,
+    **{f"{name}.{step}": FORWARD for name, row in SERVICES.items() for step in row.steps},
+    **{f"{name}.{row.compensation}": PROMISE for name, row in SERVICES.items()},
     "trips.reserve": CALLER,
     "trips.notify": PROMISE,
 }

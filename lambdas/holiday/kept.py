@@ -1,0 +1,45 @@
+"""Messages that must not be lost: one that this version cannot read waits until a version that can read it is live."""
+
+from typing import Any, Generic, TypeVar
+
+import msgspec
+from restate.serde import Serde
+
+M = TypeVar("M")
+
+
+class UnreadableMessageError(Exception):
+    """A message that another version of the code sent, and that this one cannot read. Not terminal: Restate retries."""
+
+
+class Unreadable:
+    """Takes the place of a message that could not be read. Whatever a handler asks of it, it raises."""
+
+    def __init__(self, why: str) -> None:
+        self._why = why
+
+    def __getattr__(self, name: str) -> Any:
+        raise UnreadableMessageError(f"waiting for a version that can read this message: {self._why}")
+
+
+class Kept(Serde[Any], Generic[M]):
+    """Reads messages of `kind` that must not be lost.
+
+    The SDK ends an invocation for good when its input does not decode. So this never raises: what cannot be read
+    becomes an `Unreadable`, the handler fails on its first use, and Restate retries until a version can read it.
+    """
+
+    def __init__(self, kind: type[M]) -> None:
+        self._kind = kind
+
+    def deserialize(self, buf: bytes) -> M | Unreadable:
+        try:
+            return self.read(buf)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            return Unreadable(str(error))
+
+    def serialize(self, obj: M | None) -> bytes:
+        return msgspec.json.encode(obj)
+
+    def read(self, buf: bytes) -> M:
+        return msgspec.json.decode(buf, type=self._kind)

@@ -1,0 +1,67 @@
+"""What is published about a trip. On its way there, too, it is the flat JSON object that subscribers get.
+
+It names each booking by its own field (`flight_id`), so that a service which is added adds a field and changes none. A
+field that this version does not know is published like the others: it names a booking of a newer version's service.
+"""
+
+import dataclasses
+import json
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import msgspec
+
+from holiday.kept import Kept
+from holiday.messages import Booking
+
+
+@dataclass(frozen=True)
+class Notice:
+    """What is published about a trip, once. `invocation_id` is the reservation's: it tells two notices apart."""
+
+    trip_id: str
+    booking_ids: dict[str, str]
+    invocation_id: str
+    status: Literal["success", "failure"] = "success"
+    message: str = ""
+
+    @classmethod
+    def about(cls, trip_id: str, invocation_id: str, **bookings: Booking) -> "Notice":
+        return cls(trip_id, {f"{name}_id": booking.id for name, booking in bookings.items()}, invocation_id)
+
+    def of_success(self) -> "Notice":
+        return replace(self, message=f"Trip {self.trip_id} is booked.")
+
+    def of_failure(self, why: str) -> "Notice":
+        return replace(self, status="failure", message=why)
+
+    def to_json(self) -> str:
+        """As ASCII: every text that a caller may send passes through SNS and e-mail unharmed."""
+        fields: dict[str, str] = {}
+        for name, value in vars(self).items():
+            fields |= value if name == "booking_ids" else {name: value}
+        return json.dumps(fields)
+
+    @classmethod
+    def from_json(cls, text: bytes) -> "Notice":
+        """Raises msgspec.MsgspecError."""
+        fields = msgspec.json.decode(text, type=dict[str, Any])
+        ids = {name: value for name, value in fields.items() if name.endswith("_id") and name not in OWN_FIELDS}
+        return msgspec.convert(fields | {"booking_ids": ids}, cls)
+
+
+OWN_FIELDS = {field.name for field in dataclasses.fields(Notice)}
+
+
+class KeptNotice(Kept[Notice]):
+    """Reads and writes a notice as it is published."""
+
+    def __init__(self) -> None:
+        super().__init__(Notice)
+
+    def read(self, buf: bytes) -> Notice:
+        return Notice.from_json(buf)
+
+    def serialize(self, obj: Notice | None) -> bytes:
+        assert obj
+        return obj.to_json().encode()

@@ -1,0 +1,37 @@
+"""What is read of an error that Restate has carried."""
+
+import pytest
+from restate import TerminalError
+
+from holiday.failures import BookingError, Failure, Reason
+
+
+@pytest.mark.parametrize(
+    ("error", "reason", "cause"),
+    [
+        (BookingError("duplicate", "held"), "duplicate", "held"),
+        (TerminalError("sold out", 409, {"reason": "a newer version's"}), "unknown", "sold out"),
+        (TerminalError("cancelled", 409), "cancelled", "it was cancelled"),
+        (TerminalError("Traceback …", 500), "given up", "it kept failing and was given up"),
+        (TerminalError("Traceback …", 500, {"other": "word"}), "given up", "it kept failing and was given up"),
+    ],
+)
+def test_a_failure_has_a_reason_to_branch_on_and_a_cause_in_our_words(
+    error: TerminalError, reason: Reason, cause: str
+) -> None:
+    assert Failure.of("foo", "flights.reserve", error) == Failure("foo", "flights.reserve", reason, cause)
+
+
+def test_the_caller_is_told_the_failure_and_its_compensations_as_metadata() -> None:
+    failure = Failure("foo", "cars.reserve", "simulated", "as asked")
+
+    error = failure.error(422, "not booked", "flights.cancel")
+
+    assert (error.status_code, error.message) == (422, "not booked")
+    assert error.metadata == {
+        "trip_id": "foo",
+        "step": "cars.reserve",
+        "reason": "simulated",
+        "cause": "as asked",
+        "undoing": "flights.cancel",
+    }
