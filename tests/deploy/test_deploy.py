@@ -4,7 +4,7 @@ import pytest
 
 from demo import booking, contract
 from demo.cloud import HolidayCloud
-from holiday.models import RUN_TYPES
+from holiday.services import RUN_TYPES
 from localcloud.cloud import LocalCloud
 from localcloud.environment import LocalCloudError
 from tests.deploy.state import addresses, book, deployments, published_versions, services
