@@ -7,7 +7,7 @@ never hold the API key. Redirects are not followed, because they would carry the
 import http.client
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -15,6 +15,7 @@ from urllib.parse import quote, urlsplit
 REQUEST_SECONDS = 20
 LONGEST_MESSAGE = 400
 DEVELOPMENT_SERVER = "development-server"  # in a deployment's metadata: may be taken over by any registration
+REGISTRATION = "restate-lambda-cdk:"  # in a deployment's metadata, before the name of a registration that asked for it
 
 
 class AdminError(Exception):
@@ -31,7 +32,10 @@ class UnavailableError(AdminError):
 
 @dataclass(frozen=True)
 class Deployment:
-    """A function version that Restate knows. `arn` is None for a server that is reached by HTTP, at its `address`."""
+    """A function version that Restate knows. `arn` is None for a server that is reached by HTTP, at its `address`.
+
+    registrations: who asked for it, with the request that did so last; others may have registered it by hand.
+    """
 
     id: str
     arn: str | None
@@ -39,6 +43,7 @@ class Deployment:
     services: frozenset[str]
     address: str
     gives_way: bool
+    registrations: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -71,14 +76,23 @@ class Admin:
         self._ask("GET", "/health")
 
     def register(
-        self, arn: str, role: str | None, *, force: bool = False, breaking: bool = False, dry_run: bool = False
+        self,
+        arn: str,
+        role: str | None,
+        *,
+        force: bool = False,
+        breaking: bool = False,
+        dry_run: bool = False,
+        registrations: Mapping[str, str] | None = None,
     ) -> Registration:
         """Show Restate the function version `arn`, which it may invoke through `role`.
 
         A new version becomes the latest of its services. A known one is left alone, unless `force`: then it is
-        discovered again and becomes the latest. With `dry_run` it is discovered, and nothing changes.
+        discovered again and becomes the latest. With `dry_run` it is discovered, and nothing changes. `registrations`
+        is noted of what becomes the latest, in the place of what was.
         """
-        request = {"arn": arn, "force": force, "breaking": breaking, "dry_run": dry_run}
+        metadata = {f"{REGISTRATION}{name}": by for name, by in (registrations or {}).items()}
+        request = {"arn": arn, "force": force, "breaking": breaking, "dry_run": dry_run, "metadata": metadata}
         status, answer = self._ask("POST", "/deployments", request | ({"assume_role_arn": role} if role else {}))
         services = [_service(service) for service in answer["services"]]
         return Registration(
@@ -100,6 +114,11 @@ class Admin:
                 frozenset(service["name"] for service in deployment["services"]),
                 deployment.get("arn") or deployment.get("uri") or deployment["id"],
                 DEVELOPMENT_SERVER in deployment.get("metadata", {}),
+                {
+                    name.removeprefix(REGISTRATION): by
+                    for name, by in deployment.get("metadata", {}).items()
+                    if name.startswith(REGISTRATION)
+                },
             )
             for deployment in answer["deployments"]
         ]

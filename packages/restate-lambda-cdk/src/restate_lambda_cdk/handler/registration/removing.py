@@ -5,7 +5,7 @@ from collections.abc import Iterable, Set
 from contextlib import suppress
 from functools import partial
 
-from registration.admin import Admin, UnavailableError
+from registration.admin import Admin, Deployment, UnavailableError
 from registration.deadline import Deadline, retry
 from registration.properties import Version, function_of
 from registration.registering import versions_of
@@ -36,17 +36,25 @@ def prune(admin: Admin, version: Version, keep: Set[str]) -> None:
             admin.remove(old.id)
 
 
-def remove(admin: Admin, version: Version, deadline: Deadline, *, drain_seconds: float = 0) -> None:
+def remove(
+    admin: Admin, version: Version, deadline: Deadline, *, drain_seconds: float = 0, is_undone: bool = False
+) -> None:
     """Take the function, in all its versions, out of Restate as soon as its work is done or `drain_seconds` are over.
 
     Nothing new is let in meanwhile. Where a service goes with it, work of callers is waited for too that began on older
     code of theirs, which still calls it. When time is up, what is left of the function's own is killed, because it
     would be retried for ever and block its key; of the callers' it is said what to do. Raises AdminError.
+
+    Nothing goes that serves for another registration too. is_undone: the version's request failed, and nothing goes but
+    what that alone has registered.
     """
     deployments = retry(deadline.at_most(UNREACHABLE_SECONDS), admin.deployments)
-    ours = {known.id: known.services for known in deployments if function_of(known.arn) == version.function}
-    if not ours:
+    known_of_it = [known for known in deployments if function_of(known.arn) == version.function]
+    if not known_of_it or retry(deadline, lambda: leave_to_others(admin, version, known_of_it)):
         return
+    if is_undone and any(known.registrations != {version.registration: version.request} for known in known_of_it):
+        return
+    ours = {known.id: known.services for known in known_of_it}
     others = {service for known in deployments if known.id not in ours for service in known.services}
     orphans = {service for services in ours.values() for service in services} - others
     for service in sorted(orphans):
@@ -68,6 +76,21 @@ def remove(admin: Admin, version: Version, deadline: Deadline, *, drain_seconds:
             ", ".join(sorted(orphans)),
             _shown(left),
         )
+
+
+def leave_to_others(admin: Admin, version: Version, known_of_it: list[Deployment]) -> bool:
+    """Whether what serves now serves for another registration too, as when one was renamed: to CloudFormation that is a
+    second one, and then the first is deleted. If so, it is noted that it serves for this one no more."""
+    services = admin.services().values()
+    for known in known_of_it:
+        serves = frozenset(each.name for each in services if each.deployment_id == known.id)
+        others = {name: by for name, by in known.registrations.items() if name != version.registration}
+        if serves and others:
+            log.warning("%s is left to the registration %s", known.arn, ", ".join(others))
+            if others != known.registrations and serves == known.services:
+                admin.register(known.arn or "", known.role, force=True, breaking=True, registrations=others)
+            return True
+    return False
 
 
 def check_drained(
