@@ -134,14 +134,25 @@ def served_for(admin: Admin, version: Version) -> dict[str, str]:
 
 def revive(admin: Admin, version: Version, deployment_id: str, noted: Mapping[str, str], *, is_create: bool) -> None:
     """Make a version that Restate knew already the latest again, if it is not, or not noted as this registration's;
-    force also drops a role."""
+    force also drops a role, and opens what was closed."""
     known = next((known for known in admin.deployments() if known.id == deployment_id), None)
     before: Mapping[str, str] = known.registrations if known else {}
     is_noted = noted.items() <= before.items() if is_create else noted.keys() <= before.keys()
     drops_role = known and known.role and not version.role
-    if not_latest(admin, version, deployment_id) or drops_role or not is_noted:
+    if not_latest(admin, version, deployment_id) or drops_role or not is_noted or is_closed(admin, version):
         not_by_this_request = {**before, **noted, version.registration: ""}
         admin.register(version.arn, version.role, force=True, breaking=True, registrations=not_by_this_request)
+
+
+def is_closed(admin: Admin, version: Version) -> bool:
+    """Whether a service is closed to callers from outside that the code lets in: it was, when a version that has been
+    taken back offered it no more."""
+    services = admin.services()
+    closed = [name for name in version.services if name in services and not services[name].is_public]
+    if not closed:
+        return False
+    offered = admin.register(version.arn, version.role, force=True, dry_run=True).services
+    return any(offered[name].is_public for name in closed if name in offered)
 
 
 def not_latest(admin: Admin, version: Version, deployment_id: str) -> list[str]:

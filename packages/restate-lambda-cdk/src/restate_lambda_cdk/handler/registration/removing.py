@@ -5,7 +5,7 @@ from collections.abc import Iterable, Set
 from contextlib import suppress
 from functools import partial
 
-from registration.admin import Admin, Deployment, UnavailableError
+from registration.admin import Admin, AdminError, Deployment, Service, UnavailableError
 from registration.deadline import Deadline, retry
 from registration.properties import Version, function_of
 from registration.registering import versions_of
@@ -20,13 +20,15 @@ def prune(admin: Admin, version: Version, keep: Set[str]) -> None:
     """Forget drained older versions of the function, except the ARNs in `keep`.
 
     Never one that is still the latest of a service that somebody names, or that has work pinned to it. A service that
-    the function offers no more is closed first, and goes with the version that was the last to offer it.
+    the function offers no more goes back to whom it was taken over from. Where that was nobody, it is closed first, and
+    goes with the version that was the last to offer it.
     """
+    hand_back(admin, version)
     ours = versions_of(admin, version)
-    ids = {known.id for known in ours}
     services = admin.services().values()
-    dropped = {each.name for each in services if each.deployment_id in ids and each.name not in version.services}
-    for name in sorted(dropped):
+    dropped = dropped_by(version, ours, services)
+    others = {service for known in admin.deployments() if known not in ours for service in known.services}
+    for name in sorted(dropped - others):
         log.info("closing %s, which the function offers no more", name)
         admin.close(name)
     live = {each.deployment_id for each in services if each.name not in dropped}
@@ -34,6 +36,34 @@ def prune(admin: Admin, version: Version, keep: Set[str]) -> None:
         if old.arn not in keep and old.id not in live and not admin.unfinished([old.id], dropped & old.services):
             log.info("forgetting drained %s (%s)", old.arn, old.id)
             admin.remove(old.id)
+
+
+def dropped_by(version: Version, ours: Iterable[Deployment], services: Iterable[Service]) -> set[str]:
+    """The services that the version offers no more, and an older one of its function serves."""
+    ids = {known.id for known in ours}
+    return {each.name for each in services if each.deployment_id in ids and each.name not in version.services}
+
+
+def hand_back(admin: Admin, version: Version) -> None:
+    """Promote who served, until this function took it over, what the version offers no more: it may be the rollback of
+    that. Left alone where that would take other services from somebody else."""
+    services, known = admin.services(), admin.deployments()
+    ours = [each for each in known if function_of(each.arn) == version.function]
+    dropped = dropped_by(version, ours, services.values())
+    for name in sorted(dropped):
+        others = [each for each in known if each not in ours and name in each.revisions]
+        if not others:
+            continue
+        before = max(others, key=lambda each: each.revisions[name])
+        rest = before.services - dropped
+        if elsewhere := sorted(each for each in rest if each in services and services[each].deployment_id != before.id):
+            log.error("%s is not handed back to %s, which would take %s too", name, before.address, elsewhere)
+            continue
+        log.warning("handing %s back to %s (%s)", name, before.address, before.id)
+        try:
+            admin.promote(before)
+        except AdminError as error:
+            log.error("%s cannot be handed back to %s: %s", name, before.address, error)
 
 
 def remove(
