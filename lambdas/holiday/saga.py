@@ -78,8 +78,10 @@ class Saga:
             await call
 
     def failure(self, error: TerminalError) -> Failure:
-        """What there is to say of the step that failed."""
-        return Failure(self._trip_id, self._step, *_reason(error))
+        """What there is to say of the step that failed. The run's last line in the log gives the reason too."""
+        reason, cause = _reason(error)
+        logs.reason.set(reason)
+        return Failure(self._trip_id, self._step, reason, cause)
 
     def compensate(self) -> str:
         """Send every compensation, newest first. Returns their names, separated by commas."""
