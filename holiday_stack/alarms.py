@@ -1,9 +1,12 @@
-"""What a person on call is told: a function that keeps failing or being throttled, and a registration that failed.
+"""What a person on call is told: a function that fails or is throttled, and a registration that failed.
 
-A function's alarm is one of its own, so that it names the function. One bad period wakes nobody: Restate tries again.
+To Lambda, a handler that raised ran well: the answer asks Restate to retry it. So Lambda's own metrics see crashes and
+time-outs only, and metric filters on the log see the rest. A service's alarm fires when two of three periods were bad,
+because Restate retries and a single failure heals; a registration is not retried, so its alarms fire at once.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 from aws_cdk import Duration
 from aws_cdk import aws_cloudwatch as cloudwatch
@@ -13,16 +16,30 @@ from aws_cdk import aws_logs as logs
 from aws_cdk import aws_sns as sns
 from constructs import Construct
 
-PERIOD = Duration.minutes(5)
+NEVER_GIVEN_UP = {"flights": "cancel", "cars": "cancel", "payments": "refund", "trips": "notify"}
+"""The handler of each service that Restate retries without end: its compensation, and the notice of trips."""
+
+
+@dataclass(frozen=True)
+class Trigger:
+    """The alarm fires when `bad` of `of` periods each had at least one occurrence."""
+
+    period: Duration
+    bad: int
+    of: int
+
+
+# Restate retries at least once a minute, so what keeps failing is seen in every period.
+KEEPS_HAPPENING = Trigger(Duration.minutes(5), bad=2, of=3)
+AT_ONCE = Trigger(Duration.minutes(1), bad=1, of=1)
 
 
 class Alarms(Construct):
-    """Alarms that go to a topic.
+    """Alarms that go to a topic. docs/operations.md has a row for each, by its construct id.
 
-    functions: watched for errors (crashes and time-outs; a step that fails is none) and for throttles.
-    registrar: watched likewise, and its log for registrations that failed or had to leave something in Restate. None:
-        nothing is registered from here.
-    topic_arn: where they go, in the same region.
+    services: the function of each service, by the service's name.
+    deployer: the function that registers them with Restate. None: nothing is registered from here.
+    topic_arn: where the alarms go, in the same region.
     """
 
     def __init__(
@@ -30,47 +47,97 @@ class Alarms(Construct):
         scope: Construct,
         construct_id: str,
         *,
-        functions: Sequence[lambda_.Function],
-        registrar: lambda_.Function | None,
+        services: Mapping[str, lambda_.Function],
+        deployer: lambda_.Function | None,
         topic_arn: str,
     ) -> None:
         super().__init__(scope, construct_id)
         topic = sns.Topic.from_topic_arn(self, "Topic", topic_arn)
         self._action = actions.SnsAction(topic)  # pyright: ignore[reportArgumentType]
-        for function in (*functions, *([registrar] if registrar else [])):
-            name = function.node.path.split("/")[1]
-            errors, throttles = function.metric_errors(period=PERIOD), function.metric_throttles(period=PERIOD)
-            self._alarm(f"{name}Errors", errors, f"{name} keeps failing: see its log", bad_periods=2)
-            self._alarm(
-                f"{name}Throttles", throttles, f"{name} lacks concurrency: see the account's quota", bad_periods=2
-            )
-        if registrar:
-            self._watch_registrations(registrar)
+        for service, function in services.items():
+            self._watch_service(service, function)
+        if deployer:
+            self._watch_registrations(deployer)
 
-    def _watch_registrations(self, registrar: lambda_.Function) -> None:
-        failures = logs.MetricFilter(
-            self,
-            "RegistrationFailures",
-            log_group=registrar.log_group,
-            filter_pattern=logs.FilterPattern.string_value("$.level", "=", "ERROR"),
-            metric_namespace="Restate",
-            metric_name=f"RegistrationFailures-{registrar.stack.stack_name}",
-            default_value=0,
-        )
-        metric = failures.metric(period=PERIOD, statistic="Sum")
+    def _watch_service(self, service: str, function: lambda_.Function) -> None:
+        name, at = service.capitalize(), KEEPS_HAPPENING
+        who = f"the function of {service}, {function.function_name}"
         self._alarm(
-            "Registration", metric, "A registration with Restate failed: see the registrar's log", bad_periods=1
+            f"{name}Errors",
+            function.metric_errors(period=at.period),
+            f"{who}, keeps crashing, timing out or failing to start.",
+            at,
+        )
+        self._alarm(
+            f"{name}Throttles",
+            function.metric_throttles(period=at.period),
+            f"{who}, keeps being throttled: Lambda's concurrency is used up.",
+            at,
+        )
+        failed = logs.FilterPattern.string_value("$.message", "=", "failed")
+        # What the SDK and Lambda's runtime log, an exception's traceback for instance.
+        error = logs.FilterPattern.string_value("$.level", "=", "ERROR")
+        self._alarm(
+            f"{name}Failing",
+            self._count(f"{name}Failing", function, logs.FilterPattern.any(failed, error), at),
+            f"handlers in {who}, keep failing and are retried by Restate.",
+            at,
+        )
+        handler = NEVER_GIVEN_UP[service]
+        named = logs.FilterPattern.string_value("$.handler", "=", handler)
+        self._alarm(
+            f"{name}{handler.capitalize()}Failing",
+            self._count(f"{name}{handler.capitalize()}Failing", function, logs.FilterPattern.all(failed, named), at),
+            f"{service}.{handler} in {who}, keeps failing and is retried without end.",
+            at,
         )
 
-    def _alarm(self, construct_id: str, metric: cloudwatch.Metric, description: str, bad_periods: int) -> None:
+    def _watch_registrations(self, deployer: lambda_.Function) -> None:
+        at, who = AT_ONCE, f"the function that registers services with Restate, {deployer.function_name}"
+        error = logs.FilterPattern.string_value("$.level", "=", "ERROR")
+        self._alarm(
+            "RegistrationFailed",
+            self._count("RegistrationFailed", deployer, error, at),
+            f"a registration failed, or a removal left something in Restate, says the log of {who}.",
+            at,
+        )
+        self._alarm(
+            "DeployerErrors",
+            deployer.metric_errors(period=at.period),
+            f"{who}, crashed or timed out: CloudFormation got no answer and waits.",
+            at,
+        )
+        self._alarm(
+            "DeployerThrottles",
+            deployer.metric_throttles(period=at.period),
+            f"{who}, was throttled: after five minutes its event is dropped, and CloudFormation waits in vain.",
+            at,
+        )
+
+    def _count(
+        self, name: str, function: lambda_.Function, pattern: logs.IFilterPattern, at: Trigger
+    ) -> cloudwatch.Metric:
+        """The log lines that match. Without a default value, there is no metric to pay for while there are none."""
+        counted = logs.MetricFilter(
+            self,
+            f"{name}Lines",
+            log_group=function.log_group,
+            filter_pattern=pattern,
+            metric_namespace=function.stack.stack_name,  # two stacks of one account have namespaces of their own
+            metric_name=name,
+        )
+        return counted.metric(period=at.period, statistic="Sum")
+
+    def _alarm(self, construct_id: str, metric: cloudwatch.Metric, what: str, at: Trigger) -> None:
+        where = f"What to do: docs/operations.md, section Alarms, row {construct_id}."
         alarm = metric.create_alarm(
             self,
             construct_id,
-            alarm_description=description,
+            alarm_description=f"{what[0].upper()}{what[1:]} {where}",
             threshold=1,
             comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
-            datapoints_to_alarm=bad_periods,
-            evaluation_periods=2 * bad_periods - 1,
+            datapoints_to_alarm=at.bad,
+            evaluation_periods=at.of,
             treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
         )
         alarm.add_alarm_action(self._action)  # pyright: ignore[reportArgumentType]

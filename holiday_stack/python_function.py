@@ -57,6 +57,8 @@ class PythonFunction(lambda_.Function):
             role=role,  # pyright: ignore[reportArgumentType]
             log_group=log_group,
             logging_format=lambda_.LoggingFormat.JSON,
+            # Two lines of Lambda's own for each run would be over half of all that is logged. Failed runs keep theirs.
+            system_log_level_v2=lambda_.SystemLogLevel.WARN,
             runtime=runtime,
             architecture=lambda_.Architecture.ARM_64,
         )

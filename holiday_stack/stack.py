@@ -16,6 +16,7 @@ from holiday_stack import bundling
 from holiday_stack.alarms import Alarms
 from holiday_stack.python_function import PythonFunction
 from holiday_stack.settings import Settings, SettingsError
+from holiday_stack.trip_metrics import TripMetrics
 from restate_lambda_cdk import (
     RestateCloudEnvironment,
     RestateEnvironment,
@@ -63,10 +64,10 @@ class HolidayStack(Stack):
         # Who is registered: who is called comes before who calls
         callees = {"flights": flights, "cars": cars, "payments": payments}
         services = {"trips": trips, **callees}
-        registrar = None
+        registers = None
         if settings.registration == "automatic":
             deployer = ServiceDeployer(self, "Deployer", runtime=self._runtime)
-            registrar = deployer.function
+            registers = deployer.function
             called = [
                 deployer.register(each.current_version, environment=self.restate, services=[name])
                 for name, each in callees.items()
@@ -77,15 +78,10 @@ class HolidayStack(Stack):
                 follow_references(each)
                 self.restate.grant_invoke(each.current_version)
 
-        # Who is told when something is wrong
+        # Who is told when something is wrong, and how many trips there are
         if settings.alarm_topic_arn:
-            Alarms(
-                self,
-                "Alarms",
-                functions=[*services.values()],
-                registrar=registrar,
-                topic_arn=settings.alarm_topic_arn,
-            )
+            Alarms(self, "Alarms", services=services, deployer=registers, topic_arn=settings.alarm_topic_arn)
+            TripMetrics(self, "TripMetrics", trips=trips)
 
         # Outputs: all that a manual registration, a test or a curl needs
         for name, each in services.items():

@@ -18,6 +18,8 @@ from restate.server_context import ServerInvocationContext, current_context
 log = restate.getLogger("holiday")  # pyright: ignore[reportUnknownMemberType]
 about: ContextVar[str] = ContextVar("about", default="")
 """The trip that a handler of `trips` is about; an object's key says it for the others."""
+reason: ContextVar[str | None] = ContextVar("reason", default=None)
+"""Why a run that ends well did not do what was asked: the trip was booked before."""
 
 
 @asynccontextmanager
@@ -31,7 +33,7 @@ async def outcome() -> AsyncGenerator[None]:
     except Exception as error:
         log.warning("failed", extra={"reason": repr(error)})
         raise
-    log.info("done")
+    log.info("done", extra={"reason": reason.get()})
 
 
 class JsonLines(logging.Formatter):
@@ -47,8 +49,8 @@ class JsonLines(logging.Formatter):
             line["handler"] = context.handler.name
             line["trip_id"] = context.key() or about.get()
             line["invocation_id"] = context.request().id
-        if reason := getattr(record, "reason", None):
-            line["reason"] = reason
+        if why := getattr(record, "reason", None):
+            line["reason"] = why
         return json.dumps(line)
 
 

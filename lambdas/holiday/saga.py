@@ -64,8 +64,10 @@ class Saga:
             await call
 
     def failure(self, error: TerminalError) -> Failure:
-        """What there is to say of the step that failed."""
-        return Failure.of(self._trip_id, self._step, error)
+        """What there is to say of the step that failed. The run's last line in the log gives the reason too."""
+        failure = Failure.of(self._trip_id, self._step, error)
+        logs.reason.set(failure.reason)
+        return failure
 
     def compensate(self) -> str:
         """Send every compensation, newest first. Returns their names, separated by commas."""

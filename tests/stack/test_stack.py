@@ -200,6 +200,7 @@ def test_functions_are_arm_on_python_3_13_log_json_and_are_cut_off_after_ten_sec
         assert properties["Architectures"] == ["arm64"]
         assert properties["Runtime"] == "python3.13"
         assert properties["LoggingConfig"]["LogFormat"] == "JSON"
+        assert properties["LoggingConfig"]["SystemLogLevel"] == "WARN"
         assert properties["Timeout"] == 10
         assert properties["Handler"] == f"holiday.{service.lower()}.handler"
 
@@ -276,30 +277,6 @@ def test_notices_go_to_the_email_address_that_is_named(cloud: Synthesized, self_
         "ann@example.com",
     )
     assert not self_hosted.of_type("AWS::SNS::Subscription")
-
-
-def test_alarms_go_to_the_topic_that_is_named(cloud: Synthesized, self_hosted: Synthesized) -> None:
-    alarms = [found["Properties"] for found in cloud.of_type("AWS::CloudWatch::Alarm").values()]
-
-    # every function's errors and throttles are watched, by its own name, the registration function's included
-    functions = {str({"Ref": name}) for name in cloud.of_type("AWS::Lambda::Function")}
-    for metric in ("Errors", "Throttles"):
-        watched = [alarm for alarm in alarms if alarm["MetricName"] == metric]
-        assert {str(alarm["Dimensions"][0]["Value"]) for alarm in watched} == functions
-    assert len(functions) == len(SERVICES) + 1
-
-    # and so are failed registrations, by what the registration function logs
-    ((_, failures),) = cloud.of_type("AWS::Logs::MetricFilter").items()
-    log_group, _ = cloud.one("AWS::Logs::LogGroup", "Deployer")
-    (metric,) = failures["Properties"]["MetricTransformations"]
-    assert failures["Properties"]["LogGroupName"] == {"Ref": log_group}
-    assert metric["MetricName"] in {alarm["MetricName"] for alarm in alarms}
-
-    # and no data is good news
-    for alarm in alarms:
-        assert alarm["AlarmActions"] == [CLOUD["alarmTopicArn"]]
-        assert alarm["TreatMissingData"] == "notBreaching"
-    assert not self_hosted.of_type("AWS::CloudWatch::Alarm")
 
 
 @pytest.mark.parametrize("service", SERVICES)

@@ -1,0 +1,49 @@
+"""Trips as a business sees them: how many were booked, rolled back and refused, and for which reason.
+
+They are counted in the log, in the line with which each run of `trips.reserve` ends, so no handler does anything for
+them. A trip that its idempotency key had booked before is answered again, and counted once: its line has a reason.
+"""
+
+from collections.abc import Sequence
+
+from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_logs as logs
+from constructs import Construct
+
+REFUSALS = ("invalid", "duplicate", "rolled back")
+"""The reasons for which nothing was begun. A trip that ended for any other one was rolled back."""
+
+
+class TripMetrics(Construct):
+    """TripsBooked, TripsRolledBack and TripsRefused, in the namespace that is named like the stack.
+
+    trips: the function of trips. The latter two have the dimension Reason, each value of which is a metric of its own.
+    """
+
+    def __init__(self, scope: Construct, construct_id: str, *, trips: lambda_.Function) -> None:
+        super().__init__(scope, construct_id)
+        self._trips = trips
+        done = logs.FilterPattern.string_value("$.message", "=", "done")
+        refused = logs.FilterPattern.string_value("$.message", "=", "refused")
+        self._count("TripsBooked", [done, logs.FilterPattern.not_exists("$.reason")])
+        others = [logs.FilterPattern.string_value("$.reason", "!=", reason) for reason in REFUSALS]
+        self._count("TripsRolledBack", [refused, *others], by_reason=True)
+        named = [logs.FilterPattern.string_value("$.reason", "=", reason) for reason in REFUSALS]
+        self._count("TripsRefused", [refused, logs.FilterPattern.any(*named)], by_reason=True)
+
+    def _count(self, name: str, conditions: Sequence[logs.JsonPattern], *, by_reason: bool = False) -> None:
+        logs.MetricFilter(
+            self,
+            name,
+            log_group=self._trips.log_group,
+            filter_pattern=logs.FilterPattern.all(
+                logs.FilterPattern.string_value("$.service", "=", "trips"),
+                logs.FilterPattern.string_value("$.handler", "=", "reserve"),
+                *conditions,
+            ),
+            metric_namespace=self._trips.stack.stack_name,
+            metric_name=name,
+            unit=cloudwatch.Unit.COUNT,
+            dimensions={"Reason": "$.reason"} if by_reason else None,
+        )

@@ -1,0 +1,189 @@
+"""The deployed metric filters against the services' real log lines, of runs that failed and of trips of every kind.
+
+The emulator accepts metric filters but evaluates none, so the tests do (tests/filter_patterns.py).
+"""
+
+import json
+import uuid
+from collections import Counter
+from collections.abc import Generator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+import pytest
+
+from holiday.models import RUN_TYPES
+from localcloud.cloud import LocalCloud
+from tests.deploy.test_operations import taken_away
+from tests.driver import Holiday, eventually
+from tests.filter_patterns import matches, value_of
+
+COMPENSATIONS = {"flights": "cancel", "cars": "cancel", "payments": "refund"}
+
+
+@dataclass
+class Runs:
+    """What was done in a cloud, and what its functions logged.
+
+    ended: how each reservation is to be counted, by its invocation id. failed: trips of which something failed, by the
+    handler that did. lines: what was logged, by the name of the log group.
+    """
+
+    cloud: LocalCloud
+    ended: dict[str, Counter[str]] = field(default_factory=dict[str, Counter[str]])
+    failed: dict[str, set[str]] = field(default_factory=dict[str, set[str]])
+    lines: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
+
+    def expect(self, invocation_id: str, counted: str) -> str:
+        self.ended.setdefault(invocation_id, Counter())[counted] += 1
+        return invocation_id
+
+    def expect_failure(self, trip_id: str, *handlers: str) -> None:
+        for handler in handlers:
+            self.failed.setdefault(handler, set()).add(trip_id)
+
+    def read(self) -> dict[str, list[str]]:
+        logs = self.cloud.client("logs")
+        for group in logs.describe_log_groups()["logGroups"]:
+            name = group.get("logGroupName", "")
+            pages = logs.get_paginator("filter_log_events").paginate(logGroupName=name)
+            events = [event for page in pages for event in page["events"]]
+            self.lines[name] = [line for event in events for line in event.get("message", "").splitlines()]
+        return self.lines
+
+    def filters(self) -> list[dict[str, Any]]:
+        """Every metric filter of the account, as it was deployed."""
+        return [
+            {"group": name, "pattern": found.get("filterPattern", ""), **found.get("metricTransformations", [])[0]}
+            for name in self.lines
+            for found in self.cloud.client("logs").describe_metric_filters(logGroupName=name)["metricFilters"]
+        ]
+
+    def matching(self, metric: str) -> list[dict[str, Any]]:
+        """The lines that a metric counts."""
+        (counted,) = (each for each in self.filters() if each["metricName"] == metric)
+        return [json.loads(line) for line in self.lines[counted["group"]] if matches(counted["pattern"], line)]
+
+
+@pytest.fixture(scope="module")
+def runs(own_cloud: LocalCloud) -> Runs:
+    """Trips of every kind, and each service without its table or topic for a while."""
+    alarms = own_cloud.client("sns").create_topic(Name="alarms")["TopicArn"]
+    holiday = Holiday(own_cloud, own_cloud.deploy({"alarmTopicArn": alarms}))
+    runs = Runs(own_cloud)
+    book_trips_that_end_by_themselves(holiday, runs)
+    with ThreadPoolExecutor(1) as later, taken_away(own_cloud, holiday.names["PaymentsTableName"]):
+        given_up = later.submit(holiday.reserve, {"trip_id": "given-up"})
+        fail_and_cancel(holiday, runs, "payments", "process")
+        answer = given_up.result()  # after eight attempts
+        assert answer.json()["metadata"]["reason"] == "given up"
+        runs.expect(holiday.invocation_of(answer), "TripsRolledBack given up")
+        runs.expect_failure("given-up", "payments.process", "payments.refund")
+        wait_for_failure(runs, "given-up", "payments.refund")
+    for service in ("flights", "cars"):
+        with taken_away(own_cloud, holiday.names[f"{service.capitalize()}TableName"]):
+            fail_and_cancel(holiday, runs, service, "reserve")
+    with without_topic(holiday):
+        answer = holiday.reserve({"trip_id": "unsung"})
+        runs.expect(holiday.invocation_of(answer), "TripsBooked")
+        runs.expect_failure("unsung", "trips.notify")
+        wait_for_failure(runs, "unsung", "trips.notify")
+    holiday.settle()
+    runs.read()
+    return runs
+
+
+def book_trips_that_end_by_themselves(holiday: Holiday, runs: Runs) -> None:
+    def book(counted: str, request: dict[str, str], **headers: str) -> str:
+        return runs.expect(holiday.invocation_of(holiday.reserve(request, **headers)), counted)
+
+    for run_type in RUN_TYPES:
+        book("TripsRolledBack simulated", {"trip_id": run_type, "run_type": run_type})
+    book("TripsBooked", {"trip_id": "twice"})
+    book("TripsRefused duplicate", {"trip_id": "twice"})
+    book("TripsRefused invalid", {"cat": "Tom"})
+    # Each key is used again after Restate has forgotten it: what was booked before is counted no second time.
+    booked = book("TripsBooked", {"trip_id": "again"}, idempotency_key="a")
+    rolled_back = book("TripsRolledBack simulated", {"run_type": "failPayment"}, idempotency_key="b")
+    holiday.settle()
+    for invocation_id in (booked, rolled_back):
+        patch(holiday, invocation_id, "purge")
+        known = f"SELECT id FROM sys_invocation_status WHERE id = '{invocation_id}'"
+        assert eventually(lambda known=known: holiday.query(known), lambda found: not found) == []
+    answer = holiday.reserve({"trip_id": "again"}, idempotency_key="a")
+    assert (answer.status_code, holiday.invocation_of(answer)) == (200, booked)
+    assert book("TripsRefused rolled back", {"run_type": "failPayment"}, idempotency_key="b") == rolled_back
+
+
+def fail_and_cancel(holiday: Holiday, runs: Runs, service: str, step: str) -> None:
+    """Book a trip whose step fails until it is cancelled, and then its compensation."""
+    trip_id = f"{service}-{uuid.uuid4().hex[:6]}"
+    sent = holiday.http.post("/trips/reserve/send", json={"request": {"trip_id": trip_id}})
+    compensation = f"{service}.{COMPENSATIONS[service]}"
+    runs.expect(sent.json()["invocationId"], "TripsRolledBack cancelled")
+    runs.expect_failure(trip_id, f"{service}.{step}", compensation)
+    wait_for_failure(runs, trip_id, f"{service}.{step}")
+    patch(holiday, sent.json()["invocationId"], "cancel")
+    wait_for_failure(runs, trip_id, compensation)
+
+
+def wait_for_failure(runs: Runs, trip_id: str, handler: str) -> None:
+    def failed() -> bool:
+        lines = [line for lines in runs.read().values() for line in lines if trip_id in line]
+        return any(each["message"] == "failed" and name_of(each) == handler for each in map(json.loads, lines))
+
+    assert eventually(failed, bool), f"{handler} of {trip_id} has not failed"
+
+
+def name_of(line: dict[str, str]) -> str:
+    return f"{line['service']}.{line['handler']}"
+
+
+def patch(holiday: Holiday, invocation_id: str, verb: str) -> None:
+    url = f"{holiday.cloud.admin_url}/invocations/{invocation_id}/{verb}"
+    httpx.patch(url, trust_env=False, timeout=60).raise_for_status()
+
+
+@contextmanager
+def without_topic(holiday: Holiday) -> Generator[None]:
+    sns, arn = holiday.cloud.client("sns"), holiday.names["TopicArn"]
+    sns.delete_topic(TopicArn=arn)
+    try:
+        yield
+    finally:
+        sns.create_topic(Name=arn.rpartition(":")[2])
+
+
+def test_each_reservation_counts_once_as_what_became_of_it(runs: Runs) -> None:
+    counted: dict[str, Counter[str]] = {}
+    for each in runs.filters():
+        if not each["metricName"].startswith("Trips") or each["metricName"].endswith("Failing"):
+            continue
+        for line in runs.lines[each["group"]]:
+            if matches(each["pattern"], line):
+                assert each["metricValue"] == "1"
+                reason = [value_of(line, selector) for selector in each.get("dimensions", {}).values()]
+                name = " ".join([each["metricName"], *reason])
+                counted.setdefault(json.loads(line)["invocation_id"], Counter())[name] += 1
+
+    assert counted == runs.ended
+
+
+@pytest.mark.parametrize("service", ["flights", "cars", "payments", "trips"])
+def test_what_fails_in_a_service_is_counted_for_that_service(runs: Runs, service: str) -> None:
+    found = runs.matching(f"{service.capitalize()}Failing")
+
+    expected = {(name, trip) for name, trips in runs.failed.items() for trip in trips if name.startswith(service)}
+    assert {(name_of(line), line["trip_id"]) for line in found} == expected != set()
+
+
+@pytest.mark.parametrize("handler", [*(f"{name}.{verb}" for name, verb in COMPENSATIONS.items()), "trips.notify"])
+def test_compensations_and_notices_that_fail_are_counted_alone(runs: Runs, handler: str) -> None:
+    service, _, verb = handler.partition(".")
+
+    found = runs.matching(f"{service.capitalize()}{verb.capitalize()}Failing")
+
+    assert {(name_of(line), line["trip_id"]) for line in found} == {(handler, trip) for trip in runs.failed[handler]}

@@ -1,0 +1,146 @@
+"""Who is told when something is wrong, and what is counted. Real log lines: tests/deploy/test_metric_filters.py."""
+
+import importlib
+import json
+import re
+from typing import Any
+
+import pytest
+from restate.handler import Handler
+
+from holiday.retries import GIVE_UP_AFTER_8_ATTEMPTS
+from holiday_stack.alarms import NEVER_GIVEN_UP
+from tests.filter_patterns import matches
+from tests.stack.conftest import CLOUD, ROOT, Synthesized, synthesized
+
+SERVICES = ["flights", "cars", "payments", "trips"]
+ON_REGISTRATION = {"RegistrationFailed", "DeployerErrors", "DeployerThrottles"}
+
+
+def alarms(stack: Synthesized) -> dict[str, dict[str, Any]]:
+    """The properties of each alarm, by the name that docs/operations.md has for it."""
+    found = stack.of_type("AWS::CloudWatch::Alarm").items()
+    return {re.sub("[0-9A-F]{8}$", "", name).removeprefix("Alarms"): each["Properties"] for name, each in found}
+
+
+def filters(stack: Synthesized) -> dict[str, dict[str, Any]]:
+    """The properties of each metric filter, by the name of its metric."""
+    found = [each["Properties"] for each in stack.of_type("AWS::Logs::MetricFilter").values()]
+    return {each["MetricTransformations"][0]["MetricName"]: each for each in found}
+
+
+def rows() -> list[str]:
+    """The alarms that have a row in the page, as often as they have one."""
+    section = (ROOT / "docs" / "operations.md").read_text().partition("\n## Alarms\n")[2].partition("\n## ")[0]
+    table = section.partition("| alarm |")[2].partition("\n\n")[0]
+    return [name for row in table.splitlines()[2:] for name in re.findall(r"`(\w+)`", row.split("|")[1])]
+
+
+def text(value: Any) -> str:
+    """A property, with the logical ids of the resources that it names in place of their names."""
+    if isinstance(value, str):
+        return value
+    return "".join(part if isinstance(part, str) else part["Ref"] for part in value["Fn::Join"][1])
+
+
+def test_every_function_is_watched_for_errors_and_throttles_under_its_own_name(cloud: Synthesized) -> None:
+    functions = {str({"Ref": name}) for name in cloud.of_type("AWS::Lambda::Function")}
+
+    for metric in ("Errors", "Throttles"):
+        watched = [each for each in alarms(cloud).values() if each["MetricName"] == metric]
+        assert {str(alarm["Dimensions"][0]["Value"]) for alarm in watched} == functions
+    assert len(functions) == len(SERVICES) + 1
+
+
+def test_alarms_go_to_the_topic_that_is_named_and_no_data_is_good_news(
+    cloud: Synthesized, self_hosted: Synthesized
+) -> None:
+    for alarm in alarms(cloud).values():
+        assert alarm["AlarmActions"] == [CLOUD["alarmTopicArn"]]
+        assert alarm["TreatMissingData"] == "notBreaching"
+    assert alarms(self_hosted) == filters(self_hosted) == {}
+
+
+def test_each_alarm_has_one_row_in_the_page_and_each_row_an_alarm(cloud: Synthesized) -> None:
+    assert sorted(rows()) == sorted(alarms(cloud))
+
+
+def test_an_alarm_says_which_function_what_it_means_and_where_to_look(cloud: Synthesized) -> None:
+    for name, alarm in alarms(cloud).items():
+        function = "Deployer" if name in ON_REGISTRATION else f"{re.split('(?<=[a-z])(?=[A-Z])', name)[0]}Service"
+        description = text(alarm["AlarmDescription"])
+
+        assert cloud.one("AWS::Lambda::Function", function)[0] in description
+        assert description.endswith(f". What to do: docs/operations.md, section Alarms, row {name}.")
+        assert description[0].isupper() and len(description) < 1024
+
+
+def test_one_failed_registration_fires_at_once_and_a_service_s_alarm_if_it_keeps_happening(cloud: Synthesized) -> None:
+    for name, alarm in alarms(cloud).items():
+        fires = (alarm["Period"], alarm["DatapointsToAlarm"], alarm["EvaluationPeriods"])
+
+        assert fires == ((60, 1, 1) if name in ON_REGISTRATION else (300, 2, 3))
+        assert (alarm["Threshold"], alarm["ComparisonOperator"]) == (1, "GreaterThanOrEqualToThreshold")
+        assert alarm["Statistic"] == "Sum"
+
+
+def test_what_a_metric_filter_counts_for_an_alarm_is_what_the_alarm_watches(cloud: Synthesized) -> None:
+    watched = {each["MetricName"]: each for each in alarms(cloud).values()}
+    counted = {name: each for name, each in filters(cloud).items() if name in watched}
+
+    assert counted.keys() == watched.keys() - {"Errors", "Throttles"}
+    for name, each in counted.items():
+        (metric,) = each["MetricTransformations"]
+        assert (metric["MetricNamespace"], metric["MetricValue"]) == (watched[name]["Namespace"], "1")
+        # a metric that is written in every period is paid for in every period
+        assert "DefaultValue" not in metric
+
+
+def test_a_function_s_lines_are_looked_for_in_its_own_log_group(cloud: Synthesized) -> None:
+    for name, each in filters(cloud).items():
+        owner = "Deployer" if name in ON_REGISTRATION else f"{re.split('(?<=[a-z])(?=[A-Z])', name)[0]}Service"
+        assert each["LogGroupName"] == {"Ref": cloud.one("AWS::Logs::LogGroup", owner)[0]}
+
+
+def test_two_copies_in_one_account_do_not_add_up(cloud: Synthesized) -> None:
+    anns = synthesized(CLOUD | {"prefix": "ann"})
+
+    for stack, namespace in ((cloud, "HolidayStack"), (anns, "ann-HolidayStack")):
+        transformations = [each["MetricTransformations"][0] for each in filters(stack).values()]
+        assert {each["MetricNamespace"] for each in transformations} == {namespace}
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_what_is_watched_alone_is_what_restate_retries_without_end_and_nobody_waits_for(service: str) -> None:
+    module = importlib.import_module(f"holiday.{service}")
+    handlers: dict[str, Handler[Any, Any]] = getattr(module, service).handlers
+    own = {name: each.invocation_retry_policy for name, each in handlers.items() if each.invocation_retry_policy}
+
+    assert [name for name, policy in own.items() if policy != GIVE_UP_AFTER_8_ATTEMPTS] == [NEVER_GIVEN_UP[service]]
+
+
+# As Lambda's runtime writes them in its JSON format (awslambdaric's lambda_runtime_log_utils.py and bootstrap.py): what
+# is logged by the SDK, for a journal that does not match for instance, and what was raised by the handler itself.
+LOGGED_BY_THE_SDK = {
+    "timestamp": "2026-11-28T10:00:00.000Z",
+    "level": "ERROR",
+    "message": "Exception in do_progress",
+    "logger": "restate.server_context",
+}
+RAISED = {
+    "timestamp": "2026-11-28T10:00:00",
+    "level": "ERROR",
+    "errorMessage": "CloudFormation's answer did not arrive",
+    "errorType": "UnavailableError",
+    "requestId": "0c90003a-8970-474c-b696-fca5336ef4f5",
+}
+DONE = {"timestamp": "2026-11-28T10:00:00.000Z", "level": "INFO", "message": "Update Trips: SUCCESS", "logger": "root"}
+REPORT = {"time": "2026-11-28T10:00:00.000Z", "type": "platform.report", "record": "…"}
+
+
+@pytest.mark.parametrize("metric", [*(f"{service.capitalize()}Failing" for service in SERVICES), "RegistrationFailed"])
+def test_errors_that_lambda_s_runtime_logs_are_counted_too(cloud: Synthesized, metric: str) -> None:
+    pattern = filters(cloud)[metric]["FilterPattern"]
+
+    assert [matches(pattern, json.dumps(line)) for line in (LOGGED_BY_THE_SDK, RAISED)] == [True, True]
+    assert [matches(pattern, json.dumps(line)) for line in (DONE, REPORT)] == [False, False]
