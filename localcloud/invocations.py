@@ -1,14 +1,17 @@
 """What Restate has not finished: one query for every test, command and page, with VQueues and without.
 
-It is a file of its own, `unfinished.sql`, so that the Restate CLI can ask it too (docs/operations.md). Its columns:
-`id`; `target`; `status`, which is `scheduled`, `queued`, `running`, `suspended`, `backing-off` or `paused`; `failures`,
-how many attempts have failed (a pause may lose count); `since`, when it was asked for; `failure`, what the last failed
-attempt said; `pinned`, the deployment that it has to finish on, if it has begun.
+It is a file of its own, `unfinished.sql`, so that the Restate CLI can ask it too (docs/operations.md), and it is in the
+monitor's package, which looks for stuck invocations by it; read from there, because to import that takes AWS CDK and a
+second. Its columns: `id`; `service`; `target`; `status`, which is `scheduled`, `queued`, `running`, `suspended`,
+`backing-off` or `paused`; `failures`, how many attempts have failed (a pause may lose count); `since`, when it was
+asked for; `stuck_since`, since when it gets no further, if nothing but the repair of something, or luck, will change
+that; `failure`, what the last failed attempt said; `pinned`, the deployment that it has to finish on, if it has begun.
 """
 
-from pathlib import Path
+from localcloud.environment import ROOT
 
-UNFINISHED = Path(__file__).with_name("unfinished.sql").read_text()
+HANDLER = ROOT / "packages" / "restate-lambda-cdk" / "src" / "restate_lambda_cdk" / "handler"
+UNFINISHED = (HANDLER / "monitor" / "unfinished.sql").read_text()
 
 SENT_AND_NOT_DONE = """
     SELECT split_part(entry_lite_json, '"', 8) AS id FROM sys_journal WHERE entry_type = 'Command: OneWayCall'

@@ -12,7 +12,7 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 
-from restate_lambda_cdk import ServiceDeployer, deployer
+from restate_lambda_cdk import ServiceDeployer, handler_function
 from stacks import app, function, of_action, registrations, resources, server, statements
 
 
@@ -137,7 +137,7 @@ def test_its_package_is_readable_for_lambda_and_the_same_whatever_the_umask_of_t
 ) -> None:
     # given an installation that only its owner can read, and that has been imported from
     strict = tmp_path / "handler"
-    shutil.copytree(deployer.HANDLER, strict)
+    shutil.copytree(handler_function.HANDLER, strict)
     (strict / "__pycache__").mkdir(exist_ok=True)
     (strict / "__pycache__" / "a.pyc").touch()
     for path in [strict, *strict.rglob("*")]:
@@ -145,8 +145,8 @@ def test_its_package_is_readable_for_lambda_and_the_same_whatever_the_umask_of_t
 
     # when the function is synthesized from here and from there
     packages: list[Path] = []
-    for handler in (deployer.HANDLER, strict):
-        monkeypatch.setattr(deployer, "HANDLER", handler)
+    for handler in (handler_function.HANDLER, strict):
+        monkeypatch.setattr(handler_function, "HANDLER", handler)
         out = tmp_path / f"out{len(packages)}"
         whole = App(analytics_reporting=False, outdir=str(out))
         ServiceDeployer(Stack(whole, "Stack"), "Deployer")
@@ -158,4 +158,4 @@ def test_its_package_is_readable_for_lambda_and_the_same_whatever_the_umask_of_t
     assert one.name == other.name
     for package in packages:
         files = [path for path in package.rglob("*") if path.is_file()]
-        assert files and all(path.suffix == ".py" and path.stat().st_mode & 0o777 == 0o644 for path in files)
+        assert files and all(path.suffix in (".py", ".sql") and path.stat().st_mode & 0o777 == 0o644 for path in files)

@@ -10,10 +10,19 @@ from aws_cdk import App, CfnOutput, RemovalPolicy, Stack
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
+from aws_cdk.aws_cloudwatch_actions import SnsAction
 from aws_cdk.aws_secretsmanager import Secret
+from aws_cdk.aws_sns import Topic
 
 import restate_lambda_cdk
-from restate_lambda_cdk import RestateCloudEnvironment, RestateServer, ServiceDeployer, follow_references
+from restate_lambda_cdk import (
+    InvocationMonitor,
+    RestateCloudEnvironment,
+    RestateServer,
+    ServiceDeployer,
+    follow_references,
+)
+from restate_lambda_cdk.monitor import LOOKS_UNTIL_ALARM
 from stacks import function
 
 PACKAGE = Path(__file__).parents[1]
@@ -48,6 +57,7 @@ def test_what_else_it_shows_synthesizes(code: str, tmp_path: Path) -> None:
         **{"Secret": Secret, "iam": iam, "lambda_": lambda_, "CfnOutput": CfnOutput, "RemovalPolicy": RemovalPolicy},
         **{"RestateCloudEnvironment": RestateCloudEnvironment, "RestateServer": RestateServer},
         **{"ServiceDeployer": ServiceDeployer, "follow_references": follow_references},
+        **{"InvocationMonitor": InvocationMonitor, "SnsAction": SnsAction, "topic": Topic(stack, "Topic")},
         **{"stack": stack, "platform": platform, "tools": tools, "vpc": vpc, "api_key": api_key},
         **{
             "function": function(stack),
@@ -74,6 +84,7 @@ def test_what_else_it_shows_synthesizes(code: str, tmp_path: Path) -> None:
         (RestateServer.__init__, "RestateServer"),
         (ServiceDeployer.__init__, "ServiceDeployer"),
         (ServiceDeployer.register, "register"),
+        (InvocationMonitor.__init__, "InvocationMonitor"),
     ],
 )
 def test_its_tables_have_every_option(what: Any, table: str) -> None:
@@ -99,3 +110,20 @@ def test_the_messages_that_it_explains_are_the_ones_that_the_code_has() -> None:
     assert len(shown) > 30
     parts = {part.strip(" ().:,;") for text in shown for part in re.split("…", text)}
     assert [part for part in sorted(parts) if part not in code] == []
+
+
+def test_what_it_says_of_the_alarms_is_what_they_are() -> None:
+    fires = dict(re.findall(r"^\| `(\w+)` \| when (\d) looks in a row", README, re.MULTILINE))
+
+    assert fires == {name: str(looks) for name, looks in LOOKS_UNTIL_ALARM.items()}
+
+
+def test_the_costs_of_the_monitor_add_up() -> None:
+    costs = README.partition("### What it costs")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| .* \| ([\d,]+) \S ([\d.]+) \| ([\d.]+) \|$", costs, re.MULTILINE)
+    exact = [int(quantity.replace(",", "")) * float(price) for quantity, price, _ in rows]
+
+    assert len(rows) == 7
+    assert [f"{each:.2f}" for each in exact] == [shown for *_, shown in rows]
+    assert f"| all | | {sum(exact):.2f} |" in costs
+    assert f"all of it is {sum(exact[:5]) / 5 + sum(exact[5:]):.2f}" in costs

@@ -16,7 +16,7 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_secretsmanager as secretsmanager
-from restate_lambda_cdk import RestateCloudEnvironment, RestateServer, ServiceDeployer
+from restate_lambda_cdk import InvocationMonitor, RestateCloudEnvironment, RestateServer, ServiceDeployer
 
 
 def build(
@@ -40,6 +40,16 @@ def build(
     first = deployer.register(function.current_version, environment=cloud, services=["greeter"])
     imported = lambda_.Version.from_version_arn(stack, "Imported", "arn:aws:lambda:eu-west-1:1:function:other:7")
     deployer.register(imported, environment=server, services=["other"], after=[first], take_over=True)
+    monitor = InvocationMonitor(
+        stack,
+        "Monitor",
+        environment=cloud,
+        threshold=Duration.minutes(10),
+        vpc=vpc,
+        role=role,
+        log_group=logs.LogGroup(stack, "MonitorLogs"),
+    )
+    monitor.metric_stuck("other").create_alarm(stack, "Stuck", threshold=10, evaluation_periods=1)
 
 
 build(Stack(App(), "Stack"), *[])  # type: ignore
@@ -53,6 +63,7 @@ MISSPELT = {
     "memory_size=512": "memory=512",
     "take_over=True": "takeover=True",
     "auth_token=named": "api_key=named",
+    "threshold=Duration": "treshold=Duration",
 }
 
 

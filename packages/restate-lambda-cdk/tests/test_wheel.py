@@ -71,8 +71,10 @@ def test_the_wheel_holds_the_constructs_the_handler_and_the_licence_and_nothing_
     information = f"{'-'.join(wheel.name.split('-')[:2])}.dist-info"
 
     source = PACKAGE / "src"
-    expected = {path.relative_to(source).as_posix() for path in source.rglob("*.py")} | {"restate_lambda_cdk/py.typed"}
+    sources = [path for kind in ("*.py", "*.sql") for path in source.rglob(kind)]
+    expected = {path.relative_to(source).as_posix() for path in sources} | {"restate_lambda_cdk/py.typed"}
     assert "restate_lambda_cdk/handler/registration/cloudformation.py" in expected
+    assert "restate_lambda_cdk/handler/monitor/unfinished.sql" in expected
     assert names == expected | {f"{information}/{name}" for name in ("METADATA", "RECORD", "WHEEL", "licenses/LICENSE")}
 
 

@@ -6,13 +6,15 @@ It uses all of the package, with as much of CDK as the oldest aws-cdk-lib has th
 import sys
 
 from aws_cdk import App, CfnResource, Duration, Stack
+from aws_cdk import aws_cloudwatch_actions as actions
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_secretsmanager as secretsmanager
+from aws_cdk import aws_sns as sns
 
-from restate_lambda_cdk import RestateCloudEnvironment, RestateServer, ServiceDeployer
+from restate_lambda_cdk import InvocationMonitor, RestateCloudEnvironment, RestateServer, ServiceDeployer
 
 
 def function(stack: Stack, construct_id: str, table: dynamodb.Table) -> lambda_.Function:
@@ -62,4 +64,15 @@ deployer.register(
 )
 imported = lambda_.Version.from_version_arn(services, "Old", "arn:aws:lambda:eu-west-1:000000000000:function:old:7")
 deployer.register(imported, environment=server, services=["old"], allow_breaking_changes=True)
+monitor = InvocationMonitor(
+    deploying,
+    "Monitor",
+    environment=cloud,
+    services=["flights", "cars", "trips"],
+    threshold=Duration.minutes(10),
+    interval=Duration.minutes(2),
+    function_options=lambda_.FunctionOptions(memory_size=512),
+)
+topic = sns.Topic(shared, "Topic")
+monitor.add_alarms(actions.SnsAction(topic), runbook="See the wiki.")  # pyright: ignore[reportArgumentType]
 app.synth()

@@ -1,12 +1,15 @@
 """Restate services on AWS Lambda, deployed and registered by an AWS CDK app in Python."""
 
-from .deployer import HANDLER, ServiceDeployer
+from .deployer import ServiceDeployer
 from .environment import RestateCloudEnvironment, RestateEnvironment, RestateServer
 from .following import follow_references
+from .handler_function import HANDLER
+from .monitor import InvocationMonitor
 from .registration import ServiceRegistration
 
 __all__ = [
     "HANDLER",
+    "InvocationMonitor",
     "RestateCloudEnvironment",
     "RestateEnvironment",
     "RestateServer",

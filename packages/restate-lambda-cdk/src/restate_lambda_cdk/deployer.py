@@ -1,32 +1,21 @@
 """The function that registers services with Restate, and what a stack asks of it."""
 
-import inspect
-import shutil
-import tempfile
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
 
-from aws_cdk import Duration, RemovalPolicy
+from aws_cdk import Duration
 from aws_cdk import aws_ec2 as ec2
-from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
 from . import either
-from .acknowledgments import acknowledge
 from .environment import RestateEnvironment
+from .handler_function import handler_function
 from .registration import ServiceRegistration
-
-HANDLER = Path(__file__).resolve().parent / "handler"
-"""The function's package: the standard library and the Lambda runtime's boto3 do."""
 
 # How long Lambda may hold an event back while the function is throttled. An older one is dropped: CloudFormation may
 # have gone on by the time it is done.
 MAX_EVENT_AGE = Duration.minutes(5)
-THE_DEPLOYER_S_OWN = ("code", "handler", "retry_attempts", "max_event_age")
 
 
 class ServiceDeployer(Construct):
@@ -70,46 +59,28 @@ class ServiceDeployer(Construct):
         super().__init__(scope, construct_id)
         self.timeout = timeout or Duration.minutes(5)
         self.service_timeout = MAX_EVENT_AGE.plus(self.timeout).plus(Duration.minutes(1))
-        self.role = role or self._role()
-        log_group = log_group or logs.LogGroup(
+        self.function, self.role = handler_function(
             self,
-            "Logs",
-            retention=logs.RetentionDays.ONE_MONTH,
-            removal_policy=RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE,
-        )  # pyright: ignore[reportAssignmentType]
-        assert log_group
-        self._write_log(log_group, is_own_role=role is None)
-        by_name: dict[str, Any] = {
-            "vpc": vpc,
-            "vpc_subnets": vpc_subnets,
-            "security_groups": security_groups,
-            "role": self.role,
-            "tracing": tracing,
-            "log_group": log_group,
-            "architecture": architecture,
-            "runtime": runtime,
-            "timeout": self.timeout,
-            "environment_encryption": environment_encryption,
-        }
-        options = _options(function_options, {*by_name, *THE_DEPLOYER_S_OWN})
-        defaults: dict[str, Any] = {
-            "description": "Registers function versions with Restate",
-            "logging_format": lambda_.LoggingFormat.JSON,
-            "memory_size": 256,
-        }
-        with _package() as package:
-            self.function = lambda_.Function(
-                self,
-                "Function",
-                **(defaults | options | by_name),
-                code=lambda_.Code.from_asset(str(package)),
-                handler="registration.cloudformation.handler",
-                max_event_age=MAX_EVENT_AGE,
-                retry_attempts=0,  # a second attempt, minutes later, could undo what CloudFormation did meanwhile
-            )
-        if vpc:
-            self.function.node.add_dependency(self._network_interfaces())
-        acknowledge(self.function, "AwsSolutions-L1", "The default is what is tested; another is somebody's choice.")
+            noun="the deployer",
+            own={
+                "handler": "registration.cloudformation.handler",
+                "max_event_age": MAX_EVENT_AGE,
+                "retry_attempts": 0,  # a second attempt, minutes later, could undo what CloudFormation did meanwhile
+            },
+            defaults={"description": "Registers function versions with Restate"},
+            keep_logs=True,
+            function_options=function_options,
+            vpc=vpc,
+            vpc_subnets=vpc_subnets,
+            security_groups=security_groups,
+            role=role,
+            tracing=tracing,
+            log_group=log_group,
+            architecture=architecture,
+            runtime=runtime,
+            timeout=self.timeout,
+            environment_encryption=environment_encryption,
+        )
 
     def register(
         self,
@@ -159,53 +130,3 @@ class ServiceDeployer(Construct):
             drain=drain or Duration.minutes(2),
             skip_invoke_grant=skip_invoke_grant,
         )
-
-    def _role(self) -> either.Role:
-        lambda_service = iam.ServicePrincipal("lambda.amazonaws.com")
-        return iam.Role(self, "Role", assumed_by=lambda_service)  # pyright: ignore[reportArgumentType, reportReturnType]
-
-    def _write_log(self, log_group: logs.ILogGroup, *, is_own_role: bool) -> None:
-        """`grant_write` would change the stack of a role that is given, and close a circle of stacks."""
-        if is_own_role:
-            log_group.grant_write(self.role)
-            return
-        actions = ["logs:CreateLogStream", "logs:PutLogEvents"]
-        write = iam.PolicyStatement(actions=actions, resources=[log_group.log_group_arn])
-        iam.Policy(self, "Log", statements=[write]).attach_to_role(self.role)  # pyright: ignore[reportArgumentType]
-
-    def _network_interfaces(self) -> iam.Policy:
-        """CDK gives this permission to a role that it makes itself, and to no other."""
-        actions = [
-            *("ec2:CreateNetworkInterface", "ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets"),
-            *("ec2:DeleteNetworkInterface", "ec2:AssignPrivateIpAddresses", "ec2:UnassignPrivateIpAddresses"),
-        ]
-        policy = iam.Policy(
-            self, "NetworkInterfaces", statements=[iam.PolicyStatement(actions=actions, resources=["*"])]
-        )
-        policy.attach_to_role(self.role)  # pyright: ignore[reportArgumentType]
-        acknowledge(policy, "AwsSolutions-IAM5[Resource::*]", "Lambda makes network interfaces whose ids nobody knows.")
-        return policy
-
-
-@contextmanager
-def _package() -> Generator[Path]:
-    """The sources and nothing else, as Lambda's user can read them: an installation under a strict umask is for its
-    owner alone, and pip leaves bytecode beside them."""
-    with tempfile.TemporaryDirectory() as directory:
-        package = Path(directory) / "handler"
-        for source in HANDLER.rglob("*.py"):
-            copy = package / source.relative_to(HANDLER)
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(source, copy)
-        for path in [package, *package.rglob("*")]:
-            path.chmod(0o755 if path.is_dir() else 0o644)
-        yield package
-
-
-def _options(given: lambda_.FunctionOptions | None, taken: set[str]) -> dict[str, Any]:
-    names = inspect.signature(type(given).__init__).parameters if given else ()
-    options = {name: getattr(given, name) for name in names if getattr(given, name, None) is not None}
-    if clash := sorted(options.keys() & taken):
-        what = "the deployer's own" if set(clash) & set(THE_DEPLOYER_S_OWN) else "arguments of ServiceDeployer"
-        raise ValueError(f"function_options names {', '.join(clash)}, {what}: leave that out there.")
-    return options

@@ -154,19 +154,23 @@ class Admin:
 
     def unfinished(self, deployment_ids: Iterable[str], unpinned_of: Iterable[str] = ()) -> list[str]:
         """Ids of invocations that are pinned to these deployments, or not yet pinned and meant for these services."""
-        pinned = f"pinned_deployment_id IN ({_quoted(deployment_ids)})"
-        waiting = f"pinned_deployment_id IS NULL AND target_service_name IN ({_quoted(unpinned_of)})"
+        pinned = f"pinned_deployment_id IN ({quoted(deployment_ids)})"
+        waiting = f"pinned_deployment_id IS NULL AND target_service_name IN ({quoted(unpinned_of)})"
         query = f"SELECT id FROM sys_invocation_status WHERE status != 'completed' AND ({pinned} OR ({waiting}))"
-        _, answer = self._ask("POST", "/query", {"query": query})
-        return [row["id"] for row in answer["rows"]]
+        return [row["id"] for row in self.query(query)]
 
     def unfinished_on_older_versions(self, services: Iterable[str]) -> list[str]:
         """Ids of invocations of these services that are pinned to a deployment which is the latest of no service."""
         query = (
             "SELECT id FROM sys_invocation_status WHERE status != 'completed' AND target_service_name IN "
-            f"({_quoted(services)}) AND pinned_deployment_id NOT IN (SELECT deployment_id FROM sys_service)"
+            f"({quoted(services)}) AND pinned_deployment_id NOT IN (SELECT deployment_id FROM sys_service)"
         )
-        return [row["id"] for row in self._ask("POST", "/query", {"query": query})[1]["rows"]] if services else []
+        return [row["id"] for row in self.query(query)] if services else []
+
+    def query(self, sql: str) -> list[dict[str, Any]]:
+        """Ask Restate's introspection tables."""
+        _, answer = self._ask("POST", "/query", {"query": sql})
+        return answer["rows"]
 
     def kill(self, invocation_id: str) -> None:
         """End an invocation without running anything more of it. It may have ended already."""
@@ -227,7 +231,8 @@ def _service(answer: dict[str, Any]) -> Service:
     return Service(answer["name"], answer["deployment_id"], answer["ty"], handlers, answer.get("public", True))
 
 
-def _quoted(values: Iterable[str]) -> str:
+def quoted(values: Iterable[str]) -> str:
+    """A list of texts in SQL, whatever they hold."""
     return ", ".join("'" + value.replace("'", "''") + "'" for value in values) or "NULL"
 
 

@@ -3,11 +3,10 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from ipaddress import ip_address
 from typing import Any
-from urllib.parse import urlsplit
 
 from registration.admin import RefusedError
+from registration.admin_url import check_url
 from registration.api_key import Secret
 
 VERSION = re.compile(r"arn:(?P<partition>[^:]+):lambda:(?P<region>[^:]+):[^:]+:function:[^:]+:\d+")
@@ -99,32 +98,9 @@ class Wanted:
 
     def check_url(self) -> None:
         """Before a key is sent there. Raises RefusedError."""
-        try:
-            parts = urlsplit(self.admin_url)
-            is_url = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-            extra = parts.username or parts.password or parts.query or parts.fragment
-        except ValueError:
-            raise RefusedError(self._no_url()) from None
-        if not is_url or extra or not re.fullmatch("[!-~]+", self.admin_url):
-            raise RefusedError(self._no_url())
-        if self.secret and parts.scheme == "http" and not self.insecure and not _is_loopback(parts.hostname or ""):
-            raise RefusedError(
-                f"{self.admin_url} is plain HTTP, over which an API key can be read: use https, or set insecure."
-            )
-
-    def _no_url(self) -> str:
-        # What is no URL may be a secret that was meant for something else.
-        shown = self.admin_url if re.fullmatch(r"[\w.:/-]{0,80}", self.admin_url) else "The admin URL"
-        return f"{shown or 'An empty text'} is not a URL such as https://restate.example.com:9070."
+        check_url(self.admin_url, has_key=self.secret is not None, insecure=self.insecure)
 
 
 def function_of(arn: str | None) -> str:
     """The function's ARN, of a version's."""
     return (arn or "").rpartition(":")[0]
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -1,0 +1,107 @@
+"""The monitor's handler: one look for stuck invocations, and what it found as metrics.
+
+Nothing stuck is published too, as zero. Whatever keeps the function from looking, or from publishing, is raised in one
+sentence: the function's Errors then count it, and the alarm on them says that nobody looks.
+"""
+
+import logging
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from monitor.stuck import Stuck, stuck
+from registration.admin import REQUEST_SECONDS, Admin
+from registration.admin_url import check_url
+from registration.api_key import Secret, read_api_key
+from registration.deadline import Deadline, retry
+
+log = logging.getLogger()
+log.setLevel(logging.INFO)
+
+NAMESPACE = "Restate"
+KEPT_BACK_SECONDS = REQUEST_SECONDS + 10  # of the function's time-out: a last request may hang, and metrics go out
+MOST_SERVICES = 20
+"""Services that have metrics of their own in one look, those with the most stuck invocations: metrics cost money."""
+
+
+class Context(Protocol):
+    """What is used of Lambda's context."""
+
+    def get_remaining_time_in_millis(self) -> int: ...
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The function's variables, as `InvocationMonitor` writes them."""
+
+    monitor: str
+    admin_url: str
+    threshold_seconds: int
+    services: tuple[str, ...] = ()
+    secret: Secret | None = None
+    insecure: bool = False
+
+    @classmethod
+    def of(cls, variables: Mapping[str, str]) -> "Settings":
+        secret = variables.get("AUTH_TOKEN_SECRET_ARN")
+        return cls(
+            variables["MONITOR"],
+            variables["ADMIN_URL"].rstrip("/"),
+            int(variables["THRESHOLD_SECONDS"]),
+            tuple(filter(None, variables.get("SERVICES", "").split(","))),
+            Secret(secret, variables.get("AUTH_TOKEN_SECRET_IS_PARTIAL") == "true") if secret else None,
+            variables.get("INSECURE") == "true",
+        )
+
+
+def handler(_event: object, context: Context) -> None:
+    """Lambda's way in. Raises AdminError, and what boto3 raises."""
+    settings = Settings.of(os.environ)
+    deadline = Deadline(context.get_remaining_time_in_millis() / 1000 - KEPT_BACK_SECONDS)
+    found = look(settings, deadline)
+    if found:
+        log.warning("%s", said(found))
+    publish(metrics(settings.monitor, found))
+
+
+def look(settings: Settings, deadline: Deadline) -> list[Stuck]:
+    """Ask Restate, with the key as it is now. Raises AdminError."""
+    check_url(settings.admin_url, has_key=settings.secret is not None, insecure=settings.insecure)
+    key = read_api_key(settings.secret, deadline) if settings.secret else None
+    admin = Admin(settings.admin_url, key)
+    return retry(deadline, lambda: stuck(admin, settings.threshold_seconds, settings.services))
+
+
+def metrics(monitor: str, found: Sequence[Stuck]) -> list[dict[str, Any]]:
+    """What PutMetricData takes: the sum of all, and, for each service of which something is stuck, its own."""
+    everything = Stuck("", sum(each.count for each in found), max((each.oldest_seconds for each in found), default=0))
+    return [
+        {
+            "MetricName": name,
+            "Dimensions": [{"Name": key, "Value": value} for key, value in dimensions.items() if value],
+            "Value": value,
+            "Unit": unit,
+        }
+        for each in (everything, *found[:MOST_SERVICES])
+        for dimensions in ({"Monitor": monitor, "Service": each.service},)
+        for name, value, unit in (
+            ("StuckInvocations", each.count, "Count"),
+            ("OldestStuckInvocationAge", each.oldest_seconds, "Seconds"),
+        )
+    ]
+
+
+def said(found: Sequence[Stuck]) -> str:
+    """The log line of a look that found something."""
+    services = ", ".join(f"{each.service} {each.count} (oldest {each.oldest_seconds:.0f} s)" for each in found)
+    return f"stuck invocations: {services}"
+
+
+def publish(data: Sequence[dict[str, Any]]) -> None:
+    import boto3  # slow: after the look, whose time-out it would eat into
+    from botocore.config import Config
+
+    config = Config(connect_timeout=2, read_timeout=3, retries={"total_max_attempts": 2})
+    cloudwatch: Any = boto3.client("cloudwatch", config=config)  # pyright: ignore[reportUnknownMemberType]
+    cloudwatch.put_metric_data(Namespace=NAMESPACE, MetricData=list(data))

@@ -1,0 +1,119 @@
+"""A Lambda function of this package: its code is in `handler/`, and it takes whatever CDK's Function takes."""
+
+import inspect
+import shutil
+import tempfile
+from collections.abc import Collection, Generator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from aws_cdk import RemovalPolicy
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_logs as logs
+from constructs import Construct
+
+from . import either
+from .acknowledgments import acknowledge
+
+HANDLER = Path(__file__).resolve().parent / "handler"
+"""The functions' package: the standard library and the Lambda runtime's boto3 do."""
+
+SOURCES = ("*.py", "*.sql")
+
+
+def handler_function(
+    scope: Construct,
+    *,
+    noun: str,
+    own: Mapping[str, Any],
+    defaults: Mapping[str, Any],
+    keep_logs: bool,
+    function_options: lambda_.FunctionOptions | None,
+    vpc: ec2.IVpc | None,
+    role: either.Role | None,
+    log_group: logs.ILogGroup | None,
+    **others: Any,
+) -> tuple[lambda_.Function, either.Role]:
+    """Make the function of a construct, with what that was given, and the role and the log group that it was not.
+
+    noun: what a message calls the construct.
+    own: properties that nobody else may set.
+    defaults: properties that `function_options` may set.
+    keep_logs: whether the log group that is made here outlives the stack.
+
+    Raises ValueError if `function_options` names an argument of the construct, or what is its own.
+    """
+    log_group = log_group or _log_group(scope, keep_logs)
+    if role:
+        _write_log(scope, role, log_group)
+    else:
+        role = _role(scope)
+        log_group.grant_write(role)
+    by_name = others | {"vpc": vpc, "role": role, "log_group": log_group}
+    general = {"logging_format": lambda_.LoggingFormat.JSON, "memory_size": 256}
+    given = _given(function_options, by_name.keys(), {"code", *own}, type(scope).__name__, noun)
+    properties: dict[str, Any] = {**general, **defaults, **given, **by_name, **own}
+    with _package() as package:
+        function = lambda_.Function(scope, "Function", code=lambda_.Code.from_asset(str(package)), **properties)
+    if vpc:
+        function.node.add_dependency(_network_interfaces(scope, role))
+    acknowledge(function, "AwsSolutions-L1", "The default is what is tested; another is somebody's choice.")
+    return function, role
+
+
+def _role(scope: Construct) -> either.Role:
+    lambda_service = iam.ServicePrincipal("lambda.amazonaws.com")
+    return iam.Role(scope, "Role", assumed_by=lambda_service)  # pyright: ignore[reportArgumentType, reportReturnType]
+
+
+def _log_group(scope: Construct, keep: bool) -> logs.ILogGroup:
+    removal = RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE if keep else RemovalPolicy.DESTROY
+    return logs.LogGroup(scope, "Logs", retention=logs.RetentionDays.ONE_MONTH, removal_policy=removal)  # pyright: ignore[reportReturnType]
+
+
+def _write_log(scope: Construct, role: either.Role, log_group: logs.ILogGroup) -> None:
+    """`grant_write` would change the stack of a role that is given, and close a circle of stacks."""
+    actions = ["logs:CreateLogStream", "logs:PutLogEvents"]
+    write = iam.PolicyStatement(actions=actions, resources=[log_group.log_group_arn])
+    iam.Policy(scope, "Log", statements=[write]).attach_to_role(role)  # pyright: ignore[reportArgumentType]
+
+
+def _network_interfaces(scope: Construct, role: either.Role) -> iam.Policy:
+    """CDK gives this permission to a role that it makes itself, and to no other."""
+    actions = [
+        *("ec2:CreateNetworkInterface", "ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets"),
+        *("ec2:DeleteNetworkInterface", "ec2:AssignPrivateIpAddresses", "ec2:UnassignPrivateIpAddresses"),
+    ]
+    policy = iam.Policy(scope, "NetworkInterfaces", statements=[iam.PolicyStatement(actions=actions, resources=["*"])])
+    policy.attach_to_role(role)  # pyright: ignore[reportArgumentType]
+    acknowledge(policy, "AwsSolutions-IAM5[Resource::*]", "Lambda makes network interfaces whose ids nobody knows.")
+    return policy
+
+
+@contextmanager
+def _package() -> Generator[Path]:
+    """The sources and nothing else, as Lambda's user can read them: an installation under a strict umask is for its
+    owner alone, and pip leaves bytecode beside them."""
+    with tempfile.TemporaryDirectory() as directory:
+        package = Path(directory) / "handler"
+        for source in (path for pattern in SOURCES for path in HANDLER.rglob(pattern)):
+            copy = package / source.relative_to(HANDLER)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, copy)
+        for path in [package, *package.rglob("*")]:
+            path.chmod(0o755 if path.is_dir() else 0o644)
+        yield package
+
+
+def _given(
+    options: lambda_.FunctionOptions | None, arguments: Collection[str], own: Collection[str], construct: str, noun: str
+) -> dict[str, Any]:
+    names = inspect.signature(type(options).__init__).parameters if options else ()
+    given = {name: getattr(options, name) for name in names if getattr(options, name, None) is not None}
+    if clash := sorted(given.keys() & {*arguments, *own}):
+        what = f"{noun}'s own" if set(clash) & set(own) else f"arguments of {construct}"
+        raise ValueError(f"function_options names {', '.join(clash)}, {what}: leave that out there.")
+    return given

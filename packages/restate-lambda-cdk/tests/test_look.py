@@ -1,0 +1,155 @@
+"""The monitor's function: one look at a fake of Restate, and what it publishes to a fake of CloudWatch."""
+
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+
+from events import Clock
+from fake_admin import FakeAdmin
+from monitor import look
+from monitor.stuck import Stuck, query
+from registration.admin import AdminError, RefusedError
+from registration.deadline import Deadline
+
+NOTHING: dict[str, Any] = {"rows": []}
+
+
+class CloudWatch:
+    """Keeps what is published, or refuses it."""
+
+    def __init__(self) -> None:
+        self.published: list[dict[str, Any]] = []
+        self.refuses = False
+
+    def client(self, service: str, **_: Any) -> "CloudWatch":
+        assert service == "cloudwatch"
+        return self
+
+    def put_metric_data(self, **request: Any) -> None:
+        if self.refuses:
+            raise ClientError({"Error": {"Code": "AccessDenied", "Message": "why"}}, "PutMetricData")
+        self.published.append(request)
+
+    def values(self) -> dict[tuple[str, str], float]:
+        """What the only look has published, by metric and service."""
+        (request,) = self.published
+        assert request["Namespace"] == "Restate"
+        found: dict[tuple[str, str], float] = {}
+        for each in request["MetricData"]:
+            dimensions = {dimension["Name"]: dimension["Value"] for dimension in each["Dimensions"]}
+            assert dimensions.pop("Monitor") == "Stack/Monitor"
+            found[each["MetricName"], dimensions.get("Service", "")] = each["Value"]
+        return found
+
+
+class Remaining:
+    """Lambda's context."""
+
+    def get_remaining_time_in_millis(self) -> int:
+        return 1000 * look.KEPT_BACK_SECONDS
+
+
+@pytest.fixture
+def cloudwatch(monkeypatch: pytest.MonkeyPatch) -> CloudWatch:
+    fake = CloudWatch()
+    monkeypatch.setattr(boto3, "client", fake.client)
+    return fake
+
+
+@pytest.fixture(autouse=True)
+def variables(monkeypatch: pytest.MonkeyPatch, restate: FakeAdmin) -> None:
+    for name, value in {"MONITOR": "Stack/Monitor", "ADMIN_URL": restate.url, "THRESHOLD_SECONDS": "300"}.items():
+        monkeypatch.setenv(name, value)
+
+
+def row(service: str, stuck: int, oldest: float) -> dict[str, Any]:
+    return {"service": service, "stuck": stuck, "oldest_seconds": oldest}
+
+
+def test_a_quiet_restate_is_published_as_zero(restate: FakeAdmin, cloudwatch: CloudWatch) -> None:
+    restate.answers_before = [(200, NOTHING)]
+
+    look.handler({}, Remaining())
+
+    assert cloudwatch.values() == {("StuckInvocations", ""): 0, ("OldestStuckInvocationAge", ""): 0}
+
+
+def test_what_is_stuck_is_published_by_service_and_in_all_and_logged_in_one_line(
+    restate: FakeAdmin, cloudwatch: CloudWatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    restate.answers_before = [(200, {"rows": [row("payments", 10_000, 400), row("trips", 2, 7201)]})]
+
+    look.handler({}, Remaining())
+
+    assert cloudwatch.values() == {
+        ("StuckInvocations", ""): 10_002,
+        ("OldestStuckInvocationAge", ""): 7201,
+        ("StuckInvocations", "payments"): 10_000,
+        ("OldestStuckInvocationAge", "payments"): 400,
+        ("StuckInvocations", "trips"): 2,
+        ("OldestStuckInvocationAge", "trips"): 7201,
+    }
+    assert [record.getMessage() for record in caplog.records] == [
+        "stuck invocations: payments 10000 (oldest 400 s), trips 2 (oldest 7201 s)"
+    ]
+
+
+def test_only_the_twenty_services_with_the_most_have_metrics_of_their_own_and_all_are_in_the_sum() -> None:
+    found = [Stuck(f"service{number}", 100 - number, number) for number in range(50)]
+
+    data = look.metrics("Stack/Monitor", found)
+
+    services = [each["Dimensions"][1]["Value"] for each in data if len(each["Dimensions"]) > 1]
+    assert services == [f"service{number}" for number in range(20) for _ in range(2)]
+    assert (data[0]["Value"], data[1]["Value"]) == (sum(range(51, 101)), 49)
+
+
+def test_a_rejected_key_is_raised_in_one_sentence_and_nothing_is_published(
+    restate: FakeAdmin, cloudwatch: CloudWatch
+) -> None:
+    restate.api_key = "key_1"
+
+    with pytest.raises(RefusedError, match=r"wants another API key \(401: bad key None\): name its secret\.$"):
+        look.handler({}, Remaining())
+
+    assert cloudwatch.published == []
+
+
+def test_a_restate_that_does_not_answer_is_asked_again_and_then_raised(
+    restate: FakeAdmin, cloudwatch: CloudWatch, deadline: Deadline, clock: Clock
+) -> None:
+    # given a Restate that fails once, then it is asked again
+    settings = look.Settings("Stack/Monitor", restate.url, 300)
+    restate.answers_before = [(503, "starting"), (200, NOTHING)]
+    assert look.look(settings, deadline) == []
+    assert len(clock.pauses) == 1
+
+    # and given one that goes on failing, then the look fails, and nothing is published
+    restate.answers_before = [(503, "starting")] * 1000
+    with pytest.raises(AdminError, match="Gave up after 300 seconds: Restate answered 503: starting"):
+        look.look(settings, Deadline(300, lambda: clock.now, clock.sleep))
+    assert cloudwatch.published == []
+
+
+def test_a_cloudwatch_that_refuses_is_raised(restate: FakeAdmin, cloudwatch: CloudWatch) -> None:
+    restate.answers_before = [(200, NOTHING)]
+    cloudwatch.refuses = True
+
+    with pytest.raises(ClientError, match="PutMetricData"):
+        look.handler({}, Remaining())
+
+
+def test_a_key_is_not_sent_over_plain_http(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ADMIN_URL", "http://restate.example.com:9070")
+    monkeypatch.setenv("AUTH_TOKEN_SECRET_ARN", "arn:aws:secretsmanager:eu-west-1:1:secret:key-AbCdEf")
+
+    with pytest.raises(RefusedError, match="plain HTTP"):
+        look.handler({}, Remaining())
+
+
+def test_the_services_that_are_named_are_the_only_ones_that_are_asked_for_whatever_they_are_called() -> None:
+    assert "service IN" not in query(300, [])
+    assert "AND service IN ('o''brien', 'trips') GROUP BY" in query(300, ["o'brien", "trips"])
+    assert "INTERVAL '300 seconds'" in query(300, [])
