@@ -15,8 +15,8 @@ from typing import Any
 import httpx
 import pytest
 
-from holiday.models import RUN_TYPES
-from localcloud.cloud import LocalCloud
+from demo.cloud import HolidayCloud
+from holiday.services import RUN_TYPES
 from tests.deploy.test_operations import taken_away
 from tests.driver import Holiday, eventually
 from tests.filter_patterns import matches, value_of
@@ -32,7 +32,7 @@ class Runs:
     handler that did. lines: what was logged, by the name of the log group.
     """
 
-    cloud: LocalCloud
+    cloud: HolidayCloud
     ended: dict[str, Counter[str]] = field(default_factory=dict[str, Counter[str]])
     failed: dict[str, set[str]] = field(default_factory=dict[str, set[str]])
     lines: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
@@ -69,7 +69,7 @@ class Runs:
 
 
 @pytest.fixture(scope="module")
-def runs(own_cloud: LocalCloud) -> Runs:
+def runs(own_cloud: HolidayCloud) -> Runs:
     """Trips of every kind, and each service without its table or topic for a while."""
     alarms = own_cloud.client("sns").create_topic(Name="alarms")["TopicArn"]
     holiday = Holiday(own_cloud, own_cloud.deploy({"alarmTopicArn": alarms}))

@@ -5,7 +5,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from localcloud.cloud import LocalCloud
+from demo.cloud import HolidayCloud
 from localcloud.environment import LocalCloudError
 from tests.deploy.greetings import APP, SERVICE, STACK, written
 from tests.deploy.state import addresses, routes
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.slow
 
 
 def test_an_environment_that_is_renamed_keeps_its_services_and_so_it_does_when_that_is_taken_back(
-    own_cloud: LocalCloud, tmp_path: Path
+    own_cloud: HolidayCloud, tmp_path: Path
 ) -> None:
     # given a registered service
     settings = written(tmp_path / "as it was")
@@ -41,6 +41,6 @@ def test_an_environment_that_is_renamed_keeps_its_services_and_so_it_does_when_t
     assert addresses(own_cloud, set()) == set()
 
 
-def greeted(cloud: LocalCloud) -> str:
+def greeted(cloud: HolidayCloud) -> str:
     answer = httpx.post(f"{cloud.ingress_url}/greeter/greet", json="Ann", timeout=60, trust_env=False)
     return answer.raise_for_status().json()
