@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from holiday_stack.bundling import PYTHON, PYTHONS
+from holiday_stack.libraries import PYTHON, PYTHONS
 
 REGIONS = ("us", "eu")
 TARGETS = ("lambda", "host")
