@@ -9,7 +9,7 @@ export MAKE_BEGAN := $(shell date +%s)
 DEMO := .venv/bin/python -m demo
 export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/node_modules/.bin:$(PATH)
 
-LIBRARIES := .venv/bin/python -m holiday_stack.bundling
+LIBRARIES := .venv/bin/python -m holiday_stack.libraries
 REQUIREMENTS := requirements.txt requirements-dev.txt package.json package-lock.json $(wildcard packages/*/pyproject.toml)
 # Run by the caller's Python, not by the one in .venv, which may be broken or too old.
 export CALLERS_PATH

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from demo.cloud import HolidayCloud
-from holiday_stack import bundling
+from holiday_stack import libraries
 from localcloud.environment import ROOT
 
 COMPARISON = ROOT / "comparison"
@@ -26,7 +26,7 @@ class Contender:
 def fetch_libraries() -> None:
     """Fetch what the functions of the Step Functions version need, before anything runs without a network."""
     lambdas = STEP_FUNCTIONS / "lambdas"
-    bundling.fetch(bundling.HOST, lambdas, bundling.LOCAL / "step-functions")
+    libraries.fetch(libraries.HOST, lambdas, libraries.LOCAL / "step-functions")
 
 
 def deploy_restate(cloud: HolidayCloud) -> Contender:

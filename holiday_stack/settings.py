@@ -6,18 +6,34 @@ must never deploy something else than was meant. CDK keeps its own keys in conte
 
 import difflib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from holiday_stack.bundling import PYTHON, PYTHONS
+from holiday_stack.libraries import PYTHON, PYTHONS
 
-REGIONS = ("us", "eu")
-TARGETS = ("lambda", "host")
-REGISTRATIONS = ("automatic", "manual")
-SECRET_ARN = re.compile(r"arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:[A-Za-z0-9/_+=.@-]+")
-TOPIC_ARN = re.compile(r"arn:aws[a-z-]*:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_-]{1,256}")
-EMAIL = re.compile(r"[^@\s]+@[^@\s.]+(\.[^@\s.]+)+")
+CHOICES = {
+    "restate_region": ("us", "eu"),
+    "registration": ("automatic", "manual"),
+    "bundle_for": ("lambda", "host"),
+    "python_runtime": PYTHONS,
+}
+FORMS = {
+    "environment_id": (re.compile(r"env_[a-z0-9]+"), "is not of the form env_ and then lower-case letters and digits"),
+    "auth_token_secret_arn": (
+        re.compile(r"arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:[A-Za-z0-9/_+=.@-]+"),
+        "is not the ARN of a Secrets Manager secret (arn:aws:secretsmanager:<region>:<account>:secret:<name>)",
+    ),
+    "prefix": (
+        re.compile(r"[A-Za-z](-?[A-Za-z0-9]){0,49}"),
+        "cannot begin a stack's name: use up to 50 letters, digits and single hyphens, beginning with a letter",
+    ),
+    "alarm_topic_arn": (
+        re.compile(r"arn:aws[a-z-]*:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_-]{1,256}"),
+        "is not the ARN of an SNS topic (arn:aws:sns:<region>:<account>:<name>)",
+    ),
+    "notification_email": (re.compile(r"[^@\s]+@[^@\s.]+(\.[^@\s.]+)+"), "is not an e-mail address"),
+}
 
 
 class SettingsError(ValueError):
@@ -114,46 +130,33 @@ class Settings:
             )
 
     def _check_values(self) -> None:
-        if self.environment_id and not re.fullmatch(r"env_[a-z0-9]+", self.environment_id):
-            raise SettingsError(
-                f"environmentId {self.environment_id!r} is not of the form env_ and then lower-case letters and digits."
-            )
-        if self.auth_token_secret_arn and not SECRET_ARN.fullmatch(self.auth_token_secret_arn):
-            raise SettingsError(
-                f"authTokenSecretArn {self.auth_token_secret_arn!r} is not the ARN of a Secrets Manager secret "
-                "(arn:aws:secretsmanager:<region>:<account>:secret:<name>)."
-            )
-        if self.restate_region not in REGIONS:
-            raise SettingsError(f"restateRegion {self.restate_region!r} is unknown: choose {' or '.join(REGIONS)}.")
-        if self.registration not in REGISTRATIONS:
-            raise SettingsError(f"registration {self.registration!r} is unknown: choose {' or '.join(REGISTRATIONS)}.")
-        if self.bundle_for not in TARGETS:
-            raise SettingsError(f"bundleFor {self.bundle_for!r} is unknown: choose {' or '.join(TARGETS)}.")
         if re.fullmatch(r"2\.\d+|3\.\d|3\.1[01]", self.python_runtime):
             raise SettingsError(
                 f"pythonRuntime {self.python_runtime} is too old: Lambda runs it on Amazon Linux 2, whose glibc 2.26 "
                 f"cannot load restate-sdk's wheels for ARM, which need 2.28: choose {' or '.join(PYTHONS)}."
             )
-        if self.python_runtime not in PYTHONS:
-            raise SettingsError(f"pythonRuntime {self.python_runtime!r} is unknown: choose {' or '.join(PYTHONS)}.")
-        for name, url in (("adminUrl", self.admin_url), ("ingressUrl", self.ingress_url)):
-            if url and not _is_url(url):
-                raise SettingsError(f"{name} {url!r} is not a URL such as https://restate.example.com:9070.")
-        if self.prefix and not re.fullmatch(r"[A-Za-z](-?[A-Za-z0-9]){0,49}", self.prefix):
-            raise SettingsError(
-                f"prefix {self.prefix!r} cannot begin a stack's name: use up to 50 letters, digits and single hyphens, "
-                "beginning with a letter."
-            )
-        if self.alarm_topic_arn and not TOPIC_ARN.fullmatch(self.alarm_topic_arn):
-            raise SettingsError(
-                f"alarmTopicArn {self.alarm_topic_arn!r} is not the ARN of an SNS topic "
-                "(arn:aws:sns:<region>:<account>:<name>)."
-            )
-        if self.notification_email and not EMAIL.fullmatch(self.notification_email):
-            raise SettingsError(f"notificationEmail {self.notification_email!r} is not an e-mail address.")
+        for name, value in self._named(CHOICES).items():
+            if value not in CHOICES[name]:
+                raise SettingsError(f"{_shown(name)} {value!r} is unknown: choose {' or '.join(CHOICES[name])}.")
+        for name, value in self._named(FORMS).items():
+            form, what_is_wrong = FORMS[name]
+            if not form.fullmatch(value):
+                raise SettingsError(f"{_shown(name)} {value!r} {what_is_wrong}.")
+        for name, value in self._named(("admin_url", "ingress_url")).items():
+            if not _is_url(value):
+                raise SettingsError(f"{_shown(name)} {value!r} is not a URL such as https://restate.example.com:9070.")
+
+    def _named(self, names: Iterable[str]) -> dict[str, str]:
+        """Those of these settings that are given or have a default."""
+        return {name: value for name in names if (value := getattr(self, name)) is not None}
 
 
-NAMES = {re.sub(r"_(.)", lambda hump: hump[1].upper(), name): name for name in Settings.__dataclass_fields__}
+def _shown(name: str) -> str:
+    """A setting as it is written in context: `environmentId`."""
+    return re.sub(r"_(.)", lambda hump: hump[1].upper(), name)
+
+
+NAMES = {_shown(name): name for name in Settings.__dataclass_fields__}
 
 
 def _is_url(url: str) -> bool:

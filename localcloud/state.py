@@ -45,7 +45,7 @@ class StateFile:
         """The run, or LocalCloudError if nothing runs."""
         if run := self.read():
             return run
-        raise LocalCloudError("The local cloud is not running: start it with `make up`.")
+        raise LocalCloudError("The local cloud is not running: `make up` or `python -m localcloud up` starts it.")
 
     def write(self, run: Run) -> None:
         """Replace the file in one step."""

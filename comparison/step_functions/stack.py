@@ -17,10 +17,10 @@ from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
 from comparison.step_functions.workflow import Workflow
-from holiday_stack import bundling
+from holiday_stack import bundling, libraries
 from holiday_stack.python_function import PythonFunction
 
-LAMBDAS = bundling.ROOT / "comparison" / "step_functions" / "lambdas"
+LAMBDAS = libraries.ROOT / "comparison" / "step_functions" / "lambdas"
 
 
 class StepFunctionsStack(Stack):

@@ -9,7 +9,7 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-from holiday_stack import bundling
+from holiday_stack import bundling, libraries
 from tests.stack.conftest import CLOUD, ROOT
 
 
@@ -45,11 +45,11 @@ def run_app(outdir: Path, context: dict[str, str], root: Path = ROOT) -> tuple[i
 
 def checkout(directory: Path, modified: datetime) -> Path:
     """Another checkout with the libraries for Lambda, its files last modified then. Nothing is built in it yet."""
-    libraries = Path(".local") / "libraries" / bundling.LAMBDA.name
-    bundling.fetch(bundling.LAMBDA)
+    fetched = Path(".local") / "libraries" / libraries.LAMBDA.name
+    libraries.fetch(libraries.LAMBDA)
     directory.mkdir()
     shutil.copy(ROOT / "app.py", directory)
-    for folder in (Path("holiday_stack"), Path("lambdas"), Path("dependencies"), libraries):
+    for folder in (Path("holiday_stack"), Path("lambdas"), Path("dependencies"), fetched):
         shutil.copytree(ROOT / folder, directory / folder, ignore=shutil.ignore_patterns("__pycache__"))
     for path in directory.rglob("*"):
         os.utime(path, (modified.timestamp(), modified.timestamp()))

@@ -15,7 +15,7 @@ from cdk_nag import AwsSolutionsChecks
 from cfnlint.api import lint  # pyright: ignore[reportMissingTypeStubs]
 from cfnlint.config import ManualArgs  # pyright: ignore[reportMissingTypeStubs]
 
-from holiday_stack.bundling import PYTHON, PYTHONS
+from holiday_stack.libraries import PYTHON, PYTHONS
 from holiday_stack.python_function import RUNTIME
 from holiday_stack.settings import Settings
 from holiday_stack.stack import HolidayStack

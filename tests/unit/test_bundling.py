@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from holiday_stack import bundling
-from holiday_stack.bundling import EACH_LAMBDA, HOST, LAMBDA, TARGETS, BundlingError, Target, fetch, package
+from holiday_stack.bundling import package
+from holiday_stack.libraries import EACH_LAMBDA, HOST, LAMBDA, LAMBDAS, ROOT, TARGETS, BundlingError, Target, fetch
 
 NOWHERE = Target("nowhere", ("--no-index",))
 EM_X86_64, EM_AARCH64 = 62, 183
@@ -123,7 +124,7 @@ def test_nothing_that_uv_writes_of_this_machine_is_in_a_package(lambdas: Path, t
         f"local=Path({str(elsewhere)!r})))"
     )
     run = subprocess.run(
-        [elsewhere / "bin" / "python", "-c", call], check=True, capture_output=True, text=True, cwd=bundling.ROOT
+        [elsewhere / "bin" / "python", "-c", call], check=True, capture_output=True, text=True, cwd=ROOT
     )
     packages.append(Path(run.stdout.strip()))
 
@@ -160,20 +161,20 @@ def test_the_same_sources_make_the_same_package_wherever_and_whatever_the_umask(
 def test_sources_that_git_checks_out_with_autocrlf_make_the_same_package(tmp_path: Path) -> None:
     # given a repository with our attributes and sources, and a clone on a machine that asks for Windows' line ends
     repository, clone = tmp_path / "repository", tmp_path / "clone"
-    shutil.copytree(bundling.LAMBDAS, repository / "lambdas")
-    shutil.copy(bundling.ROOT / ".gitattributes", repository)
+    shutil.copytree(LAMBDAS, repository / "lambdas")
+    shutil.copy(ROOT / ".gitattributes", repository)
     nobody = ["-c", "user.name=nobody", "-c", "user.email=nobody@example.com", "-c", "commit.gpgsign=false"]
     for command in (["init", "-q"], ["add", "-A", "-f"], ["commit", "-q", "-m", "sources"]):
         subprocess.run(["git", *nobody, *command], cwd=repository, check=True)
     subprocess.run(["git", "clone", "-q", "-c", "core.autocrlf=true", repository, clone], check=True)
 
     # when both are packaged
-    packages = [package("holiday", lambdas=path / "lambdas", local=tmp_path) for path in (bundling.ROOT, clone)]
+    packages = [package("holiday", lambdas=path / "lambdas", local=tmp_path) for path in (ROOT, clone)]
 
     # then they are the same, and what the libraries are pinned by is
     assert packages[0].name == packages[1].name
     for name in ("lambdas/requirements.txt", "lambdas/holiday/trips.py"):
-        assert (clone / name).read_bytes() == (bundling.ROOT / name).read_bytes()
+        assert (clone / name).read_bytes() == (ROOT / name).read_bytes()
 
 
 def test_another_source_or_another_library_makes_another_package(lambdas: Path, target: Target, local: Path) -> None:
@@ -354,11 +355,11 @@ def test_the_package_for_this_machine_can_be_imported_alone() -> None:
 
 def test_an_unknown_target_is_one_sentence() -> None:
     run = subprocess.run(
-        [sys.executable, "-m", "holiday_stack.bundling", "moon"],
+        [sys.executable, "-m", "holiday_stack.libraries", "moon"],
         check=False,
         capture_output=True,
         text=True,
-        cwd=bundling.ROOT,
+        cwd=ROOT,
     )
 
     assert (run.returncode, run.stderr) == (1, f"moon is not a target: must be one of {', '.join(TARGETS)}\n")

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2]
 COMMANDS = [
     "dependencies.install",
     "dependencies.lock",
-    "holiday_stack.bundling",
+    "holiday_stack.libraries",
     "demo.__main__",
     "localcloud.__main__",
     "comparison.bench",
