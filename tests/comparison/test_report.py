@@ -28,7 +28,7 @@ def test_every_source_file_of_both_versions_is_counted_once() -> None:
     Both versions book the original three: a service that is added to one of them is not compared.
     """
     folders = ("lambdas/holiday", "holiday_stack", "comparison/step_functions")
-    shared = {"bundling.py", "python_function.py", "alarms.py", "local.py", "__init__.py"}
+    shared = {"bundling.py", "service_function.py", "alarms.py", "local.py", "__init__.py"}
     files = [path for folder in folders for path in (ROOT / folder).rglob("*.py") if path.name not in shared]
 
     counted = [path for part in ownership.SOURCES.values() for paths in part.values() for path in paths]
