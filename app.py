@@ -14,7 +14,7 @@ def main() -> None:
     app = App(analytics_reporting=False)
     try:
         settings = Settings.from_context(app.node.get_all_context())
-        HolidayStack(app, settings)
+        HolidayStack(app, settings.stack_name, settings)
     except (SettingsError, BundlingError) as error:
         sys.exit(str(error))
     app.synth()

@@ -106,6 +106,11 @@ class Settings:
         settings._check_values()
         return settings
 
+    @property
+    def stack_name(self) -> str:
+        """What the stack is called."""
+        return f"{self.prefix}-HolidayStack" if self.prefix else "HolidayStack"
+
     def _check_environment(self) -> None:
         if self.environment_id and self.admin_url:
             raise SettingsError(

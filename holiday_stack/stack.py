@@ -1,10 +1,13 @@
 """The holiday stack: three tables and a topic, four services on Lambda, and their registration with Restate."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TypedDict, Unpack
 
-from aws_cdk import CfnOutput, Duration, RemovalPolicy, Stack
+from aws_cdk import CfnOutput, Environment, IStackSynthesizer, RemovalPolicy, Stack
 from aws_cdk import aws_dynamodb as dynamodb
+from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_secretsmanager as secretsmanager
@@ -14,7 +17,7 @@ from constructs import Construct
 
 from holiday_stack import bundling
 from holiday_stack.alarms import Alarms
-from holiday_stack.python_function import PythonFunction
+from holiday_stack.service_function import ServiceFunction
 from holiday_stack.settings import Settings, SettingsError
 from holiday_stack.trip_metrics import TripMetrics
 from restate_lambda_cdk import (
@@ -25,6 +28,27 @@ from restate_lambda_cdk import (
     follow_references,
 )
 
+BOOKED = {
+    "flights": ["dynamodb:Query", "dynamodb:PutItem", "dynamodb:UpdateItem"],
+    "cars": ["dynamodb:PutItem", "dynamodb:UpdateItem"],
+    "payments": ["dynamodb:PutItem", "dynamodb:UpdateItem"],
+}
+"""A row for each service that trips calls: its name, and what it does to its table, which is called the same.
+
+The module `holiday.<name>` serves it, the variable `<NAME>_TABLE_NAME` names the table.
+"""
+
+
+class StackOptions(TypedDict, total=False):
+    """What CDK's Stack takes besides, with CDK's defaults."""
+
+    env: Environment
+    stack_name: str
+    description: str
+    tags: Mapping[str, str]
+    termination_protection: bool
+    synthesizer: IStackSynthesizer
+
 
 class HolidayStack(Stack):
     """Everything that the holiday saga needs, next to a Restate server that exists already.
@@ -32,17 +56,23 @@ class HolidayStack(Stack):
     lambdas: the sources of what runs in Lambda. Default: this checkout's.
     """
 
-    def __init__(self, scope: Construct, settings: Settings, lambdas: Path = bundling.LAMBDAS) -> None:
-        super().__init__(scope, "-".join(filter(None, [settings.prefix, "HolidayStack"])))
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        settings: Settings,
+        *,
+        lambdas: Path = bundling.LAMBDAS,
+        **options: Unpack[StackOptions],
+    ) -> None:
+        super().__init__(scope, construct_id, **options)
         target = f"lambda-{settings.python_runtime}" if settings.bundle_for == "lambda" else settings.bundle_for
         holiday = bundling.package("holiday", bundling.TARGETS[target], lambdas=lambdas)
         self._runtime = lambda_.Runtime(f"python{settings.python_runtime}", lambda_.RuntimeFamily.PYTHON)
         self._code = lambda_.Code.from_asset(str(holiday))
 
         # What the domain owns
-        flights_table, cars_table, payments_table = (
-            self._table(name, settings.disposable) for name in ("Flights", "Cars", "Payments")
-        )
+        tables = {name: self._table(name.capitalize(), settings.disposable) for name in BOOKED}
         key = None if settings.disposable else kms.Alias.from_alias_name(self, "SnsKey", "alias/aws/sns")
         topic = sns.Topic(self, "Notices", enforce_ssl=True, master_key=key)  # pyright: ignore[reportArgumentType]
         if settings.notification_email:
@@ -52,25 +82,24 @@ class HolidayStack(Stack):
         self.restate = self._environment(settings)
 
         # Who serves it
-        flights = self._service("flights", FLIGHTS_TABLE_NAME=flights_table.table_name)
-        flights.allow("dynamodb:Query", "dynamodb:PutItem", "dynamodb:UpdateItem", on=flights_table.table_arn)
-        cars = self._service("cars", CARS_TABLE_NAME=cars_table.table_name)
-        cars.allow("dynamodb:PutItem", "dynamodb:UpdateItem", on=cars_table.table_arn)
-        payments = self._service("payments", PAYMENTS_TABLE_NAME=payments_table.table_name)
-        payments.allow("dynamodb:PutItem", "dynamodb:UpdateItem", on=payments_table.table_arn)
+        booked = {
+            name: self._service(name, **{f"{name.upper()}_TABLE_NAME": tables[name].table_name}) for name in BOOKED
+        }
+        for name, actions in BOOKED.items():
+            tables[name].grant(booked[name], *actions)  # pyright: ignore[reportArgumentType]
         trips = self._service("trips", SNS_TOPIC=topic.topic_arn)
-        trips.allow("sns:Publish", on=topic.topic_arn)
+        # Not `topic.grant_publish`, which grants the use of any key that ever has this alias: SNS's own needs no grant.
+        iam.Grant.add_to_principal(grantee=trips, actions=["sns:Publish"], resource_arns=[topic.topic_arn])  # pyright: ignore[reportArgumentType]
 
         # Who is registered: who is called comes before who calls
-        callees = {"flights": flights, "cars": cars, "payments": payments}
-        services = {"trips": trips, **callees}
+        services = {"trips": trips, **booked}
         registers = None
         if settings.registration == "automatic":
             deployer = ServiceDeployer(self, "Deployer", runtime=self._runtime)
             registers = deployer.function
             called = [
                 deployer.register(each.current_version, environment=self.restate, services=[name])
-                for name, each in callees.items()
+                for name, each in booked.items()
             ]
             deployer.register(trips.current_version, environment=self.restate, services=["trips"], after=called)
         else:
@@ -86,9 +115,8 @@ class HolidayStack(Stack):
         # Outputs: all that a manual registration, a test or a curl needs
         for name, each in services.items():
             self._output(f"{name.capitalize()}VersionArn", each.current_version.function_arn)
-        self._output("FlightsTableName", flights_table.table_name)
-        self._output("CarsTableName", cars_table.table_name)
-        self._output("PaymentsTableName", payments_table.table_name)
+        for name, table in tables.items():
+            self._output(f"{name.capitalize()}TableName", table.table_name)
         self._output("TopicArn", topic.topic_arn)
         if self.restate.ingress_url:
             self._output("IngressUrl", self.restate.ingress_url)
@@ -134,18 +162,8 @@ class HolidayStack(Stack):
         except ValueError as error:
             raise SettingsError(str(error)) from None
 
-    def _service(self, name: str, **variables: str) -> PythonFunction:
-        return PythonFunction(
-            self,
-            f"{name.capitalize()}Service",
-            description=f"Restate service {name}",
-            runtime=self._runtime,
-            code=self._code,
-            handler=f"holiday.{name}.handler",
-            environment=variables,
-            timeout=Duration.seconds(10),  # Restate retries, so a function that hangs is better cut off early
-            memory_size=1024,  # a cold start is imports, so CPU: a second here, four times that at 256 MB
-        )
+    def _service(self, name: str, **variables: str) -> ServiceFunction:
+        return ServiceFunction(self, name, runtime=self._runtime, code=self._code, environment=variables)
 
     def _output(self, name: str, value: str) -> None:
         CfnOutput(self, name, value=value)

@@ -12,13 +12,13 @@ from aws_cdk import aws_apigatewayv2_integrations as integrations
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_logs as logs
 from aws_cdk import aws_sns as sns
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
 from comparison.step_functions.workflow import Workflow
 from holiday_stack import bundling, libraries
-from holiday_stack.python_function import PythonFunction
 
 LAMBDAS = libraries.ROOT / "comparison" / "step_functions" / "lambdas"
 
@@ -99,15 +99,31 @@ class StepFunctionsStack(Stack):
 
     def _function(self, step: str, **variables: str) -> lambda_.Function:
         """Defaults as in holiday_stack. The front door waits for the answer as long as an HTTP API lets it."""
-        return PythonFunction(
+        name = "".join(part.capitalize() for part in step.split("."))
+        log_group = logs.LogGroup(
+            self, f"{name}Logs", retention=logs.RetentionDays.ONE_MONTH, removal_policy=RemovalPolicy.DESTROY
+        )
+        role = iam.Role(
             self,
-            "".join(part.capitalize() for part in step.split(".")),
+            f"{name}Role",
+            assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"),  # pyright: ignore[reportArgumentType]
+        )
+        log_group.grant_write(role)
+        return lambda_.Function(
+            self,
+            name,
             description=step,
+            runtime=lambda_.Runtime.PYTHON_3_13,
+            architecture=lambda_.Architecture.ARM_64,
             code=self._code,
             handler=f"steps.{step}",
             environment=variables,
             timeout=Duration.seconds(29 if step == "trips.reserve" else 10),
             memory_size=1024,
+            role=role,  # pyright: ignore[reportArgumentType]
+            log_group=log_group,
+            logging_format=lambda_.LoggingFormat.JSON,
+            current_version_options=lambda_.VersionOptions(removal_policy=RemovalPolicy.RETAIN),
         )
 
     def _allow(self, function: lambda_.Function, *actions: str, on: str) -> None:

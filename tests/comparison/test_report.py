@@ -28,7 +28,7 @@ def test_every_source_file_of_both_versions_is_counted_once() -> None:
     Both versions book the original three: a service that is added to one of them is not compared.
     """
     folders = ("lambdas/holiday", "holiday_stack", "comparison/step_functions")
-    shared = {"bundling.py", "libraries.py", "python_function.py", "alarms.py", "trip_metrics.py"}
+    shared = {"bundling.py", "libraries.py", "service_function.py", "alarms.py", "trip_metrics.py"}
     shared |= {"local.py", "__init__.py"}
     files = [path for folder in folders for path in (ROOT / folder).rglob("*.py") if path.name not in shared]
 

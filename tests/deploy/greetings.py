@@ -9,13 +9,12 @@ import shutil
 import sys
 from pathlib import Path
 
-from aws_cdk import App, CfnOutput, Duration, Stack
+from aws_cdk import App, CfnOutput, Duration, RemovalPolicy, Stack
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk.aws_secretsmanager import Secret
 
 from holiday_stack import bundling
-from holiday_stack.python_function import PythonFunction
 from restate_lambda_cdk import RestateCloudEnvironment, RestateServer, ServiceDeployer
 from tests.deploy.variants import AlwaysFails, trust
 
@@ -48,6 +47,20 @@ def written(folder: Path, service: str = SERVICE) -> dict[str, str]:
     return {"lambdas": str(folder)}
 
 
+def function(stack: Stack, name: str, code: lambda_.Code, handler: str) -> lambda_.Function:
+    """A function of the code, whose versions are kept."""
+    return lambda_.Function(
+        stack,
+        name,
+        runtime=lambda_.Runtime.PYTHON_3_13,
+        code=code,
+        handler=f"greetings.greeter.{handler}",
+        timeout=Duration.seconds(10),
+        memory_size=256,
+        current_version_options=lambda_.VersionOptions(removal_policy=RemovalPolicy.RETAIN),
+    )
+
+
 def main() -> None:
     app = App(analytics_reporting=False)
     context = app.node.get_all_context()
@@ -69,15 +82,7 @@ def main() -> None:
             assumed_by=iam.AccountRootPrincipal(),  # pyright: ignore[reportArgumentType]
         )
     code = bundling.package("greetings", bundling.HOST, lambdas=Path(context["lambdas"]))
-    greeter = PythonFunction(
-        stack,
-        "Greeter",
-        description="Greets",
-        code=lambda_.Code.from_asset(str(code)),
-        handler="greetings.greeter.handler",
-        timeout=Duration.seconds(10),
-        memory_size=256,
-    )
+    greeter = function(stack, "Greeter", lambda_.Code.from_asset(str(code)), "handler")
     deployer = ServiceDeployer(stack, "Deployer", timeout=Duration.seconds(int(context.get("timeout", 300))))
     registration = deployer.register(
         greeter.current_version,

@@ -12,7 +12,6 @@ from aws_cdk.aws_secretsmanager import Secret
 
 from demo.cloud import HolidayCloud
 from holiday_stack import bundling
-from holiday_stack.python_function import PythonFunction
 from localcloud.cloud import LocalCloud
 from restate_lambda_cdk import RestateCloudEnvironment, RestateServer, ServiceDeployer
 from tests.deploy import greetings
@@ -123,27 +122,16 @@ def main() -> None:
     deployer = ServiceDeployer(stack, "Deployer")
     code = lambda_.Code.from_asset(context["package"])
 
-    def function(name: str, handler: str) -> PythonFunction:
-        return PythonFunction(
-            stack,
-            name,
-            description=name,
-            code=code,
-            handler=f"greetings.greeter.{handler}",
-            timeout=Duration.seconds(10),
-            memory_size=256,
-        )
-
     callees = [
         deployer.register(
-            function("Hotels", "hotels_handler").current_version,
+            greetings.function(stack, "Hotels", code, "hotels_handler").current_version,
             environment=restate,
             services=["hotels"],
             drain=Duration.seconds(int(context["drain"])),
         )
         for _ in range("hotels" in context)
     ]
-    planner = function("Caller", "handler")
+    planner = greetings.function(stack, "Caller", code, "handler")
     deployer.register(planner.current_version, environment=restate, services=["planner"], after=callees)
     app.synth()
 

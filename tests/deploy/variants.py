@@ -91,7 +91,7 @@ def main() -> None:
         settings = Settings(**json.loads(context["test:cloud"]), bundle_for="host", ingress_url=context["ingressUrl"])
     else:
         settings = Settings.from_context(context)
-    stack = HolidayStack(app, settings, lambdas=Path(context.get("test:lambdas", LAMBDAS)))
+    stack = HolidayStack(app, settings.stack_name, settings, lambdas=Path(context.get("test:lambdas", LAMBDAS)))
     if "test:fails" in context:
         AlwaysFails(stack, "Fails", after=stack.node.find_child("Restate-TripsService"))
     if "test:principal" in context:

@@ -82,7 +82,8 @@ def app_with_cdk_json(outdir: Path | None = None) -> App:
 
 
 def synthesized(context: dict[str, str]) -> Synthesized:
-    stack = HolidayStack(app_with_cdk_json(), Settings.from_context(context))
+    settings = Settings.from_context(context)
+    stack = HolidayStack(app_with_cdk_json(), settings.stack_name, settings)
     return Synthesized(dict(Template.from_stack(stack).to_json()))
 
 

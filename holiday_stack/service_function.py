@@ -1,4 +1,4 @@
-"""A Python function with what every function here has: a role that can do nothing but log, a log group of its own,
+"""The function that serves one of the holiday's services: a role that can do nothing but log, a log group of its own,
 JSON logs, versions that are kept, and the CPU that the wheels in its package are for."""
 
 from collections.abc import Mapping
@@ -9,28 +9,22 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
-# The newest that is in AWS CDK, has wheels of restate-sdk and runs our tests.
-RUNTIME = lambda_.Runtime.PYTHON_3_13
 
-
-class PythonFunction(lambda_.Function):
-    """runtime: the Python that the wheels in the package are for. Default: RUNTIME.
-    code, handler: the package, and `module.attribute` in it. The rest is as in CDK's Function.
+class ServiceFunction(lambda_.Function):
+    """service: its name, which is that of its module. code: the package that it is in, for this `runtime`.
+    environment: the variables, which name what the function owns.
     """
 
     def __init__(
         self,
         scope: Construct,
-        construct_id: str,
+        service: str,
         *,
-        description: str,
-        runtime: lambda_.Runtime = RUNTIME,
+        runtime: lambda_.Runtime,
         code: lambda_.Code,
-        handler: str,
-        timeout: Duration,
-        memory_size: int,
-        environment: Mapping[str, str] | None = None,
+        environment: Mapping[str, str],
     ) -> None:
+        construct_id = f"{service.capitalize()}Service"
         log_group = logs.LogGroup(
             scope,
             f"{construct_id}Logs",
@@ -47,11 +41,11 @@ class PythonFunction(lambda_.Function):
         super().__init__(
             scope,
             construct_id,
-            description=description,
+            description=f"Restate service {service}",
             code=code,
-            handler=handler,
-            timeout=timeout,
-            memory_size=memory_size,
+            handler=f"holiday.{service}.handler",
+            timeout=Duration.seconds(10),  # Restate retries, so a function that hangs is better cut off early
+            memory_size=1024,  # a cold start is imports, so CPU: a second here, four times that at 256 MB
             environment=environment,
             current_version_options=lambda_.VersionOptions(removal_policy=RemovalPolicy.RETAIN),
             role=role,  # pyright: ignore[reportArgumentType]
@@ -65,10 +59,6 @@ class PythonFunction(lambda_.Function):
         Validations.of(self).acknowledge(
             Acknowledgment(
                 id="AwsSolutions-L1",
-                reason="RUNTIME is the newest that will do, and an older one is somebody's choice.",
+                reason="The default is the newest that will do, and an older one is somebody's choice.",
             )
         )
-
-    def allow(self, *actions: str, on: str) -> None:
-        """Let the function do exactly these actions on exactly this resource (an ARN)."""
-        self.add_to_role_policy(iam.PolicyStatement(actions=list(actions), resources=[on]))
