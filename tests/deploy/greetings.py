@@ -64,7 +64,7 @@ def function(stack: Stack, name: str, code: lambda_.Code, handler: str) -> lambd
 def main() -> None:
     app = App(analytics_reporting=False)
     context = app.node.get_all_context()
-    stack = Stack(app, STACK)
+    stack = Stack(app, context.get("stack", STACK))
     key = Secret.from_secret_complete_arn(stack, "Key", context["secret"]) if "secret" in context else None
     where = {"admin_url": context["adminUrl"]}
     restate_id = context.get("restateId", "Restate")

@@ -74,6 +74,28 @@ def test_who_was_taken_over_by_an_update_that_is_rolled_back_serves_again(
     assert restate.arns() == {owner, V1, V3}
 
 
+def test_a_version_that_was_taken_back_is_handed_nothing(restate: FakeAdmin, deadline: Deadline) -> None:
+    # given Ann's function, which had taken over, and was rolled back to a version that offers something else
+    anns = [f"{FUNCTION}-of-ann:{number}" for number in (7, 8)]
+    restate.offers |= {anns[0]: {"bills": ["pay"]}, anns[1]: {"trips": ["reserve"]}}
+    theirs = event("Create", restate, anns[0], ServiceNames=["bills"])
+    first = event("Create", restate, V1)
+    taken = event("Update", restate, anns[1], old=theirs, **CHANGES)
+    back = event("Update", restate, anns[0], old=taken, ServiceNames=["bills"])
+    for each in (theirs, first, taken, back):
+        assert failure_of(each, deadline) is None
+    assert restate.latest("trips") == V1
+
+    # when the owner is to offer something else too, and that is rolled back
+    second = event("Update", restate, V2, old=first, ServiceNames=["reports"], **CHANGES)
+    assert failure_of(second, deadline) is None
+    assert restate.latest("trips") == V1 and not restate.is_open("trips")
+    assert failure_of(event("Update", restate, V1, old=second), deadline) is None
+
+    # then it serves again
+    assert restate.latest("trips") == V1 and restate.is_open("trips")
+
+
 def test_what_would_take_another_service_from_somebody_else_is_not_handed_back(
     restate: FakeAdmin, deadline: Deadline, caplog: pytest.LogCaptureFixture
 ) -> None:

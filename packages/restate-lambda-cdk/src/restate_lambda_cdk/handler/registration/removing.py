@@ -23,12 +23,11 @@ def prune(admin: Admin, version: Version, keep: Set[str]) -> None:
     the function offers no more goes back to whom it was taken over from. Where that was nobody, it is closed first, and
     goes with the version that was the last to offer it.
     """
-    hand_back(admin, version)
+    kept_open = hand_back(admin, version)
     ours = versions_of(admin, version)
     services = admin.services().values()
     dropped = dropped_by(version, ours, services)
-    others = {service for known in admin.deployments() if known not in ours for service in known.services}
-    for name in sorted(dropped - others):
+    for name in sorted(dropped - kept_open):
         log.info("closing %s, which the function offers no more", name)
         admin.close(name)
     live = {each.deployment_id for each in services if each.name not in dropped}
@@ -44,26 +43,38 @@ def dropped_by(version: Version, ours: Iterable[Deployment], services: Iterable[
     return {each.name for each in services if each.deployment_id in ids and each.name not in version.services}
 
 
-def hand_back(admin: Admin, version: Version) -> None:
+def hand_back(admin: Admin, version: Version) -> set[str]:
     """Promote who served, until this function took it over, what the version offers no more: it may be the rollback of
-    that. Left alone where that would take other services from somebody else."""
+    that. Returns the services for which that cannot be, and whose callers are somebody else's."""
     services, known = admin.services(), admin.deployments()
+    live = {each.deployment_id for each in services.values()}
     ours = [each for each in known if function_of(each.arn) == version.function]
     dropped = dropped_by(version, ours, services.values())
+    failed: set[str] = set()
     for name in sorted(dropped):
         others = [each for each in known if each not in ours and name in each.revisions]
-        if not others:
+        wanted = [each for each in others if not is_abandoned(each, known, live)]
+        if not wanted:
             continue
-        before = max(others, key=lambda each: each.revisions[name])
+        before = max(wanted, key=lambda each: each.revisions[name])
         rest = before.services - dropped
+        failed.add(name)
         if elsewhere := sorted(each for each in rest if each in services and services[each].deployment_id != before.id):
             log.error("%s is not handed back to %s, which would take %s too", name, before.address, elsewhere)
             continue
         log.warning("handing %s back to %s (%s)", name, before.address, before.id)
         try:
             admin.promote(before)
+            failed.discard(name)
         except AdminError as error:
             log.error("%s cannot be handed back to %s: %s", name, before.address, error)
+    return failed
+
+
+def is_abandoned(deployment: Deployment, known: Iterable[Deployment], live: Set[str]) -> bool:
+    """Whether its function has another version that serves, and this one does not: it was taken back, or replaced."""
+    versions = [each for each in known if each.arn and function_of(each.arn) == function_of(deployment.arn)]
+    return deployment.id not in live and any(each.id in live for each in versions)
 
 
 def remove(
