@@ -1,7 +1,9 @@
 """A fake for Restate's admin API, with the rules that registration depends on and that the real server has.
 
-Known versions are left alone unless forced, the highest revision is the latest, a forced removal leaves work behind.
-Faults are scheduled: `answers_before` holds what is said instead, once each, before the fake does as it is told.
+Known versions are left alone unless forced, the highest revision is the latest, a service gets another type only where
+breaking changes are allowed, a forced removal leaves work behind.
+Faults are scheduled: `answers_before` holds what is said instead, once each, before the fake does as it is told. None
+is no fault: this one request is answered as it should be.
 """
 
 import itertools
@@ -55,8 +57,9 @@ class FakeAdmin:
     on_older_versions: list[str] = field(default_factory=list[str])
     late: list[str] = field(default_factory=list[str])
     closed: set[str] = field(default_factory=set[str])
-    answers_before: list[Answer] = field(default_factory=list[Answer])
+    answers_before: list[Answer | None] = field(default_factory=list[Answer | None])
     asked: list[str] = field(default_factory=list[str])
+    queries: list[str] = field(default_factory=list[str])
     keys: list[str | None] = field(default_factory=list[str | None])
     killed: list[str] = field(default_factory=list[str])
     _revision: int = 0
@@ -78,8 +81,8 @@ class FakeAdmin:
         forced = " forced" if body.get("force") and not dry else ""
         self.asked.append(f"{method} {path}{dry}{forced}")
         self.keys.append(key)
-        if self.answers_before:
-            return self.answers_before.pop(0)
+        if self.answers_before and (fault := self.answers_before.pop(0)):
+            return fault
         if self.api_key and key != f"Bearer {self.api_key}":
             return 401, f"bad key {key}"
         name = path.split("/")[-1].split("?")[0]
@@ -105,6 +108,7 @@ class FakeAdmin:
                 self.unfinished |= dict.fromkeys(self.late, name)
                 return (202, None) if self.known.pop(name, None) else (404, {"message": "not found"})
             case "POST", "query":
+                self.queries.append(body["query"])
                 return 200, {"rows": [{"id": invocation} for invocation in self._matching(body["query"])]}
             case "PATCH", "invocations":
                 self.killed.append(path.split("/")[2])
@@ -124,12 +128,18 @@ class FakeAdmin:
         deployment = found or Known(f"dp_{next(IDS)}", arn, role, {})
         services = [self._service(name, "", arn) | {"deployment_id": deployment.id} for name in self.offers[arn]]
         if not body["dry_run"]:
+            if not body.get("breaking") and self._changes_type(arn):
+                return 409, {"message": "another type", "restate_code": "META0006"}
             self._revision += 1
             deployment.role, deployment.services = role, dict.fromkeys(self.offers[arn], self._revision)
             deployment.offered, deployment.metadata = services, body.get("metadata", {})
             deployment.closed = set()
             self.known[deployment.id] = deployment
         return (200 if found else 201), {"id": deployment.id, "services": services}
+
+    def _changes_type(self, arn: str) -> bool:
+        live = {name: address in self.objects for name, _, address in self._latest()}
+        return any(live.get(name, arn in self.objects) != (arn in self.objects) for name in self.offers[arn])
 
     def _revisions(self, service: str) -> list[tuple[int, str]]:
         return [(known.services[service], known.id) for known in self.known.values() if service in known.services]

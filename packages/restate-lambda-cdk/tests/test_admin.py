@@ -56,7 +56,7 @@ def test_a_missing_key_is_final_and_asks_for_the_secret(restate: FakeAdmin) -> N
         Admin(restate.url).check_health()
 
 
-@pytest.mark.parametrize("status", [500, 502, 503, 429])
+@pytest.mark.parametrize("status", [500, 502, 503, 429, 408])
 def test_a_server_in_trouble_may_recover(restate: FakeAdmin, status: int) -> None:
     restate.answers_before = [(status, {"message": "one moment"})]
 
@@ -87,6 +87,7 @@ def test_any_other_refusal_is_final_and_quotes_the_server(
         (400, {"message": "bad path: /health"}, "400 (bad path: /health)"),  # Restate's ingress
         (405, "<Error>MethodNotAllowed</Error>", "405 (<Error>MethodNotAllowed</Error>)"),
         (422, '["a list"]', '422 (["a list"])'),
+        (400, '{"error": "bad"}', '400 ({"error": "bad"})'),
     ],
 )
 def test_an_answer_that_is_not_the_admin_api_s_is_final_and_asks_about_the_url(
@@ -186,3 +187,44 @@ def test_what_could_not_be_removed_is_not_taken_for_gone(restate: FakeAdmin) -> 
         restate.answers_before = [(503, "not now")]
         with pytest.raises(UnavailableError, match="503"):
             remove("it")
+
+
+def test_an_address_may_have_a_path(restate: FakeAdmin) -> None:
+    restate.answers_before = [(200, None)]
+
+    Admin(f"{restate.url}/restate/").check_health()
+
+    assert restate.asked == ["GET /restate/health"]
+
+
+def test_a_name_is_a_name_whatever_is_in_it(restate: FakeAdmin) -> None:
+    """In a path, and in a query."""
+    admin = Admin(restate.url)
+
+    for ask in (admin.close, admin.remove, admin.kill):
+        ask("re/ports?x=")
+    assert [asked.split()[1].split("/")[2] for asked in restate.asked] == [
+        "re%2Fports%3Fx%3D",
+        "re%2Fports%3Fx%3D?force=true",
+        "re%2Fports%3Fx%3D",
+    ]
+
+    admin.unfinished(["it's"])
+    assert restate.queries == [
+        "SELECT id FROM sys_invocation_status WHERE status != 'completed' AND (pinned_deployment_id IN ('it''s') OR "
+        "(pinned_deployment_id IS NULL AND target_service_name IN (NULL)))"
+    ]
+
+
+def test_something_that_does_not_speak_http_is_not_taken_for_a_bug() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as ssh:
+
+        def greet() -> None:
+            with ssh.accept()[0] as connection:
+                connection.sendall(b"SSH-2.0-OpenSSH\r\n")
+
+        thread = threading.Thread(target=greet)
+        thread.start()
+        with pytest.raises(UnavailableError, match=r"cannot be reached \(SSH-2.0-OpenSSH"):
+            Admin(f"http://127.0.0.1:{ssh.getsockname()[1]}").check_health()
+        thread.join()

@@ -82,17 +82,19 @@ def test_a_secret_whose_arn_is_complete_after_all_is_read_by_it(
     assert [asked for _, asked in secrets.asked] == ["key-AbCdEf", ARN]
 
 
-def test_what_is_no_arn_is_a_name(monkeypatch: pytest.MonkeyPatch, deadline: Deadline) -> None:
+@pytest.mark.parametrize("is_partial", [False, True])
+def test_what_is_no_arn_is_a_name(monkeypatch: pytest.MonkeyPatch, deadline: Deadline, is_partial: bool) -> None:
     secrets = given(monkeypatch, "key_123")
 
-    assert read_api_key(Secret("restate"), deadline) == "key_123"
+    assert read_api_key(Secret("restate", is_partial), deadline) == "key_123"
     assert secrets.asked == [(None, "restate")]
 
 
-def test_a_permission_that_was_granted_seconds_ago_is_waited_for(
-    monkeypatch: pytest.MonkeyPatch, deadline: Deadline
+@pytest.mark.parametrize("code", ["AccessDeniedException", "ThrottlingException", "InternalServiceError"])
+def test_a_permission_that_was_granted_seconds_ago_is_waited_for_and_so_is_what_passes(
+    monkeypatch: pytest.MonkeyPatch, deadline: Deadline, code: str
 ) -> None:
-    given(monkeypatch, error("AccessDeniedException"), error("AccessDeniedException"), "key_123")
+    given(monkeypatch, error(code), error(code), "key_123")
 
     assert read_api_key(Secret(ARN), deadline) == "key_123"
 
@@ -132,6 +134,9 @@ def test_secrets_manager_out_of_reach_is_waited_for(monkeypatch: pytest.MonkeyPa
         ('["key_123"]', "holds JSON"),
         ('"key_123"', "holds quotes"),
         ("'key_123'", "holds quotes"),
+        ('"key_123', "holds quotes"),
+        ("key_123'", "holds quotes"),
+        ("key_123\x07", "holds spaces or characters that are in no key"),
         ("key_123\nHost: elsewhere", "holds spaces or characters that are in no key"),
         ("key_123 key_123", "holds spaces or characters that are in no key"),
         ("kéy", "holds spaces or characters that are in no key"),

@@ -11,9 +11,10 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
+from aws_cdk.aws_secretsmanager import Secret
 
-from restate_lambda_cdk import ServiceDeployer, handler_function
-from stacks import app, function, of_action, registrations, resources, server, statements
+from restate_lambda_cdk import RestateServer, ServiceDeployer, handler_function
+from stacks import SERVER, app, function, of_action, registrations, resources, server, statements
 
 
 @pytest.fixture
@@ -119,6 +120,16 @@ def test_without_a_vpc_it_may_not(stack: Stack) -> None:
     ServiceDeployer(stack, "Deployer")
 
     assert not of_action(stack, "ec2:CreateNetworkInterface")
+
+
+def test_each_of_two_in_an_app_may_read_the_key(stack: Stack) -> None:
+    restate = RestateServer(stack, "Restate", admin_url=SERVER, auth_token=Secret(stack, "Key"))
+    for name in ("One", "Two"):
+        deployer = ServiceDeployer(stack, f"{name}Deployer")
+        deployer.register(function(stack, name).current_version, environment=restate, services=[name])
+
+    allowed = of_action(stack, "secretsmanager:GetSecretValue")
+    assert sorted(each["Roles"][0]["Ref"][:3] for each in allowed) == ["One", "Two"]
 
 
 def test_an_event_is_handled_once_and_never_after_cloudformation_has_stopped_waiting(stack: Stack) -> None:

@@ -7,6 +7,7 @@ import pytest
 from events import V1, event
 from fake_admin import FakeAdmin
 from registration import cloudformation
+from registration.api_key import Secret
 from registration.cloudformation import failure_of
 from registration.deadline import Deadline
 
@@ -42,6 +43,9 @@ def read(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         ("https://restate\r\nX: y", "The admin URL is not a URL"),
         ("https://me:pw@restate.example.com", "The admin URL is not a URL"),
         ("https://restate.example.com?key=key_123", "The admin URL is not a URL"),
+        ("https://restate.example.com#key_123", "The admin URL is not a URL"),
+        ("https://key_123@restate.example.com", "The admin URL is not a URL"),
+        ("https://:key_123@restate.example.com", "The admin URL is not a URL"),
         ('{"key": "key_123"}', "The admin URL is not a URL"),
     ],
 )
@@ -60,6 +64,10 @@ def test_a_key_over_plain_http_goes_to_this_machine_and_where_that_is_asked_for(
     restate: FakeAdmin, deadline: Deadline, read: list[Any]
 ) -> None:
     assert failure_of(event("Create", restate, V1, AuthTokenSecretArn=SECRET), deadline) is None
+    by_name: dict[str, Any] = {"AdminUrl": restate.url.replace("127.0.0.1", "localhost"), "AuthTokenSecretArn": SECRET}
+    by_name["AuthTokenSecretIsPartial"] = "true"
+    assert failure_of(event("Create", restate, V1, **by_name), deadline) is None
+    assert read == [Secret(SECRET), Secret(SECRET, is_partial=True)]
 
     # given that nobody is at this address
     short = deadline.at_most(1)
@@ -69,7 +77,9 @@ def test_a_key_over_plain_http_goes_to_this_machine_and_where_that_is_asked_for(
         "Insecure": "true",
     }
     assert "cannot be reached" in str(failure_of(event("Create", restate, V1, **there), short))
-    assert len(read) == 2
+    there = {"AdminUrl": "https://restate.invalid:9070", "AuthTokenSecretArn": SECRET}
+    assert "cannot be reached" in str(failure_of(event("Create", restate, V1, **there), short))
+    assert len(read) == 4
 
 
 def test_without_a_key_plain_http_will_do(restate: FakeAdmin, deadline: Deadline) -> None:
@@ -90,3 +100,5 @@ def test_a_partition_in_which_restate_cloud_can_invoke_nothing_is_refused(
     )
     assert not restate.known
     assert failure_of(event("Create", restate, arn), deadline) is None, "a server of one's own may be there"
+    restate.known.clear()
+    assert failure_of(event("Create", restate, V1, RestateCloud="true"), deadline) is None

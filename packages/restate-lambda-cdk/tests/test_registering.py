@@ -5,7 +5,7 @@ import pytest
 from events import ROLE, V1, V2, Clock
 from fake_admin import FakeAdmin
 from registration.admin import Admin, RefusedError, Service, UnavailableError
-from registration.deadline import LONGEST_PAUSE, Deadline
+from registration.deadline import LONGEST_PAUSE, PROPAGATION_SECONDS, Deadline
 from registration.properties import Version
 from registration.registering import register
 
@@ -52,11 +52,13 @@ def test_an_older_version_is_made_the_latest_again(restate: FakeAdmin, admin: Ad
     assert restate.latest("trips") == V1
 
 
+@pytest.mark.parametrize("is_known", [True, False])
 @pytest.mark.parametrize("seconds", [10, 1_000])
 def test_a_version_is_registered_only_when_restate_sends_new_work_to_it(
-    admin: Admin, deadline: Deadline, clock: Clock, monkeypatch: pytest.MonkeyPatch, seconds: float
+    admin: Admin, deadline: Deadline, clock: Clock, monkeypatch: pytest.MonkeyPatch, seconds: float, is_known: bool
 ) -> None:
-    register(admin, version(V1), deadline)
+    if is_known:
+        register(admin, version(V1), deadline)
     before, services = admin.services(), Admin.services
 
     def late(admin: Admin) -> dict[str, Service]:
@@ -125,7 +127,7 @@ def test_a_role_that_is_no_longer_wanted_is_dropped(restate: FakeAdmin, admin: A
 
 
 def test_another_role_that_may_not_invoke_a_known_version_is_refused_and_the_old_one_stays(
-    restate: FakeAdmin, admin: Admin, deadline: Deadline
+    restate: FakeAdmin, admin: Admin, deadline: Deadline, clock: Clock
 ) -> None:
     """Of a version that it knows Restate answers from memory, unless the dry run is forced."""
     register(admin, version(V1, ROLE), deadline)
@@ -135,6 +137,7 @@ def test_another_role_that_may_not_invoke_a_known_version_is_refused_and_the_old
         register(admin, version(V1, f"{ROLE}-2"), deadline)
 
     assert {known.role for known in restate.known.values()} == {ROLE}
+    assert clock.now <= PROPAGATION_SECONDS
 
 
 def test_a_function_that_offers_another_service_never_goes_live(

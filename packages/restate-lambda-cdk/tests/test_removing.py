@@ -42,8 +42,13 @@ def test_pruning_forgets_only_versions_that_are_drained_and_not_kept(
     prune(admin, version(V3), keep={V3, V1})
     assert set(restate.known) == {first, third}, "the first version is to be kept"
 
+    restate.unfinished["trips.queued"] = None
     prune(admin, version(V3), keep={V3})
-    assert set(restate.known) == {third}
+    assert set(restate.known) == {third}, "what is not pinned yet will run on the latest"
+
+    restate.unfinished.clear()
+    prune(admin, version(V3), keep=set())
+    assert set(restate.known) == {third}, "it is the latest"
 
 
 def test_a_service_that_the_function_offers_no_more_goes_with_its_last_version_when_it_is_drained(
@@ -72,13 +77,14 @@ def test_a_service_that_the_function_offers_no_more_goes_with_its_last_version_w
 
 def test_pruning_leaves_other_functions_alone(restate: FakeAdmin, admin: Admin, deadline: Deadline) -> None:
     other = V1.replace(":trips:", ":trips-of-another-stack:")
-    restate.offers[other] = {"trips": ["reserve"]}
-    register(admin, version(other), deadline)
+    restate.offers[other] = {"trips": ["reserve"], "reports": ["list"]}
+    register(admin, Version(other, frozenset({"reports", "trips"})), deadline)
     register(admin, Version(V1, frozenset({"trips"}), take_over=True), deadline)
 
     prune(admin, version(V1), keep={V1})
 
     assert restate.arns() == {other, V1}
+    assert not restate.closed
 
 
 def test_removing_takes_out_all_versions_of_the_function_and_no_other(

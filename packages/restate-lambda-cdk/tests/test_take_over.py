@@ -2,7 +2,7 @@
 
 import pytest
 
-from events import FUNCTION, V1, V2, V3, event
+from events import FUNCTION, ROLE, V1, V2, V3, event
 from fake_admin import FakeAdmin, served
 from registration.admin import Admin, Service
 from registration.cloudformation import failure_of
@@ -106,18 +106,23 @@ def test_a_refused_update_rolls_back_and_leaves_the_other_alone(
     assert f"{V2} is not made the latest" in caplog.text
 
 
+@pytest.mark.parametrize("lost", [False, True])
 def test_another_property_of_a_version_that_was_taken_over_can_be_changed_and_changed_back(
-    restate: FakeAdmin, deadline: Deadline
+    restate: FakeAdmin, deadline: Deadline, lost: bool
 ) -> None:
-    first = event("Create", restate, V1)
+    """And its work in flight goes on by the role that is granted then."""
+    first = event("Create", restate, V1, InvokerRoleArn=ROLE)
     failure_of(first, deadline)
+    if lost:
+        restate.known.clear()
     register(restate, ANNS)
-    second = event("Update", restate, V1, old=first, DrainSeconds="60")
+    second = event("Update", restate, V1, old=first, InvokerRoleArn=f"{ROLE}-2")
 
-    assert failure_of(second, deadline) is None
-    assert failure_of(event("Update", restate, V1, old=second), deadline) is None
+    for each, role in ((second, f"{ROLE}-2"), (event("Update", restate, V1, old=second, InvokerRoleArn=ROLE), ROLE)):
+        assert failure_of(each, deadline) is None
 
-    assert restate.latest("trips") == ANNS
+        assert restate.latest("trips") == ANNS
+        assert [known.role for known in restate.known.values() if known.arn == V1] == ([] if lost else [role])
 
 
 def test_a_refused_update_to_another_function_rolls_back(restate: FakeAdmin, deadline: Deadline) -> None:

@@ -133,6 +133,23 @@ def test_going_back_to_what_was_accepted_unread_is_not_refused(
     assert failure_of(of("Update", restate, V1, "two", old=second), deadline) is None
 
 
+@pytest.mark.parametrize(("was", "then", "lost"), [(V1, V2, False), (V1, V2, True), (V3, V2, False)])
+def test_going_back_to_another_version_that_was_accepted_unread_is_not_refused(
+    restate: FakeAdmin, deadline: Deadline, functions: Lambda, was: str, then: str, lost: bool
+) -> None:
+    """Whether Restate knows it still, or has lost it and it is the older one."""
+    functions.answer = {"Environment": {"Error": {"ErrorCode": "AccessDenied", "Message": "no key"}}}
+    first = of("Create", restate, was, "another")
+    assert failure_of(first, deadline) is None
+    functions.answer = {}
+    second = of("Update", restate, then, "two", old=first)
+    assert failure_of(second, deadline) is None
+    if lost:
+        restate.known.clear()
+
+    assert failure_of(of("Update", restate, was, "another", old=second), deadline) is None
+
+
 def test_a_permission_that_was_granted_seconds_ago_is_waited_for(
     restate: FakeAdmin, deadline: Deadline, functions: Lambda
 ) -> None:

@@ -113,6 +113,33 @@ def test_what_the_renamed_one_dropped_is_no_reason_to_remove_the_rest(restate: F
     assert restate.latest("trips") == V2
 
 
+def test_what_both_served_and_the_renamed_one_dropped_does_not_become_the_latest_again(
+    restate: FakeAdmin, deadline: Deadline
+) -> None:
+    restate.offers[V1] = {"trips": ["reserve"], "reports": ["list"]}
+    both = ["reports", "trips"]
+    first, second = event("Create", restate, V1, ServiceNames=both), renamed("Create", restate, V1)
+    second["ResourceProperties"]["ServiceNames"] = both
+    update = renamed("Update", restate, V2, old=second)
+    update["ResourceProperties"]["AllowBreakingChanges"] = "true"
+    for each in (first, second, update, event("Delete", restate, V1, ServiceNames=both)):
+        assert failure_of(each, deadline) is None
+
+    assert restate.latest("trips") == V2
+
+
+def test_a_first_one_whose_deletion_restate_has_missed_is_forgotten_with_the_next_version(
+    restate: FakeAdmin, deadline: Deadline
+) -> None:
+    second = renamed("Create", restate, V1)
+    for each in (event("Create", restate, V1), second, renamed("Update", restate, V2, old=second)):
+        assert failure_of(each, deadline) is None
+
+    assert failure_of(renamed("Delete", restate, V2), deadline) is None
+
+    assert not restate.known
+
+
 def test_an_update_of_a_function_that_is_registered_twice_is_noted_for_both(
     restate: FakeAdmin, deadline: Deadline
 ) -> None:
@@ -143,7 +170,7 @@ def test_what_was_registered_by_hand_goes_with_the_registration_that_succeeded(
     """Even if it was registered again by hand, which drops what was noted."""
     create = event("Create", restate, V1)
     assert failure_of(create, deadline) is None
-    by_hand = {"arn": V1, "force": True, "breaking": False, "dry_run": False}
+    by_hand = {"arn": V1, "force": True, "breaking": False, "dry_run": False, "metadata": {"note": "by Ann"}}
     restate.answer("POST", "/deployments", by_hand, None)
 
     assert failure_of(event("Delete", restate, V1), deadline) is None

@@ -94,7 +94,6 @@ class Wanted:
             raise RefusedError(
                 f"Restate Cloud is in the partition aws, and cannot invoke {arn}, which is in {partition}."
             )
-        self.check_url()
 
     def check_url(self) -> None:
         """Before a key is sent there. Raises RefusedError."""

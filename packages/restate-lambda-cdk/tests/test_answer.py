@@ -1,0 +1,198 @@
+"""What CloudFormation is told, and until when."""
+
+import json
+import socket
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
+
+import pytest
+
+from events import V1, V2, Clock, Event, event
+from fake_admin import FakeAdmin
+from registration import cloudformation
+from registration.admin import RefusedError, UnavailableError
+from registration.cloudformation import answer, handler
+from registration.deadline import LONGEST_PAUSE, Deadline
+
+
+class LambdaContext:
+    """Five minutes are left."""
+
+    def get_remaining_time_in_millis(self) -> int:
+        return 300_000
+
+
+@pytest.fixture
+def statuses() -> list[int]:
+    """What the fake of CloudFormation's bucket says before it takes an answer, once each; 0 closes the connection."""
+    return []
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch, statuses: list[int]) -> Iterator[list[dict[str, str]]]:
+    """What CloudFormation was told, in order; `url` of the fixture's server is in every event that `handler` gets."""
+    answers: list[dict[str, str]] = []
+
+    class Receiver(BaseHTTPRequestHandler):
+        def do_PUT(self) -> None:
+            answer = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            status = statuses.pop(0) if statuses else 200
+            if status == 200:
+                answers.append(answer | {"content_type": self.headers["Content-Type"]})
+            if status:
+                self.send_response(status)
+                self.end_headers()
+
+        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+            """The tests' output is not a server's log."""
+
+    server = HTTPServer(("127.0.0.1", 0), Receiver)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    monkeypatch.setattr(f"{__name__}.RESPONSE_URL", f"http://127.0.0.1:{server.server_port}/answer?signed=yes")
+    yield answers
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+RESPONSE_URL = ""
+NAME_ALL = "name all services that the function offers, and no other."
+
+
+def test_a_create_registers_and_answers_with_a_physical_id(restate: FakeAdmin, told: list[dict[str, str]]) -> None:
+    create = event("Create", restate, V1) | {"ResponseURL": RESPONSE_URL}
+
+    handler(create, LambdaContext())
+
+    assert restate.latest("trips") == V1
+    assert told == [
+        {
+            "Status": "SUCCESS",
+            "Reason": "",
+            "PhysicalResourceId": "restate-TripsRegistration",
+            "StackId": "arn:stack",
+            "RequestId": create["RequestId"],
+            "LogicalResourceId": "TripsRegistration",
+            "content_type": "",
+        }
+    ]
+
+
+def test_the_physical_id_stays_whatever_changes(restate: FakeAdmin, told: list[dict[str, str]]) -> None:
+    old = event("Create", restate, V1)
+    update = event("Update", restate, V2, old=old) | {"PhysicalResourceId": "as it was"}
+
+    handler(update | {"ResponseURL": RESPONSE_URL}, LambdaContext())
+
+    assert told[0]["PhysicalResourceId"] == "as it was"
+
+
+def test_a_failure_is_told_in_one_sentence(restate: FakeAdmin, told: list[dict[str, str]]) -> None:
+    restate.offers[V1] = {}
+
+    handler(event("Create", restate, V1) | {"ResponseURL": RESPONSE_URL}, LambdaContext())
+
+    assert told[0]["Status"] == "FAILED"
+    assert told[0]["Reason"] == f"{V1} was expected to offer trips, but offers nothing: {NAME_ALL}"
+
+
+@pytest.mark.parametrize("failures", [[503], [500, 0, 503], [0] * 20])
+def test_the_answer_is_repeated_until_it_is_taken(
+    restate: FakeAdmin,
+    told: list[dict[str, str]],
+    statuses: list[int],
+    deadline: Deadline,
+    clock: Clock,
+    failures: list[int],
+) -> None:
+    statuses += failures
+
+    answer(event("Create", restate, V1) | {"ResponseURL": RESPONSE_URL}, None, deadline)
+
+    assert [each["Status"] for each in told] == ["SUCCESS"]
+    assert len(clock.pauses) == len(failures)
+    assert clock.pauses == sorted(clock.pauses), "the pauses grow"
+    assert max(clock.pauses) <= LONGEST_PAUSE
+
+
+def test_the_answer_is_given_up_when_time_is_up_and_its_signed_url_is_in_no_message(
+    restate: FakeAdmin, told: list[dict[str, str]], statuses: list[int], deadline: Deadline, clock: Clock
+) -> None:
+    statuses += [503] * 1000
+
+    with pytest.raises(
+        UnavailableError, match=r"^Gave up after 300 seconds: CloudFormation's answer was refused with 503$"
+    ):
+        answer(event("Create", restate, V1) | {"ResponseURL": RESPONSE_URL}, None, deadline)
+
+    assert 290 < clock.now <= 300
+    assert told == []
+
+
+def test_a_refused_answer_is_final(
+    restate: FakeAdmin, told: list[dict[str, str]], statuses: list[int], deadline: Deadline, clock: Clock
+) -> None:
+    """The URL has expired: CloudFormation waits no more."""
+    statuses += [403]
+
+    with pytest.raises(RefusedError, match=r"^CloudFormation's answer was refused with 403$"):
+        answer(event("Create", restate, V1) | {"ResponseURL": RESPONSE_URL}, None, deadline)
+
+    assert clock.pauses == []
+    assert told == []
+
+
+def test_the_answer_gets_the_time_that_the_function_has_left(
+    restate: FakeAdmin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A registration that took all of its time leaves what was kept back, less one try that hangs."""
+    left = iter([300_000, 30_000])
+    given: list[float] = []
+    context = LambdaContext()
+    monkeypatch.setattr(context, "get_remaining_time_in_millis", lambda: next(left))
+
+    def answered(_: Event, __: str | None, deadline: Deadline) -> None:
+        given.append(deadline.seconds)
+
+    monkeypatch.setattr(cloudformation, "answer", answered)
+
+    handler(event("Create", restate, V1), context)
+
+    assert given == [30 - cloudformation.ANSWER_SECONDS]
+
+
+def test_a_bug_is_told_by_its_kind_and_its_own_text_is_only_logged(
+    restate: FakeAdmin,
+    told: list[dict[str, str]],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Nobody chose that text for the eyes of all who may look at the stack."""
+
+    def broken(*_: object) -> str:
+        raise ZeroDivisionError("while holding key_1234567890")
+
+    monkeypatch.setattr(cloudformation, "register", broken)
+
+    handler(event("Create", restate, V1) | {"ResponseURL": RESPONSE_URL}, LambdaContext())
+
+    assert told[0]["Status"] == "FAILED"
+    assert told[0]["Reason"] == "The registration function failed with ZeroDivisionError: its log says where."
+    assert "ZeroDivisionError: while holding" in caplog.text
+
+
+def test_an_answer_that_is_not_taken_in_time_is_tried_again(
+    restate: FakeAdmin, deadline: Deadline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A connection that hangs would last until Lambda ends the function, and CloudFormation would wait on."""
+    monkeypatch.setattr(cloudformation, "ANSWER_SECONDS", 0.05)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        end = threading.Timer(5, silent.close)  # in case that it is waited for, which is then no time-out
+        end.start()
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        with pytest.raises(UnavailableError, match="timed out"):
+            answer(event("Create", restate, V1) | {"ResponseURL": url}, None, deadline.at_most(1))
+        end.cancel()
