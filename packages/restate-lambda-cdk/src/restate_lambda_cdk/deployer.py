@@ -1,12 +1,13 @@
 """The function that registers services with Restate, and what a stack asks of it."""
 
 import inspect
+import re
 import shutil
 import tempfile
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from aws_cdk import Duration, RemovalPolicy
 from aws_cdk import aws_ec2 as ec2
@@ -26,6 +27,7 @@ HANDLER = Path(__file__).resolve().parent / "handler"
 # How long Lambda may hold an event back while the function is throttled. An older one is dropped: CloudFormation may
 # have gone on by the time it is done.
 MAX_EVENT_AGE = Duration.minutes(5)
+LONGEST_TIMEOUT = Duration.minutes(15)  # Lambda's
 THE_DEPLOYER_S_OWN = ("code", "handler", "retry_attempts", "max_event_age")
 
 
@@ -46,8 +48,8 @@ class ServiceDeployer(Construct):
     environment_encryption: the key for the function's variables, of which there are none by default.
     function_options: everything else that CDK's Function takes, such as `memory_size` or `function_name`.
 
-    Raises ValueError if `function_options` names what is an argument here, or what is the deployer's own: `code`,
-    `handler`, `retry_attempts` and `max_event_age`.
+    Raises ValueError for another runtime, for a longer timeout, and if `function_options` names what is an argument
+    here, or what is the deployer's own: `code`, `handler`, `retry_attempts` and `max_event_age`.
     """
 
     def __init__(
@@ -68,6 +70,9 @@ class ServiceDeployer(Construct):
         function_options: lambda_.FunctionOptions | None = None,
     ) -> None:
         super().__init__(scope, construct_id)
+        _refuse_what_lambda_cannot_run(runtime, timeout)
+        if isinstance(function_options, dict):  # as CDK takes its structs, too
+            function_options = lambda_.FunctionOptions(**cast("dict[str, Any]", function_options))
         self.timeout = timeout or Duration.minutes(5)
         self.service_timeout = MAX_EVENT_AGE.plus(self.timeout).plus(Duration.minutes(1))
         self.role = role or self._role()
@@ -176,6 +181,15 @@ class ServiceDeployer(Construct):
         policy.attach_to_role(self.role)  # pyright: ignore[reportArgumentType]
         acknowledge(policy, "AwsSolutions-IAM5[Resource::*]", "Lambda makes network interfaces whose ids nobody knows.")
         return policy
+
+
+def _refuse_what_lambda_cannot_run(runtime: lambda_.Runtime, timeout: Duration | None) -> None:
+    """At synth: a function that cannot start would leave CloudFormation waiting for its answer."""
+    version = re.fullmatch(r"python3\.(\d+)", runtime.name)
+    if not version or int(version[1]) < 11:
+        raise ValueError(f"runtime must be Python 3.11 or newer, and is {runtime.name}.")
+    if timeout and timeout.to_seconds() > LONGEST_TIMEOUT.to_seconds():
+        raise ValueError(f"timeout must be at most 15 minutes, and is {timeout.to_seconds():.0f} seconds.")
 
 
 @contextmanager
