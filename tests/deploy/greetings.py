@@ -54,10 +54,11 @@ def main() -> None:
     stack = Stack(app, STACK)
     key = Secret.from_secret_complete_arn(stack, "Key", context["secret"]) if "secret" in context else None
     where = {"admin_url": context["adminUrl"]}
+    restate_id = context.get("restateId", "Restate")
     restate = (
-        RestateCloudEnvironment(stack, "Restate", environment_id=context["environment"], api_key=key, **where)
+        RestateCloudEnvironment(stack, restate_id, environment_id=context["environment"], api_key=key, **where)
         if "environment" in context
-        else RestateServer(stack, "Restate", auth_token=key, **where)
+        else RestateServer(stack, restate_id, auth_token=key, **where)
     )
     if "principal" in context:
         trust(restate, context["principal"])

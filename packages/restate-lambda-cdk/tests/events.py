@@ -1,5 +1,6 @@
 """CloudFormation's events, as the tests of the handler send them, and the clock by which it waits."""
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -26,6 +27,7 @@ class Clock:
 
 
 Event = dict[str, Any]
+REQUESTS = itertools.count(1)
 
 
 def event(kind: str, restate: FakeAdmin, arn: str, *, old: Event | None = None, **properties: Any) -> Event:
@@ -36,7 +38,11 @@ def event(kind: str, restate: FakeAdmin, arn: str, *, old: Event | None = None, 
         "FunctionVersionArn": arn,
         "DrainSeconds": "30",
     }
-    identity = {"StackId": "arn:stack", "RequestId": "request-1", "LogicalResourceId": "TripsRegistration"}
+    identity = {
+        "StackId": "arn:stack",
+        "RequestId": f"request-{next(REQUESTS)}",
+        "LogicalResourceId": "TripsRegistration",
+    }
     before = {"OldResourceProperties": old["ResourceProperties"]} if old else {}
     physical = {} if kind == "Create" else {"PhysicalResourceId": "restate-TripsRegistration"}
     return {"RequestType": kind, "ResourceProperties": wanted | properties} | identity | before | physical

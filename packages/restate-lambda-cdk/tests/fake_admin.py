@@ -31,6 +31,7 @@ class Known:
     services: dict[str, int]
     offered: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     metadata: dict[str, str] = field(default_factory=dict[str, str])
+    closed: set[str] = field(default_factory=set[str])
 
 
 @dataclass
@@ -65,6 +66,10 @@ class FakeAdmin:
         found = max(self._revisions(service), default=None)
         return self.known[found[1]].arn if found else None
 
+    def is_open(self, service: str) -> bool:
+        """Whether callers from outside may call it."""
+        return next(self._service(*found)["public"] for found in self._latest() if found[0] == service)
+
     def arns(self) -> set[str]:
         return {known.arn for known in self.known.values()}
 
@@ -91,8 +96,10 @@ class FakeAdmin:
                 self.known[name].role = body["assume_role_arn"]
                 return 200, self._deployment(self.known[name])
             case "PATCH", "services":
-                if body == {"public": False}:
-                    self.closed.add(name)
+                for served, deployment_id, _ in self._latest():
+                    if served == name and body == {"public": False}:
+                        self.closed.add(name)
+                        self.known[deployment_id].closed.add(name)
                 return 200, {}
             case "DELETE", "deployments":
                 self.unfinished |= dict.fromkeys(self.late, name)
@@ -115,11 +122,12 @@ class FakeAdmin:
         if self.roles and role not in self.roles:
             return 500, {"message": "AccessDeniedException", "restate_code": "META0003"}
         deployment = found or Known(f"dp_{next(IDS)}", arn, role, {})
-        services = [self._service(name, deployment.id, arn) for name in self.offers[arn]]
+        services = [self._service(name, "", arn) | {"deployment_id": deployment.id} for name in self.offers[arn]]
         if not body["dry_run"]:
             self._revision += 1
             deployment.role, deployment.services = role, dict.fromkeys(self.offers[arn], self._revision)
             deployment.offered, deployment.metadata = services, body.get("metadata", {})
+            deployment.closed = set()
             self.known[deployment.id] = deployment
         return (200 if found else 201), {"id": deployment.id, "services": services}
 
@@ -134,7 +142,9 @@ class FakeAdmin:
     def _service(self, name: str, deployment_id: str, arn: str) -> dict[str, Any]:
         handlers = [{"name": handler} for handler in self.offers[arn][name]]
         kind = "VirtualObject" if arn in self.objects else "Service"
-        return {"name": name, "deployment_id": deployment_id, "ty": kind, "handlers": handlers}
+        is_public = deployment_id not in self.known or name not in self.known[deployment_id].closed
+        whose = {"name": name, "deployment_id": deployment_id}
+        return {**whose, "ty": kind, "handlers": handlers, "public": is_public}
 
     def _deployment(self, known: Known) -> dict[str, Any]:
         role = {"assume_role_arn": known.role} if known.role else {}

@@ -63,7 +63,9 @@ NAME_ALL = "name all services that the function offers, and no other."
 
 
 def test_a_create_registers_and_answers_with_a_physical_id(restate: FakeAdmin, told: list[dict[str, str]]) -> None:
-    handler(event("Create", restate, V1) | {"ResponseURL": RESPONSE_URL}, LambdaContext())
+    create = event("Create", restate, V1) | {"ResponseURL": RESPONSE_URL}
+
+    handler(create, LambdaContext())
 
     assert restate.latest("trips") == V1
     assert told == [
@@ -72,7 +74,7 @@ def test_a_create_registers_and_answers_with_a_physical_id(restate: FakeAdmin, t
             "Reason": "",
             "PhysicalResourceId": "restate-TripsRegistration",
             "StackId": "arn:stack",
-            "RequestId": "request-1",
+            "RequestId": create["RequestId"],
             "LogicalResourceId": "TripsRegistration",
             "content_type": "",
         }

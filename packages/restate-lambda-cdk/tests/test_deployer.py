@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aws_cdk import App, Duration, Stack
+from aws_cdk import App, Duration, Stack, Stage
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
@@ -121,6 +121,19 @@ def test_in_a_vpc_it_may_make_network_interfaces_before_it_is_made(stack: Stack,
     assert ("MyRole" in str(allowed["Roles"])) is own_role
     assert [each for each in found["DependsOn"] if "NetworkInterfaces" in each]
     assert "Group" in str(found["Properties"]["VpcConfig"]["SecurityGroupIds"])
+
+
+def test_its_role_may_be_in_another_stack(stack: Stack) -> None:
+    roles = Stack(Stage.of(stack), "Roles")  # pyright: ignore[reportArgumentType]
+    role = iam.Role(roles, "Mine", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))  # pyright: ignore[reportArgumentType]
+    vpc = ec2.Vpc(stack, "Vpc", max_azs=1, nat_gateways=0)
+    isolated = ec2.SubnetSelection(subnet_type=ec2.SubnetType.PRIVATE_ISOLATED)
+    deployer = ServiceDeployer(stack, "Deployer", role=role, vpc=vpc, vpc_subnets=isolated)
+    deployer.register(function(stack).current_version, environment=server(stack), services=["greeter"])
+
+    (may_log,) = of_action(stack, "logs:PutLogEvents")
+    assert may_log["Resource"]["Fn::GetAtt"][0].startswith("DeployerLogs")
+    assert "Mine" in str(may_log["Roles"])
 
 
 def test_without_a_vpc_it_may_not(stack: Stack) -> None:

@@ -5,7 +5,18 @@ from typing import Any, cast
 
 import jsii
 import pytest
-from aws_cdk import App, Aspects, CfnParameter, IAspect, Stack, Tags
+from aws_cdk import (
+    App,
+    Aspects,
+    CfnElement,
+    CfnParameter,
+    CfnResource,
+    CustomResource,
+    Fn,
+    IAspect,
+    Stack,
+    Tags,
+)
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_sns as sns
@@ -129,6 +140,41 @@ def test_what_the_variables_refer_to_is_what_the_registration_compares() -> None
     assert compared["LEVEL"] == {"Ref": "Level"}
     assert compared["TABLE"]["Fn::ImportValue"].startswith("Others:ExportsOutputRefTable")
     assert compared["TOPICS"]["Fn::Join"][1][0] == "first="
+
+
+def test_what_is_named_by_its_logical_id_is_compared_too() -> None:
+    def change(greeter: lambda_.Function, _other: Construct) -> None:
+        topic = sns.Topic(cast(Construct, greeter.stack.node.find_child("Earlier")), "Topic")
+        logical_id = greeter.stack.get_logical_id(cast(CfnElement, topic.node.default_child))
+        variables = {
+            "REF": Fn.ref(logical_id),
+            "ATTRIBUTE": Fn.get_att(logical_id, "TopicName").to_string(),
+            "SUB": Fn.sub(f"${{{logical_id}}}"),
+            "IMPORTED": Fn.import_value("TheirTopic"),
+        }
+        for name, value in variables.items():
+            greeter.add_environment(name, value)
+
+    assert synthesized(change)[1].keys() == {"REF", "ATTRIBUTE", "SUB", "IMPORTED"}
+
+
+def test_what_is_no_resource_of_a_construct_library_is_followed_as_any_other() -> None:
+    """CDK makes no class for it: a type that is newer, or a custom resource."""
+
+    def change_to(key: str, tag: str = "red") -> Change:
+        def change(greeter: lambda_.Function, other: Construct) -> None:
+            properties = {"Key": key, "Tags": [{"Key": "team", "Value": tag}]}
+            table = CfnResource(other, "Table", type="Company::Fast::Table", properties=properties)
+            greeter.add_environment("TABLE", table.ref)
+            custom = CustomResource(greeter.stack, "Custom", service_token="arn", properties={"Key": key})
+            greeter.add_environment("QUEUE", custom.get_att_string("Queue"))
+
+        return change
+
+    one, same, other = (synthesized(change_to(*each)) for each in (("pk",), ("pk", "blue"), ("id",)))
+
+    assert one[0] == same[0] != other[0]
+    assert one[1].keys() == {"TABLE", "QUEUE"}
 
 
 def without_references(greeter: lambda_.Function, _other: Construct) -> None:

@@ -4,7 +4,7 @@ import re
 from typing import Any, cast
 
 import pytest
-from aws_cdk import CfnParameter, Duration, RemovalPolicy, Stack
+from aws_cdk import CfnParameter, Duration, Environment, RemovalPolicy, Stack, Stage
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
@@ -81,6 +81,53 @@ def test_a_function_is_registered_once_with_all_of_its_services(stack: Stack, de
     assert len(registrations(stack)) == 2
 
 
+def test_two_environments_of_the_same_id_are_told_apart_from_a_function_that_is_registered_twice(
+    stack: Stack, deployer: ServiceDeployer
+) -> None:
+    greeter, elsewhere = function(stack), server(Stack(Stage.of(stack), "Elsewhere"))  # pyright: ignore[reportArgumentType]
+    deployer.register(greeter.current_version, environment=server(stack), services=["greeter"])
+
+    with pytest.raises(
+        ValueError, match=r"with Stack/Restate and with Elsewhere/Restate, .* give one of them another\.$"
+    ):
+        deployer.register(greeter.current_version, environment=elsewhere, services=["greeter"])
+
+
+def test_two_functions_cannot_serve_one_service_of_an_environment(stack: Stack, deployer: ServiceDeployer) -> None:
+    """CloudFormation would register both at the same time, when neither can see that the other one serves."""
+    restate, first, second = server(stack), function(stack), function(stack, "Second")
+    deployer.register(first.current_version, environment=restate, services=["greeter", "admin"])
+
+    with pytest.raises(
+        ValueError, match=r"^admin is registered with Stack/Restate by Stack/Greeter already, and Stack/S"
+    ):
+        deployer.register(second.current_version, environment=restate, services=["admin"])
+
+
+@pytest.mark.parametrize("who", ["first", "second"])
+def test_one_function_may_take_over_from_another_in_one_app(stack: Stack, deployer: ServiceDeployer, who: str) -> None:
+    restate = server(stack)
+    for name in ("first", "second"):
+        version = function(stack, name).current_version
+        deployer.register(version, environment=restate, services=["greeter"], take_over=name == who)
+
+    assert [each.get("TakeOver") for each in registrations(stack)].count("true") == 1
+
+
+def test_a_role_of_another_account_is_granted_nothing_here(deployer: ServiceDeployer) -> None:
+    account = Environment(account="111122223333", region="eu-west-1")
+    stack = Stack(Stage.of(deployer), "Account", env=account)  # pyright: ignore[reportArgumentType]
+    there = ServiceDeployer(stack, "Deployer")
+    role = iam.Role.from_role_arn(stack, "Theirs", "arn:aws:iam::444455556666:role/invoker")
+    restate = RestateServer(stack, "Restate", admin_url=SERVER, invoker_role=role)
+
+    with pytest.raises(ValueError, match=r"Theirs is in the account 444455556666, .* set skip_invoke_grant"):
+        there.register(function(stack).current_version, environment=restate, services=["greeter"])
+
+    there.register(function(stack, "B").current_version, environment=restate, services=["b"], skip_invoke_grant=True)
+    assert not of_action(stack, "lambda:InvokeFunction")
+
+
 @pytest.mark.parametrize("services", ["greeter", [], ["greeter", ""]])
 def test_services_are_a_list_of_names(stack: Stack, deployer: ServiceDeployer, services: Any) -> None:
     with pytest.raises(ValueError, match="services must list every service that the function offers, and is"):
@@ -104,6 +151,8 @@ def test_only_a_published_version_is_accepted(stack: Stack, deployer: ServiceDep
             imported: "imported",
             greeter.latest_version: "$LATEST",
             lambda_.Version.from_version_arn(stack, "Alias as version", f"{ARN}:live"): "live",
+            lambda_.Version.from_version_arn(stack, "No version", ARN): "the function itself",
+            greeter: "the function itself",
         }.items()
     ):
         with pytest.raises(ValueError, match=rf"^greeter needs a published version, .* and not {re.escape(said)}\.$"):
@@ -111,16 +160,20 @@ def test_only_a_published_version_is_accepted(stack: Stack, deployer: ServiceDep
                 cast(lambda_.IVersion, refused), environment=server(stack, f"Restate{number}"), services=["greeter"]
             )
 
+    # of one that is registered too
+    deployer.register(version, environment=restate, services=["greeter"])
+    with pytest.raises(ValueError, match="and not live"):
+        deployer.register(cast(lambda_.IVersion, alias), environment=restate, services=["greeter"])
+
     token = CfnParameter(stack, "Version").value_as_string
     accepted = [
-        version,
         lambda_.Version.from_version_arn(stack, "Imported version", f"{ARN}:7"),
         lambda_.Version.from_version_arn(stack, "Of a token", token),
         lambda_.Version(stack, "ByHand", lambda_=function(stack, "Other")),  # pyright: ignore[reportArgumentType]
     ]
-    for each in accepted:
-        deployer.register(each, environment=restate, services=["greeter"])
-    assert len(registrations(stack)) == len(accepted)
+    for number, each in enumerate(accepted):
+        deployer.register(each, environment=restate, services=[f"greeter{number}"])
+    assert len(registrations(stack)) == 1 + len(accepted)
 
 
 def test_restate_may_invoke_published_versions_of_an_imported_function_too(

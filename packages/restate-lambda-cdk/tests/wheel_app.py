@@ -5,7 +5,7 @@ It uses all of the package, with as much of CDK as the oldest aws-cdk-lib has th
 
 import sys
 
-from aws_cdk import App, Duration, Stack
+from aws_cdk import App, CfnResource, Duration, Stack
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
@@ -21,6 +21,7 @@ def function(stack: Stack, construct_id: str, table: dynamodb.Table) -> lambda_.
         stack, construct_id, runtime=lambda_.Runtime.PYTHON_3_12, handler="index.handler", code=code
     )
     made.add_environment("TABLE", table.table_name)
+    made.add_environment("TOPIC", raw.ref)
     return made
 
 
@@ -30,6 +31,7 @@ shared, deploying, services = Stack(app, "Shared"), Stack(app, "Deploying"), Sta
 secret = secretsmanager.Secret(shared, "ApiKey")
 key = dynamodb.Attribute(name="pk", type=dynamodb.AttributeType.STRING)
 table = dynamodb.Table(shared, "Table", partition_key=key)
+raw = CfnResource(shared, "Raw", type="AWS::SNS::Topic")
 cloud = RestateCloudEnvironment(shared, "Cloud", environment_id="env_1", api_key=secret, region="eu")
 server = RestateServer(
     shared,

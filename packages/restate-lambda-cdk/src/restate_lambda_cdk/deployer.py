@@ -83,7 +83,7 @@ class ServiceDeployer(Construct):
             removal_policy=RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE,
         )  # pyright: ignore[reportAssignmentType]
         assert log_group
-        log_group.grant_write(self.role)
+        self._write_log(log_group, is_own_role=role is None)
         by_name: dict[str, Any] = {
             "vpc": vpc,
             "vpc_subnets": vpc_subnets,
@@ -168,6 +168,15 @@ class ServiceDeployer(Construct):
     def _role(self) -> either.Role:
         lambda_service = iam.ServicePrincipal("lambda.amazonaws.com")
         return iam.Role(self, "Role", assumed_by=lambda_service)  # pyright: ignore[reportArgumentType, reportReturnType]
+
+    def _write_log(self, log_group: logs.ILogGroup, *, is_own_role: bool) -> None:
+        """`grant_write` would change the stack of a role that is given, and close a circle of stacks."""
+        if is_own_role:
+            log_group.grant_write(self.role)
+            return
+        actions = ["logs:CreateLogStream", "logs:PutLogEvents"]
+        write = iam.PolicyStatement(actions=actions, resources=[log_group.log_group_arn])
+        iam.Policy(self, "Log", statements=[write]).attach_to_role(self.role)  # pyright: ignore[reportArgumentType]
 
     def _network_interfaces(self) -> iam.Policy:
         """CDK gives this permission to a role that it makes itself, and to no other."""

@@ -58,6 +58,8 @@ class RestateEnvironment(Construct):
         self.invoker_role: either.Role | None = None
         self.insecure = insecure
         self.is_cloud = is_cloud
+        self.serving: dict[str, tuple[str, bool]] = {}
+        """Of each service that is registered in this app: the function's path, and whether it may take over."""
 
     def grant_invoke(self, version: either.Version) -> iam.Policy | None:
         """Let Restate invoke the version's function, where that is registered by hand; `register` does it by itself.

@@ -5,10 +5,11 @@ that is replaced, because its keys changed, leaves the version as it was, with a
 a digest of what the variables refer to goes into the function's description: each resource's type, place and
 properties, in whatever stack it is, without its tags.
 
-Not followed: versions that are imported or made by hand; resources that are imported, whose names are plain text; what
-an override changes of a resource or of the function's variables; what an Aspect changes that runs later than this one,
-which is the function's own; and a resource that is replaced by hand. So the references are also properties of the
-registration, which compares them with what the version was published with.
+Not followed: versions that are imported or made by hand; resources that are imported, whose names are plain text, or
+named by a logical id, as by `Fn.ref`; what an override changes of a resource or of the function's variables; what an
+Aspect changes that runs later than this one, which is the function's own; a resource that is replaced by hand, or
+because another one is; and a stack's parameters. So the references are also properties of the registration, which
+compares them with what the version was published with.
 """
 
 import hashlib
@@ -40,6 +41,7 @@ from constructs import IConstruct
 PROPERTIES = "aws:cdk:cloudformation:props"
 DIGITS = 12
 LONGEST_DESCRIPTION = 256
+LOOKED_UP = {"Ref", "Fn::GetAtt", "Fn::ImportValue", "Fn::Sub"}
 DYNAMIC = "{{resolve:"  # CloudFormation puts a secret in its place, but not in a custom resource's properties
 
 
@@ -87,7 +89,7 @@ class _ReferencedVariables:
         for name, value in _variables(self._function).items():
             recorder = _Recorder()
             recorder.resolve(value, self._function)
-            if recorder.targets and DYNAMIC not in str(value):
+            if (recorder.targets or _names_another(value)) and DYNAMIC not in str(value):
                 variables[name] = value
         return variables or None
 
@@ -130,9 +132,20 @@ def _variables(function: lambda_.Function) -> dict[str, Any]:
 
 
 def _properties(resource: CfnResource) -> dict[str, Any]:
+    if not hasattr(resource, "inspect"):  # CfnResource itself, of which a CustomResource is made too
+        return cast(Any, resource)._cfn_properties
     inspector = TreeInspector()
     cast(Any, resource).inspect(inspector)
     return inspector.attributes.get(PROPERTIES, {})
+
+
+def _names_another(value: Any) -> bool:
+    """Whether it is, or has in it, what CloudFormation looks up and CDK does not: `Fn.ref`, `Fn.import_value`."""
+    if isinstance(value, list):
+        return any(_names_another(each) for each in cast(list[Any], value))
+    found = cast(dict[str, Any], value) if isinstance(value, dict) else {}
+    is_pseudo_parameter = str(found.get("Ref", "")).startswith("AWS::")
+    return (not LOOKED_UP.isdisjoint(found) and not is_pseudo_parameter) or _names_another([*found.values()])
 
 
 def _content(resource: CfnElement) -> list[Any]:

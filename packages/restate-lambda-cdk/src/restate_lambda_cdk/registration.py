@@ -44,16 +44,13 @@ class ServiceRegistration(Construct):
         drain: Duration,
         skip_invoke_grant: bool,
     ) -> None:
-        name = f"{environment.node.id}-{policies.place(version)}"
-        if stack.node.try_find_child(name):
-            raise ValueError(
-                f"{version.lambda_.node.path} is registered with {environment.node.path} already: register it once, "
-                "and name all of its services."
-            )
-        super().__init__(stack, name)
         self.services = _named(services)
-        self.version = version
         _refuse_unpublished(version, self.services)
+        name = f"{environment.node.id}-{policies.place(version)}"
+        _refuse_twice(stack.node.try_find_child(name), version, environment)
+        super().__init__(stack, name)
+        self.version = version
+        self.environment = environment
         if environment.is_cloud and not environment.auth_token:
             raise ValueError(f"{environment.node.path} has no api_key, without which nothing can be registered there.")
         environment.refuse_partition(stack)
@@ -62,9 +59,11 @@ class ServiceRegistration(Construct):
                 f"drain must be at least {KEPT_BACK.to_seconds():.0f} seconds shorter than the deployer's timeout of "
                 f"{timeout.to_seconds():.0f} seconds, and is {drain.to_seconds():.0f} seconds."
             )
+        _refuse_two_functions(version, environment, self.services, take_over)
         # CloudFormation takes these away after the services are drained, and not before.
         permissions: list[IConstruct] = []
         if environment.invoker_role and not skip_invoke_grant:
+            _refuse_another_account(environment.invoker_role, stack)
             permissions.append(policies.invoke(self, environment.invoker_role, version))
         if environment.auth_token:
             permissions.append(policies.read_key(stack, registrar_role, environment.auth_token))
@@ -116,10 +115,55 @@ def _named(services: Sequence[str]) -> list[str]:
 
 def _refuse_unpublished(version: either.Version, services: Sequence[str]) -> None:
     alias: str | None = getattr(version, "alias_name", None)  # one that is imported has no class of its own
-    qualifier = alias or version.version
+    try:
+        qualifier = alias or version.version
+    except (AttributeError, RuntimeError):  # the function itself; an ARN that ends with its name
+        qualifier = "the function itself"
     if alias or not (Token.is_unresolved(qualifier) or qualifier.isdecimal()):
         raise ValueError(
             f"{', '.join(services)} needs a published version, such as current_version, and not {qualifier}."
+        )
+
+
+def _refuse_twice(made: IConstruct | None, version: either.Version, environment: RestateEnvironment) -> None:
+    if isinstance(made, ServiceRegistration) and made.environment is not environment:
+        raise ValueError(
+            f"{version.lambda_.node.path} is registered with {made.environment.node.path} and with "
+            f"{environment.node.path}, which have the same construct id: give one of them another."
+        )
+    if made:
+        raise ValueError(
+            f"{version.lambda_.node.path} is registered with {environment.node.path} already: register it once, "
+            "and name all of its services."
+        )
+
+
+def _refuse_two_functions(
+    version: either.Version, environment: RestateEnvironment, services: Sequence[str], take_over: bool
+) -> None:
+    """CloudFormation would register both at the same time, when neither can see that the other one serves."""
+    path = version.lambda_.node.path
+    for service in services:
+        other, takes_over = environment.serving.setdefault(service, (path, take_over))
+        if other != path and not take_over and not takes_over:
+            raise ValueError(
+                f"{service} is registered with {environment.node.path} by {other} already, and {path} cannot serve it "
+                "too: leave it out of one of them, or set take_over for the one that is to serve."
+            )
+
+
+def _refuse_another_account(role: either.Role, stack: Stack) -> None:
+    """CDK would give the policy to a role of that name in the stack's own account."""
+    account = role.principal_account
+    if (
+        account
+        and not Token.is_unresolved(account)
+        and account != stack.account
+        and not Token.is_unresolved(stack.account)
+    ):
+        raise ValueError(
+            f"{role.node.path} is in the account {account}, where no policy can be added from here: let it invoke the "
+            "function there, and set skip_invoke_grant."
         )
 
 

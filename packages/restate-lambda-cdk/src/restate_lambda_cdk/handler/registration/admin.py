@@ -7,7 +7,7 @@ never hold the API key. Redirects are not followed, because they would carry the
 import http.client
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -15,6 +15,8 @@ from urllib.parse import quote, urlsplit
 REQUEST_SECONDS = 20
 LONGEST_MESSAGE = 400
 DEVELOPMENT_SERVER = "development-server"  # in a deployment's metadata: may be taken over by any registration
+REGISTRATION = "restate-lambda-cdk:"  # in a deployment's metadata, before the name of a registration that asked for it
+KEPT = ("arn", "uri", "assume_role_arn", "additional_headers", "metadata", "auth")  # of a deployment, when promoted
 
 
 class AdminError(Exception):
@@ -31,24 +33,37 @@ class UnavailableError(AdminError):
 
 @dataclass(frozen=True)
 class Deployment:
-    """A function version that Restate knows. `arn` is None for a server that is reached by HTTP, at its `address`."""
+    """A function version that Restate knows. `arn` is None for a server that is reached by HTTP, at its `address`.
+
+    revisions: of each service that it offers. The highest one of a service is the latest.
+    registrations: who asked for it, with the request that did so last; others may have registered it by hand.
+    as_registered: what to ask for, to register it again.
+    """
 
     id: str
     arn: str | None
     role: str | None
-    services: frozenset[str]
+    revisions: Mapping[str, int]
     address: str
     gives_way: bool
+    registrations: Mapping[str, str]
+    as_registered: Mapping[str, Any]
+
+    @property
+    def services(self) -> frozenset[str]:
+        return frozenset(self.revisions)
 
 
 @dataclass(frozen=True)
 class Service:
-    """A revision of a service: who serves it, its type (`Service`, `VirtualObject`, `Workflow`), what can be asked."""
+    """A revision of a service: who serves it, its type (`Service`, `VirtualObject`, `Workflow`), what can be asked, and
+    whether callers from outside may."""
 
     name: str
     deployment_id: str
     type: str
     handlers: frozenset[str]
+    is_public: bool
 
 
 @dataclass(frozen=True)
@@ -71,14 +86,23 @@ class Admin:
         self._ask("GET", "/health")
 
     def register(
-        self, arn: str, role: str | None, *, force: bool = False, breaking: bool = False, dry_run: bool = False
+        self,
+        arn: str,
+        role: str | None,
+        *,
+        force: bool = False,
+        breaking: bool = False,
+        dry_run: bool = False,
+        registrations: Mapping[str, str] | None = None,
     ) -> Registration:
         """Show Restate the function version `arn`, which it may invoke through `role`.
 
         A new version becomes the latest of its services. A known one is left alone, unless `force`: then it is
-        discovered again and becomes the latest. With `dry_run` it is discovered, and nothing changes.
+        discovered again and becomes the latest. With `dry_run` it is discovered, and nothing changes. `registrations`
+        is noted of what becomes the latest, in the place of what was.
         """
-        request = {"arn": arn, "force": force, "breaking": breaking, "dry_run": dry_run}
+        metadata = {f"{REGISTRATION}{name}": by for name, by in (registrations or {}).items()}
+        request = {"arn": arn, "force": force, "breaking": breaking, "dry_run": dry_run, "metadata": metadata}
         status, answer = self._ask("POST", "/deployments", request | ({"assume_role_arn": role} if role else {}))
         services = [_service(service) for service in answer["services"]]
         return Registration(
@@ -97,12 +121,25 @@ class Admin:
                 deployment["id"],
                 deployment.get("arn"),
                 deployment.get("assume_role_arn"),
-                frozenset(service["name"] for service in deployment["services"]),
+                {service["name"]: service["revision"] for service in deployment["services"]},
                 deployment.get("arn") or deployment.get("uri") or deployment["id"],
                 DEVELOPMENT_SERVER in deployment.get("metadata", {}),
+                {
+                    name.removeprefix(REGISTRATION): by
+                    for name, by in deployment.get("metadata", {}).items()
+                    if name.startswith(REGISTRATION)
+                },
+                {name: deployment[name] for name in KEPT if name in deployment}
+                | ({"use_http_11": True} if deployment.get("http_version") == "HTTP/1.1" else {}),
             )
             for deployment in answer["deployments"]
         ]
+
+    def promote(self, deployment: Deployment) -> None:
+        """Make a deployment, anybody's, the latest of its services again."""
+        self._ask(
+            "POST", "/deployments", {**deployment.as_registered, "force": True, "breaking": True, "dry_run": False}
+        )
 
     def change_role(self, deployment_id: str, role: str) -> None:
         self._ask("PATCH", f"/deployments/{quote(deployment_id, safe='')}", {"assume_role_arn": role})
@@ -191,7 +228,7 @@ class Admin:
 
 def _service(answer: dict[str, Any]) -> Service:
     handlers = frozenset(handler["name"] for handler in answer["handlers"])
-    return Service(answer["name"], answer["deployment_id"], answer["ty"], handlers)
+    return Service(answer["name"], answer["deployment_id"], answer["ty"], handlers, answer.get("public", True))
 
 
 def _quoted(values: Iterable[str]) -> str:

@@ -47,11 +47,12 @@ def failure_of(event: Mapping[str, Any], deadline: Deadline) -> str | None:
     """Do what the event asks for, and say why it failed, if it did."""
     failure = None
     try:
-        wanted = Wanted.of(event["ResourceProperties"])
         if event["RequestType"] != "Delete":
-            put(wanted, event, deadline)
-        elif not event.get("PhysicalResourceId", "").startswith(NOT_REGISTERED):
-            withdraw(wanted, deadline)
+            put(event, deadline)
+        else:
+            undone = _undone(event)
+            wanted = Wanted.of(event["ResourceProperties"], _name(event), undone or event["RequestId"])
+            withdraw(wanted, deadline, is_undone=bool(undone))
     except AdminError as error:
         log.error("%s", error)
         failure = str(error)
@@ -61,22 +62,23 @@ def failure_of(event: Mapping[str, Any], deadline: Deadline) -> str | None:
     return None if event["RequestType"] == "Delete" else failure
 
 
-def put(wanted: Wanted, event: Mapping[str, Any], deadline: Deadline) -> None:
+def put(event: Mapping[str, Any], deadline: Deadline) -> None:
     """Create or Update."""
+    name, request = _name(event), event["RequestId"]
+    wanted = Wanted.of(event["ResourceProperties"], name, request)
     wanted.check()
     admin = admin_of(wanted, deadline)
     version = wanted.version
-    old = Wanted.of(event["OldResourceProperties"]) if event["RequestType"] == "Update" else None
+    old = Wanted.of(event["OldResourceProperties"], name, request) if event["RequestType"] == "Update" else None
     before = Before(old.version, old.admin_url == wanted.admin_url) if old else None
-    known = retry(deadline, lambda: versions_of(admin, version))
-    first = event["RequestType"] == "Create" and not known
-    if not before or may_be_forward(version, before, is_known=version.arn in {each.arn for each in known}):
+    known = retry(deadline, lambda: {each.arn for each in versions_of(admin, version)})
+    if not before or may_be_forward(version, before, is_known=version.arn in known):
         check_variables(version, deadline, before.version if before else None)
     try:
         deployment_id = register(admin, version, deadline, before)
     except Exception:
-        if first:  # it leaves nothing behind, because the Delete of a Create that failed does nothing
-            withdraw(replace(wanted, version=replace(version, callers=frozenset())), deadline)
+        if not before:  # CloudFormation's Delete comes later, and where nothing is rolled back, not at all
+            withdraw(replace(wanted, version=replace(version, callers=frozenset())), deadline, is_undone=True)
         raise
     if old and deployment_id:
         tidy_up(admin, deployment_id, wanted, old, deadline)
@@ -116,15 +118,17 @@ def tidy_up(admin: Admin, deployment_id: str, wanted: Wanted, old: Wanted, deadl
         log.error("something stale may be left at %s: %s", old.admin_url, error)
 
 
-def withdraw(wanted: Wanted, deadline: Deadline) -> None:
-    """Delete. Logs what cannot be done."""
+def withdraw(wanted: Wanted, deadline: Deadline, *, is_undone: bool = False) -> None:
+    """Delete, or undo the Create that failed, where only what that has registered may go. Logs what cannot be done."""
     if not wanted.version.is_published:
         return  # it was refused, and the function's versions are another registration's
     deadline = deadline.at_most(wanted.drain_seconds + CLEANING_SECONDS)
     try:
-        remove(admin_of(wanted, deadline), wanted.version, deadline, drain_seconds=wanted.drain_seconds)
+        admin, drain = admin_of(wanted, deadline), wanted.drain_seconds
+        remove(admin, wanted.version, deadline, drain_seconds=drain, is_undone=is_undone)
     except AdminError as error:
-        log.error("left in Restate, to be removed by hand: versions of %s (%s)", wanted.version.arn, error)
+        may_be = "may be " if is_undone else ""
+        log.error("%sleft in Restate, to be removed by hand: versions of %s (%s)", may_be, wanted.version.arn, error)
 
 
 def answer(event: Mapping[str, Any], failure: str | None, deadline: Deadline) -> None:
@@ -141,8 +145,24 @@ def answer(event: Mapping[str, Any], failure: str | None, deadline: Deadline) ->
 
 
 def _new_id(event: Mapping[str, Any], failure: str | None) -> str:
-    """A Create that failed is deleted by CloudFormation, and what it names may be another registration's."""
-    return f"{NOT_REGISTERED if failure else REGISTERED}{event['LogicalResourceId']}"
+    """CloudFormation deletes what a Create that failed has made, and what it names may be another registration's. So
+    its id says which request that was."""
+    if failure:
+        return f"{NOT_REGISTERED}{event['LogicalResourceId']}-{event['RequestId']}"
+    return f"{REGISTERED}{event['LogicalResourceId']}"
+
+
+def _undone(event: Mapping[str, Any]) -> str | None:
+    """The request that failed, where this is the Delete of what that has created."""
+    physical_id = event.get("PhysicalResourceId", "")
+    if not physical_id.startswith(NOT_REGISTERED):
+        return None
+    return physical_id.removeprefix(f"{NOT_REGISTERED}{event['LogicalResourceId']}-")
+
+
+def _name(event: Mapping[str, Any]) -> str:
+    """The registration's, as Restate knows it: in all of AWS there is no other of that name."""
+    return f"{event['StackId']}/{event['LogicalResourceId']}"
 
 
 def send(url: str, content: bytes) -> None:

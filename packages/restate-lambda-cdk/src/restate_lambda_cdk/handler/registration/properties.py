@@ -19,6 +19,7 @@ class Version:
 
     callers: services that call these ones.
     variables: environment variables that the version has to have, because they refer to resources.
+    registration, request: who registers it, and which of CloudFormation's requests makes it do so.
     """
 
     arn: str
@@ -28,6 +29,8 @@ class Version:
     take_over: bool = False
     callers: frozenset[str] = frozenset()
     variables: Mapping[str, str] | None = None
+    registration: str = ""
+    request: str = ""
 
     @property
     def function(self) -> str:
@@ -61,7 +64,7 @@ class Wanted:
     insecure: bool = False
 
     @classmethod
-    def of(cls, properties: Mapping[str, Any]) -> "Wanted":
+    def of(cls, properties: Mapping[str, Any], registration: str, request: str) -> "Wanted":
         secret_arn = properties.get("AuthTokenSecretArn")
         return cls(
             properties.get("AdminUrl", "").rstrip("/"),
@@ -74,6 +77,8 @@ class Wanted:
                 properties.get("TakeOver") == "true",
                 frozenset(properties.get("Callers", ())),
                 properties.get("Variables", {}),
+                registration,
+                request,
             ),
             float(properties.get("DrainSeconds", "0")),
             properties.get("RestateCloud") == "true",

@@ -41,9 +41,14 @@ def register(admin: Admin, version: Version, deadline: Deadline, before: Before 
         retry(deadline, lambda: assign_role(admin, version))
         return None
     breaking = version.allow_breaking_changes
-    deployment = retry(deadline, lambda: admin.register(version.arn, version.role, breaking=breaking))
+    noted = {version.registration: version.request}
+    if not before:
+        noted = retry(deadline, lambda: served_for(admin, version)) | noted
+    deployment = retry(
+        deadline, lambda: admin.register(version.arn, version.role, breaking=breaking, registrations=noted)
+    )
     if not deployment.new:
-        retry(deadline, lambda: revive(admin, version, deployment.id))
+        retry(deadline, lambda: revive(admin, version, deployment.id, noted, is_create=not before))
     retry(deadline, lambda: assign_role(admin, version))
     retry(deadline, lambda: check_latest(admin, version, deployment.id))
     return deployment.id
@@ -119,11 +124,35 @@ def _listed(names: Iterable[str]) -> str:
     return ", ".join(sorted(names)) or "nothing"
 
 
-def revive(admin: Admin, version: Version, deployment_id: str) -> None:
-    """Make a version that Restate knew already the latest again, if it is not; force also drops a role."""
-    role = next((known.role for known in admin.deployments() if known.id == deployment_id), None)
-    if not_latest(admin, version, deployment_id) or (role and not version.role):
-        admin.register(version.arn, version.role, force=True, breaking=True)
+def served_for(admin: Admin, version: Version) -> dict[str, str]:
+    """The registrations that what serves now is noted for: a Create is the second one of a function where the first
+    was renamed, and a rollback deletes the second."""
+    latest = {service.deployment_id for service in admin.services().values()}
+    serving = [known.registrations for known in versions_of(admin, version) if known.id in latest]
+    return {name: request for noted in serving for name, request in noted.items()}
+
+
+def revive(admin: Admin, version: Version, deployment_id: str, noted: Mapping[str, str], *, is_create: bool) -> None:
+    """Make a version that Restate knew already the latest again, if it is not, or not noted as this registration's;
+    force also drops a role, and opens what was closed."""
+    known = next((known for known in admin.deployments() if known.id == deployment_id), None)
+    before: Mapping[str, str] = known.registrations if known else {}
+    is_noted = noted.items() <= before.items() if is_create else noted.keys() <= before.keys()
+    drops_role = known and known.role and not version.role
+    if not_latest(admin, version, deployment_id) or drops_role or not is_noted or is_closed(admin, version):
+        not_by_this_request = {**before, **noted, version.registration: ""}
+        admin.register(version.arn, version.role, force=True, breaking=True, registrations=not_by_this_request)
+
+
+def is_closed(admin: Admin, version: Version) -> bool:
+    """Whether a service is closed to callers from outside that the code lets in: it was, when a version that has been
+    taken back offered it no more."""
+    services = admin.services()
+    closed = [name for name in version.services if name in services and not services[name].is_public]
+    if not closed:
+        return False
+    offered = admin.register(version.arn, version.role, force=True, dry_run=True).services
+    return any(offered[name].is_public for name in closed if name in offered)
 
 
 def not_latest(admin: Admin, version: Version, deployment_id: str) -> list[str]:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Set
 from contextlib import suppress
 from functools import partial
 
-from registration.admin import Admin, UnavailableError
+from registration.admin import Admin, AdminError, Deployment, Service, UnavailableError
 from registration.deadline import Deadline, retry
 from registration.properties import Version, function_of
 from registration.registering import versions_of
@@ -20,13 +20,14 @@ def prune(admin: Admin, version: Version, keep: Set[str]) -> None:
     """Forget drained older versions of the function, except the ARNs in `keep`.
 
     Never one that is still the latest of a service that somebody names, or that has work pinned to it. A service that
-    the function offers no more is closed first, and goes with the version that was the last to offer it.
+    the function offers no more goes back to whom it was taken over from. Where that was nobody, it is closed first, and
+    goes with the version that was the last to offer it.
     """
+    kept_open = hand_back(admin, version)
     ours = versions_of(admin, version)
-    ids = {known.id for known in ours}
     services = admin.services().values()
-    dropped = {each.name for each in services if each.deployment_id in ids and each.name not in version.services}
-    for name in sorted(dropped):
+    dropped = dropped_by(version, ours, services)
+    for name in sorted(dropped - kept_open):
         log.info("closing %s, which the function offers no more", name)
         admin.close(name)
     live = {each.deployment_id for each in services if each.name not in dropped}
@@ -36,17 +37,65 @@ def prune(admin: Admin, version: Version, keep: Set[str]) -> None:
             admin.remove(old.id)
 
 
-def remove(admin: Admin, version: Version, deadline: Deadline, *, drain_seconds: float = 0) -> None:
+def dropped_by(version: Version, ours: Iterable[Deployment], services: Iterable[Service]) -> set[str]:
+    """The services that the version offers no more, and an older one of its function serves."""
+    ids = {known.id for known in ours}
+    return {each.name for each in services if each.deployment_id in ids and each.name not in version.services}
+
+
+def hand_back(admin: Admin, version: Version) -> set[str]:
+    """Promote who served, until this function took it over, what the version offers no more: it may be the rollback of
+    that. Returns the services for which that cannot be, and whose callers are somebody else's."""
+    services, known = admin.services(), admin.deployments()
+    live = {each.deployment_id for each in services.values()}
+    ours = [each for each in known if function_of(each.arn) == version.function]
+    dropped = dropped_by(version, ours, services.values())
+    failed: set[str] = set()
+    for name in sorted(dropped):
+        others = [each for each in known if each not in ours and name in each.revisions]
+        wanted = [each for each in others if not is_abandoned(each, known, live)]
+        if not wanted:
+            continue
+        before = max(wanted, key=lambda each: each.revisions[name])
+        rest = before.services - dropped
+        failed.add(name)
+        if elsewhere := sorted(each for each in rest if each in services and services[each].deployment_id != before.id):
+            log.error("%s is not handed back to %s, which would take %s too", name, before.address, elsewhere)
+            continue
+        log.warning("handing %s back to %s (%s)", name, before.address, before.id)
+        try:
+            admin.promote(before)
+            failed.discard(name)
+        except AdminError as error:
+            log.error("%s cannot be handed back to %s: %s", name, before.address, error)
+    return failed
+
+
+def is_abandoned(deployment: Deployment, known: Iterable[Deployment], live: Set[str]) -> bool:
+    """Whether its function has another version that serves, and this one does not: it was taken back, or replaced."""
+    versions = [each for each in known if each.arn and function_of(each.arn) == function_of(deployment.arn)]
+    return deployment.id not in live and any(each.id in live for each in versions)
+
+
+def remove(
+    admin: Admin, version: Version, deadline: Deadline, *, drain_seconds: float = 0, is_undone: bool = False
+) -> None:
     """Take the function, in all its versions, out of Restate as soon as its work is done or `drain_seconds` are over.
 
     Nothing new is let in meanwhile. Where a service goes with it, work of callers is waited for too that began on older
     code of theirs, which still calls it. When time is up, what is left of the function's own is killed, because it
     would be retried for ever and block its key; of the callers' it is said what to do. Raises AdminError.
+
+    Nothing goes that serves for another registration too. is_undone: the version's request failed, and nothing goes but
+    what that alone has registered.
     """
     deployments = retry(deadline.at_most(UNREACHABLE_SECONDS), admin.deployments)
-    ours = {known.id: known.services for known in deployments if function_of(known.arn) == version.function}
-    if not ours:
+    known_of_it = [known for known in deployments if function_of(known.arn) == version.function]
+    if not known_of_it or retry(deadline, lambda: leave_to_others(admin, version, known_of_it)):
         return
+    if is_undone and any(known.registrations != {version.registration: version.request} for known in known_of_it):
+        return
+    ours = {known.id: known.services for known in known_of_it}
     others = {service for known in deployments if known.id not in ours for service in known.services}
     orphans = {service for services in ours.values() for service in services} - others
     for service in sorted(orphans):
@@ -68,6 +117,21 @@ def remove(admin: Admin, version: Version, deadline: Deadline, *, drain_seconds:
             ", ".join(sorted(orphans)),
             _shown(left),
         )
+
+
+def leave_to_others(admin: Admin, version: Version, known_of_it: list[Deployment]) -> bool:
+    """Whether what serves now serves for another registration too, as when one was renamed: to CloudFormation that is a
+    second one, and then the first is deleted. If so, it is noted that it serves for this one no more."""
+    services = admin.services().values()
+    for known in known_of_it:
+        serves = frozenset(each.name for each in services if each.deployment_id == known.id)
+        others = {name: by for name, by in known.registrations.items() if name != version.registration}
+        if serves and others:
+            log.warning("%s is left to the registration %s", known.arn, ", ".join(others))
+            if others != known.registrations and serves == known.services:
+                admin.register(known.arn or "", known.role, force=True, breaking=True, registrations=others)
+            return True
+    return False
 
 
 def check_drained(

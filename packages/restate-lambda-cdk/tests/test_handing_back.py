@@ -1,0 +1,130 @@
+"""A rollback leaves no service closed that was open, and none taken over that was taken over by what is rolled back."""
+
+import pytest
+
+from events import FUNCTION, ROLE, V1, V2, V3, event
+from fake_admin import FakeAdmin
+from registration.cloudformation import failure_of
+from registration.deadline import Deadline
+
+ANNS = f"{FUNCTION}-of-ann:7"
+SERVER = "http://10.0.0.7:9080"
+CHANGES = {"AllowBreakingChanges": "true", "TakeOver": "true"}
+
+
+@pytest.fixture
+def restate(restate: FakeAdmin) -> FakeAdmin:
+    """V1 and V3 offer trips, V2 reports, and so do Ann's function and a server."""
+    restate.offers |= {each: {"reports": ["list"]} for each in (V2, ANNS, SERVER)}
+    return restate
+
+
+def register(restate: FakeAdmin, address: str) -> None:
+    kind = {"uri": SERVER} if address == SERVER else {"arn": ANNS, "assume_role_arn": ROLE}
+    body = {"force": True, "breaking": True, "dry_run": False, "metadata": {"team": "Ann"}}
+    restate.answer("POST", "/deployments", kind | body, None)
+
+
+def test_a_service_that_was_renamed_is_open_again_after_the_rollback(restate: FakeAdmin, deadline: Deadline) -> None:
+    # given a function whose new version offers another service, which closes the one before
+    first = event("Create", restate, V1)
+    second = event("Update", restate, V2, old=first, ServiceNames=["reports"], **CHANGES)
+    for each in (first, second):
+        assert failure_of(each, deadline) is None
+    assert not restate.is_open("trips")
+
+    # when that is rolled back, then callers from outside are let in as before
+    assert failure_of(event("Update", restate, V1, old=second), deadline) is None
+
+    assert restate.is_open("trips")
+    assert restate.latest("trips") == V1
+
+    # and what the rollback has opened is closed for nobody's update
+    revision = restate.known[next(iter(restate.known))].services
+    assert failure_of(event("Update", restate, V1, old=first, DrainSeconds="60"), deadline) is None
+    assert restate.known[next(iter(restate.known))].services == revision
+
+
+@pytest.mark.parametrize("owner", [ANNS, SERVER])
+def test_who_was_taken_over_by_an_update_that_is_rolled_back_serves_again(
+    restate: FakeAdmin, deadline: Deadline, owner: str
+) -> None:
+    # given a service that is taken over by an update, with work under way on it
+    register(restate, owner)
+    first = event("Create", restate, V1)
+    second = event("Update", restate, V2, old=first, ServiceNames=["reports"], **CHANGES)
+    for each in (first, second):
+        assert failure_of(each, deadline) is None
+    assert restate.latest("reports") == V2
+    restate.unfinished = {"inv_1": next(known.id for known in restate.known.values() if known.arn == V2)}
+
+    # when that is rolled back
+    assert failure_of(event("Update", restate, V1, old=second), deadline) is None
+
+    # then its owner serves it as before, and the work under way can end where it began
+    assert restate.latest("reports") == owner
+    assert restate.is_open("reports") and restate.is_open("trips")
+    (its,) = (known for known in restate.known.values() if known.arn == owner)
+    assert (its.metadata, its.role) == ({"team": "Ann"}, ROLE if owner == ANNS else None)
+    assert V2 in restate.arns() and not restate.killed
+
+    # and when that has ended, the next update forgets the version
+    restate.unfinished.clear()
+    assert failure_of(event("Update", restate, V3, old=first), deadline) is None
+    assert restate.arns() == {owner, V1, V3}
+
+
+def test_a_version_that_was_taken_back_is_handed_nothing(restate: FakeAdmin, deadline: Deadline) -> None:
+    # given Ann's function, which had taken over, and was rolled back to a version that offers something else
+    anns = [f"{FUNCTION}-of-ann:{number}" for number in (7, 8)]
+    restate.offers |= {anns[0]: {"bills": ["pay"]}, anns[1]: {"trips": ["reserve"]}}
+    theirs = event("Create", restate, anns[0], ServiceNames=["bills"])
+    first = event("Create", restate, V1)
+    taken = event("Update", restate, anns[1], old=theirs, **CHANGES)
+    back = event("Update", restate, anns[0], old=taken, ServiceNames=["bills"])
+    for each in (theirs, first, taken, back):
+        assert failure_of(each, deadline) is None
+    assert restate.latest("trips") == V1
+
+    # when the owner is to offer something else too, and that is rolled back
+    second = event("Update", restate, V2, old=first, ServiceNames=["reports"], **CHANGES)
+    assert failure_of(second, deadline) is None
+    assert restate.latest("trips") == V1 and not restate.is_open("trips")
+    assert failure_of(event("Update", restate, V1, old=second), deadline) is None
+
+    # then it serves again
+    assert restate.latest("trips") == V1 and restate.is_open("trips")
+
+
+def test_what_would_take_another_service_from_somebody_else_is_not_handed_back(
+    restate: FakeAdmin, deadline: Deadline, caplog: pytest.LogCaptureFixture
+) -> None:
+    # given somebody who served a service that is taken over, and one that the server serves by now
+    restate.offers |= {ANNS: {"reports": ["list"], "bills": ["pay"]}, SERVER: {"bills": ["pay"]}}
+    register(restate, ANNS)
+    register(restate, SERVER)
+    first = event("Create", restate, V1)
+    second = event("Update", restate, V2, old=first, ServiceNames=["reports"], **CHANGES)
+    for each in (first, second, event("Update", restate, V1, old=second)):
+        assert failure_of(each, deadline) is None
+
+    # then the log says so, and callers are not turned away
+    assert restate.latest("bills") == SERVER
+    assert (restate.latest("reports"), restate.is_open("reports")) == (V2, True)
+    assert f"reports is not handed back to {ANNS}, which would take ['bills'] too" in caplog.text
+
+
+def test_one_who_cannot_be_asked_any_more_is_handed_nothing_and_the_rollback_goes_well(
+    restate: FakeAdmin, deadline: Deadline, caplog: pytest.LogCaptureFixture
+) -> None:
+    register(restate, ANNS)
+    first = event("Create", restate, V1)
+    second = event("Update", restate, V2, old=first, ServiceNames=["reports"], **CHANGES)
+    for each in (first, second):
+        assert failure_of(each, deadline) is None
+    restate.roles = {None}  # and no more the one that Ann's is invoked through
+
+    assert failure_of(event("Update", restate, V1, old=second), deadline) is None
+
+    assert restate.latest("trips") == V1
+    assert f"reports cannot be handed back to {ANNS}" in caplog.text

@@ -1,0 +1,204 @@
+"""One function, more than one registration of it: each is noted in Restate, and none removes what serves for another.
+
+A registration that is renamed is a second one to CloudFormation, which makes it before it deletes the first.
+"""
+
+import json
+
+import pytest
+
+from events import V1, V2, V3, Event, event
+from fake_admin import FakeAdmin
+from registration import cloudformation
+from registration.admin import AdminError
+from registration.cloudformation import failure_of
+from registration.deadline import Deadline
+
+DOWN = (503, "down")
+
+
+def renamed(kind: str, restate: FakeAdmin, arn: str, old: Event | None = None) -> Event:
+    return event(kind, restate, arn, old=old) | {"LogicalResourceId": "RenamedRegistration"}
+
+
+def deleted(create: Event, failure: str | None, monkeypatch: pytest.MonkeyPatch, deadline: Deadline) -> Event:
+    """The Delete of what a Create has made, by the physical id that this is answered with."""
+    told: list[bytes] = []
+
+    def send(_url: str, content: bytes) -> None:
+        told.append(content)
+
+    monkeypatch.setattr(cloudformation, "send", send)
+    cloudformation.answer(create | {"ResponseURL": ""}, failure, deadline)
+    physical_id = json.loads(told[0])["PhysicalResourceId"]
+    return create | {"RequestType": "Delete", "PhysicalResourceId": physical_id, "RequestId": "of the Delete"}
+
+
+@pytest.fixture
+def never_latest(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """A registration fails after all that it does in Restate."""
+
+    def check_latest(*_: object) -> None:
+        raise AdminError("not the latest")
+
+    monkeypatch.setattr("registration.registering.check_latest", check_latest)
+    return monkeypatch
+
+
+@pytest.fixture
+def restate_goes_away(restate: FakeAdmin, monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """At the end of a registration, and for good."""
+
+    def check_latest(*_: object) -> None:
+        restate.answers_before = [DOWN] * 1000
+        raise AdminError("not the latest")
+
+    monkeypatch.setattr("registration.registering.check_latest", check_latest)
+    return monkeypatch
+
+
+@pytest.mark.parametrize("arn", [V1, V2])
+def test_a_registration_that_is_renamed_serves_on_when_the_first_one_is_deleted(
+    restate: FakeAdmin, deadline: Deadline, arn: str
+) -> None:
+    first, second = event("Create", restate, V1), renamed("Create", restate, arn)
+    for each in (first, second, event("Delete", restate, V1)):
+        assert failure_of(each, deadline) is None
+
+    assert restate.latest("trips") == arn
+    assert not restate.closed and not restate.killed
+
+    # and it follows new code and goes with its stack, as any other does
+    third = renamed("Update", restate, V3, old=second)
+    assert failure_of(third, deadline) is None
+    assert restate.latest("trips") == V3
+    assert failure_of(renamed("Delete", restate, V3), deadline) is None
+    assert not restate.known
+
+
+@pytest.mark.parametrize("arn", [V1, V2])
+def test_a_renamed_registration_that_is_deleted_at_once_takes_all_of_the_function_along(
+    restate: FakeAdmin, deadline: Deadline, arn: str
+) -> None:
+    for each in (event("Create", restate, V1), renamed("Create", restate, arn), event("Delete", restate, V1)):
+        assert failure_of(each, deadline) is None
+
+    assert failure_of(renamed("Delete", restate, arn), deadline) is None
+
+    assert not restate.known
+
+
+@pytest.mark.parametrize("arn", [V1, V2])
+def test_a_renaming_that_is_rolled_back_leaves_the_function_to_the_first(
+    restate: FakeAdmin, deadline: Deadline, arn: str
+) -> None:
+    first = event("Create", restate, V1)
+    for each in (first, renamed("Create", restate, arn), renamed("Delete", restate, arn)):
+        assert failure_of(each, deadline) is None
+
+    assert restate.latest("trips") == arn
+    assert not restate.closed and not restate.killed
+
+    assert failure_of(event("Delete", restate, V1), deadline) is None
+    assert not restate.known
+
+
+def test_what_the_renamed_one_dropped_is_no_reason_to_remove_the_rest(restate: FakeAdmin, deadline: Deadline) -> None:
+    restate.offers[V1] = {"trips": ["reserve"], "reports": ["list"]}
+    both = ["reports", "trips"]
+    first = event("Create", restate, V1, ServiceNames=both)
+    for each in (first, renamed("Create", restate, V2), event("Delete", restate, V1, ServiceNames=both)):
+        assert failure_of(each, deadline) is None
+
+    assert restate.latest("trips") == V2
+
+
+def test_an_update_of_a_function_that_is_registered_twice_is_noted_for_both(
+    restate: FakeAdmin, deadline: Deadline
+) -> None:
+    """As with two environments that are one Restate."""
+    first, second = event("Create", restate, V1), renamed("Create", restate, V1)
+    updates = event("Update", restate, V2, old=first), renamed("Update", restate, V2, old=second)
+    for each in (first, second, *updates, event("Delete", restate, V2)):
+        assert failure_of(each, deadline) is None
+
+    assert restate.latest("trips") == V2
+    assert failure_of(renamed("Delete", restate, V2), deadline) is None
+    assert not restate.known
+
+
+def test_an_update_that_changes_nothing_in_restate_makes_no_revision(restate: FakeAdmin, deadline: Deadline) -> None:
+    first = event("Create", restate, V1)
+    assert failure_of(first, deadline) is None
+    restate.asked.clear()
+
+    assert failure_of(event("Update", restate, V1, old=first, DrainSeconds="60"), deadline) is None
+
+    assert not [asked for asked in restate.asked if "forced" in asked]
+
+
+def test_what_was_registered_by_hand_goes_with_the_registration_that_succeeded(
+    restate: FakeAdmin, deadline: Deadline
+) -> None:
+    """Even if it was registered again by hand, which drops what was noted."""
+    create = event("Create", restate, V1)
+    assert failure_of(create, deadline) is None
+    by_hand = {"arn": V1, "force": True, "breaking": False, "dry_run": False}
+    restate.answer("POST", "/deployments", by_hand, None)
+
+    assert failure_of(event("Delete", restate, V1), deadline) is None
+
+    assert not restate.known
+
+
+def test_a_create_that_fails_while_restate_goes_away_is_cleaned_up_by_its_delete(
+    restate: FakeAdmin, deadline: Deadline, restate_goes_away: pytest.MonkeyPatch
+) -> None:
+    # given a first registration that failed, and that could not be cleaned up
+    create = event("Create", restate, V1)
+    failure = failure_of(create, deadline)
+    assert failure == "not the latest" and restate.arns() == {V1}
+
+    # when CloudFormation deletes it, and Restate is back
+    restate.answers_before.clear()
+    assert failure_of(deleted(create, failure, restate_goes_away, deadline), deadline) is None
+
+    assert not restate.known and restate.closed == {"trips"}
+
+
+@pytest.mark.parametrize("by", ["another registration", "the same one, tried again", "hand"])
+def test_the_delete_of_a_create_that_failed_leaves_alone_what_was_registered_since(
+    restate: FakeAdmin, deadline: Deadline, restate_goes_away: pytest.MonkeyPatch, by: str
+) -> None:
+    create = event("Create", restate, V1)
+    failure = failure_of(create, deadline)
+    restate.answers_before.clear()
+    restate_goes_away.undo()
+
+    match by:
+        case "hand":
+            by_hand = {"arn": V1, "force": True, "breaking": False, "dry_run": False}
+            restate.answer("POST", "/deployments", by_hand, None)
+        case "another registration":
+            assert failure_of(renamed("Create", restate, V1), deadline) is None
+        case _:
+            assert failure_of(event("Create", restate, V1), deadline) is None
+    assert failure_of(deleted(create, failure, restate_goes_away, deadline), deadline) is None
+
+    assert restate.latest("trips") == V1
+    assert not restate.closed
+
+
+@pytest.mark.parametrize("arn", [V1, V2])
+def test_a_create_that_fails_at_last_and_its_delete_leave_a_function_that_was_registered_before(
+    restate: FakeAdmin, deadline: Deadline, never_latest: pytest.MonkeyPatch, arn: str
+) -> None:
+    by_hand = {"arn": V1, "force": False, "breaking": False, "dry_run": False}
+    restate.answer("POST", "/deployments", by_hand, None)
+    create = event("Create", restate, arn)
+
+    failure = failure_of(create, deadline)
+    assert failure_of(deleted(create, failure, never_latest, deadline), deadline) is None
+
+    assert restate.arns() == {V1, arn}
+    assert not restate.closed
