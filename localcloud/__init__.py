@@ -3,3 +3,12 @@
 It knows nothing of what is deployed. Everything here that starts a server, `make` targets and test fixtures alike,
 starts it through `localcloud.cloud`.
 """
+
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+PYTHON = Path(__file__).resolve().parent.parent / ".venv" / "bin" / "python"
+
+if not find_spec("ministack"):  # another app's virtual environment is active
+    raise SystemExit(f"localcloud runs on {PYTHON}, which `make setup` makes there, and not on {sys.executable}.")

@@ -66,5 +66,5 @@ def why(said: str) -> str:
     summary = next((index for index in reversed(range(len(lines))) if "❌" in lines[index]), None)
     if summary is None:
         return "\n".join(lines[-12:])
-    asides = ("Source Location:", "(no user code", "CloudTrail delivery")
+    asides = ("Source Location:", "(no user code", "CloudTrail delivery", "Logs: https://")  # of AWS itself
     return "\n".join(line for line in lines[summary:][:20] if not line.strip().startswith(asides))

@@ -1,7 +1,9 @@
 """`python -m localcloud up --app`: any CDK app, from any folder."""
 
 import os
+import re
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -100,6 +102,16 @@ def test_the_app_runs_in_the_virtual_environment_that_is_active(
 
     with pytest.raises(LocalCloudError, match="theirs"):
         cloud.deploy_app("python main.py", folder)
+
+
+def test_another_python_than_the_checkout_s_is_one_sentence(tmp_path: Path) -> None:
+    for module in ("localcloud", "localcloud.fixtures"):
+        bare = [sys.executable, "-S", "-m", module]  # -S: without what is installed
+        environment = {"PYTHONPATH": str(ROOT)}
+        done = subprocess.run(bare, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+
+        assert done.returncode == 1
+        assert re.fullmatch(r"localcloud runs on \S+/\.venv/bin/python, which .* and not on .*\.\n", done.stderr)
 
 
 @pytest.mark.parametrize(

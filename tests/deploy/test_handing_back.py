@@ -5,7 +5,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from localcloud.cloud import LocalCloud
+from demo.cloud import HolidayCloud
 from localcloud.environment import LocalCloudError
 from tests.deploy.greetings import APP, SERVICE, STACK, written
 from tests.deploy.state import deployments, services
@@ -17,7 +17,7 @@ CHANGES = {"breaking": "yes", "take_over": "yes", "fails": "yes"}
 
 
 def test_a_renamed_service_and_one_that_was_taken_over_answer_again_after_the_rollback(
-    own_cloud: LocalCloud, tmp_path: Path
+    own_cloud: HolidayCloud, tmp_path: Path
 ) -> None:
     # given a service, and a second stack with another one
     ours = own_cloud.deploy(written(tmp_path / "greeter"), APP, STACK)
@@ -39,5 +39,5 @@ def test_a_renamed_service_and_one_that_was_taken_over_answer_again_after_the_ro
     assert deployments(own_cloud)[served_by] == ours["GreeterVersionArn"]
 
 
-def greeted(cloud: LocalCloud, service: str) -> int:
+def greeted(cloud: HolidayCloud, service: str) -> int:
     return httpx.post(f"{cloud.ingress_url}/{service}/greet", json="Ann", timeout=60, trust_env=False).status_code

@@ -209,7 +209,7 @@ def test_a_rejected_key_fails_at_once_and_no_message_and_no_log_shows_it(
 
     # then it was asked once, and the last lines say what to do
     assert gatekeeper.refused == 1
-    assert "wants another API key (401: who is Bearer ***?): check that the secret holds a valid one" in said
+    assert "rejected the API key (401: who is Bearer ***?): check that the secret holds a valid one" in said
 
     # and the key, which the server repeats, is nowhere
     assert where_it_shows(greetings.cloud, NEW_KEY, "***") == []

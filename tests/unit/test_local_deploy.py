@@ -15,6 +15,7 @@ HolidayStack |  22 | 5:43:21 AM | DELETE_COMPLETE | AWS::DynamoDB::Table   | Car
 ‣ DeploymentError: Resource updates failed:
 HolidayStack/CarsRegistration (Custom::RestateService)
   the key was rejected: put a current one into the secret
+   Logs: https://us-east-1.console.aws.amazon.com/cloudwatch/home?region=us-east-1#logsV2:log-groups
 Source Location: ...aws-cdk-lib, jsii runtime, node internals...
                  (no user code in 10 frames, use --stack-trace-limit to capture more)
 """

@@ -52,7 +52,7 @@ def test_a_rejected_key_is_final_and_says_what_to_do_without_showing_the_key(res
 def test_a_missing_key_is_final_and_asks_for_the_secret(restate: FakeAdmin) -> None:
     restate.api_key = KEY
 
-    with pytest.raises(RefusedError, match="name its secret"):
+    with pytest.raises(RefusedError, match=r"requires an API key .* pass its secret as auth_token"):
         Admin(restate.url).check_health()
 
 

@@ -136,10 +136,10 @@ def test_secrets_manager_out_of_reach_is_waited_for(monkeypatch: pytest.MonkeyPa
         ("'key_123'", "holds quotes"),
         ('"key_123', "holds quotes"),
         ("key_123'", "holds quotes"),
-        ("key_123\x07", "holds spaces or characters that are in no key"),
-        ("key_123\nHost: elsewhere", "holds spaces or characters that are in no key"),
-        ("key_123 key_123", "holds spaces or characters that are in no key"),
-        ("kéy", "holds spaces or characters that are in no key"),
+        ("key_123\x07", "holds spaces or characters that no key has"),
+        ("key_123\nHost: elsewhere", "holds spaces or characters that no key has"),
+        ("key_123 key_123", "holds spaces or characters that no key has"),
+        ("kéy", "holds spaces or characters that no key has"),
     ],
 )
 def test_what_cannot_be_a_key_is_told_apart_from_a_wrong_one_and_not_shown(

@@ -223,7 +223,7 @@ def test_only_a_published_version_is_registered(restate: FakeAdmin, deadline: De
     failure_of(first, deadline)
     restate.offers[arn] = {"trips": ["reserve"]}
     restate.asked.clear()
-    refused = f"{arn} is no published version of a function: name one by its number."
+    refused = f"{arn} is not a published version of a function: register one by its number."
 
     assert failure_of(event("Create", restate, arn), deadline) == refused
     assert failure_of(event("Update", restate, arn, old=first), deadline) == refused

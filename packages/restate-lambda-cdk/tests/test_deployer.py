@@ -78,6 +78,27 @@ def test_what_is_an_argument_or_the_deployer_s_own_is_refused_among_the_options(
         ServiceDeployer(stack, "Deployer", function_options=options)
 
 
+def test_the_other_options_may_be_a_dictionary_as_cdk_takes_its_structs(stack: Stack) -> None:
+    options: Any = {"memory_size": 512}
+    ServiceDeployer(stack, "Deployer", function_options=options)
+
+    (found,) = (each["Properties"] for each in resources(stack, "AWS::Lambda::Function").values())
+    assert found["MemorySize"] == 512
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"runtime": lambda_.Runtime.PYTHON_3_10}, "runtime must be Python 3.11 or newer, and is python3.10."),
+        ({"runtime": lambda_.Runtime.NODEJS_22_X}, "runtime must be Python 3.11 or newer, and is nodejs22.x."),
+        ({"timeout": Duration.minutes(16)}, "timeout must be at most 15 minutes, and is 960 seconds."),
+    ],
+)
+def test_what_lambda_could_not_run_is_refused_at_synth(stack: Stack, options: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueError, match=f"^{said}"):
+        ServiceDeployer(stack, "Deployer", **options)
+
+
 @pytest.mark.parametrize("own_role", [False, True])
 def test_in_a_vpc_it_may_make_network_interfaces_before_it_is_made(stack: Stack, own_role: bool) -> None:
     vpc = ec2.Vpc(stack, "Vpc", max_azs=1, nat_gateways=0)

@@ -29,6 +29,13 @@ def test_the_urls_of_restate_cloud_follow_from_the_id_and_the_region(stack: Stac
     assert (cloud.admin_url, cloud.ingress_url) == (f"{HOST}:9070", f"{HOST}:8080")
 
 
+def test_another_admin_url_moves_the_admin_api_and_not_the_ingress(stack: Stack) -> None:
+    url = CfnParameter(stack, "AdminUrl").value_as_string
+    cloud = RestateCloudEnvironment(stack, "Restate", environment_id=ID, api_key=key(stack), region="eu", admin_url=url)
+
+    assert (stack.resolve(cloud.admin_url), cloud.ingress_url) == ({"Ref": "AdminUrl"}, f"{HOST}:8080")
+
+
 def test_an_id_that_is_known_at_deployment_only_makes_its_urls_then(stack: Stack) -> None:
     token = CfnParameter(stack, "Id").value_as_string
     cloud = RestateCloudEnvironment(stack, "Restate", environment_id=token, api_key=key(stack))
@@ -82,9 +89,13 @@ def test_both_can_be_made_from_attributes_in_another_app_without_a_resource(stac
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"environment_id": "production"}, "environment_id 'production' is not of the form env_…"),
-        ({"environment_id": None}, "environment_id None is not of the form env_…"),
-        ({"environment_id": ID, "region": "mars"}, "region 'mars' of Restate Cloud is unknown: choose us or eu."),
+        (
+            {"environment_id": "production"},
+            "environment_id 'production' must be env_ and then lower-case letters and digits",
+        ),
+        ({"environment_id": "env_…"}, "environment_id 'env_…' must be env_ and then lower-case letters and digits"),
+        ({"environment_id": None}, "environment_id None must be env_ and then lower-case letters and digits"),
+        ({"environment_id": ID, "region": "mars"}, "region 'mars' must be one of Restate Cloud's: us, eu."),
         ({"environment_id": ID, "admin_url": "restate"}, "admin_url 'restate' is not a URL such as https://"),
         ({"environment_id": ID, "admin_url": "http://10.0.0.7:9070"}, "http://10.0.0.7:9070 is plain HTTP"),
     ],
@@ -105,6 +116,11 @@ def test_what_is_no_url_is_refused(stack: Stack, name: str, url: str) -> None:
 
     with pytest.raises(ValueError, match=rf"^{name} .* is not a URL such as"):
         RestateServer(stack, "Restate", **urls)
+
+
+def test_an_admin_url_that_is_missing_is_refused(stack: Stack) -> None:
+    with pytest.raises(ValueError, match=r"^admin_url None is not a URL such as"):
+        RestateServer(stack, "Restate", admin_url=stack.node.try_get_context("adminUrl"))
 
 
 def test_a_url_may_be_a_token(stack: Stack) -> None:

@@ -111,7 +111,9 @@ def test_a_rejected_key_is_raised_in_one_sentence_and_nothing_is_published(
 ) -> None:
     restate.api_key = "key_1"
 
-    with pytest.raises(RefusedError, match=r"wants another API key \(401: bad key None\): name its secret\.$"):
+    with pytest.raises(
+        RefusedError, match=r"requires an API key \(401: bad key None\): pass its secret as auth_token\.$"
+    ):
         look.handler({}, Remaining())
 
     assert cloudwatch.published == []

@@ -1,7 +1,11 @@
 """The README, followed: what it shows synthesizes, and what it says of options and messages is what the code has."""
 
 import inspect
+import json
 import re
+import subprocess
+import sys
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -29,13 +33,35 @@ PACKAGE = Path(__file__).parents[1]
 README = (PACKAGE / "README.md").read_text()
 PYTHON = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 APP = next(code for code in PYTHON if "app.synth()" in code)
-SNIPPETS = [code for code in PYTHON if "app.synth()" not in code and "import restate\n" not in code]
+NOT_OF_CDK = (
+    "app.synth()",
+    "import restate\n",
+    "import httpx",
+)  # the quick start's; the fixture's, which the greeter has
+SNIPPETS = [code for code in PYTHON if not any(text in code for text in NOT_OF_CDK)]
+IMPORTS = """
+from aws_cdk import CfnOutput, Stack
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk.aws_secretsmanager import ISecret, Secret
+from restate_lambda_cdk import RestateCloudEnvironment, RestateServer, ServiceDeployer
+"""
+THEIRS = {
+    **dict.fromkeys(("stack", "platform", "tools"), "Stack"),
+    **dict.fromkeys(("function", "flights_function", "trips_function"), "lambda_.Function"),
+    **dict.fromkeys(("api_key_arn", "invoker_role_arn"), "str"),
+    **{"vpc": "ec2.Vpc", "admin_clients": "ec2.SecurityGroup", "api_key": "ISecret"},
+    **{"restate": "RestateServer", "deployer": "ServiceDeployer"},
+}
 SOURCES = "\n".join(path.read_text() for path in (PACKAGE / "src").rglob("*.py"))
 
 
 def run(code: str, names: dict[str, Any], package: Path) -> dict[str, Any]:
-    """What the code leaves behind, with a package that stands for `build`: jsii has a working directory of its own."""
-    exec(code.replace('from_asset("build")', f"from_asset({str(package)!r})"), names)
+    """What the code leaves behind, with an environment's id, and a package that stands for `build`: jsii has a working
+    directory of its own."""
+    code = code.replace("env_…", "env_1").replace('from_asset("build")', f"from_asset({str(package)!r})")
+    exec(code, names)
     return names
 
 
@@ -92,6 +118,30 @@ def test_its_tables_have_every_option(what: Any, table: str) -> None:
     (rows,) = re.findall(rf"^\| `{table}` \| default .*\n((?:\|.*\n)+)", README, re.MULTILINE)
 
     assert re.findall(r"^\| `(\w+)`", rows, re.MULTILINE) == options
+
+
+@pytest.mark.slow
+def test_a_strict_type_checker_finds_nothing_in_what_it_shows(tmp_path: Path) -> None:
+    # given the quick start, and each snippet as somebody would put it into an app
+    for number, code in enumerate(SNIPPETS):
+        imports = [line for line in code.splitlines() if line.startswith("from ")]
+        rest = "\n".join(line for line in code.splitlines() if line not in imports)
+        theirs = [f"{name}: {kind}" for name, kind in THEIRS.items() if f"{name} = " not in code]
+        function = f"def build({', '.join(theirs)}) -> None:\n{textwrap.indent(rest, '    ')}\n"
+        (tmp_path / f"snippet{number}.py").write_text("\n".join([IMPORTS, *imports, function]))
+    (tmp_path / "quick_start.py").write_text(APP)
+    unused = {f"reportUnused{each}": False for each in ("Import", "Variable")}
+    settings = {"typeCheckingMode": "strict", **unused}
+    (tmp_path / "pyrightconfig.json").write_text(json.dumps(settings))
+
+    # when they are checked
+    command = ["pyright", "--outputjson", "--pythonpath", sys.executable, "-p", str(tmp_path)]
+    run = subprocess.run(command, check=False, capture_output=True, text=True)
+    report: dict[str, Any] = json.loads(run.stdout)
+
+    # then nothing is found
+    assert report["summary"]["filesAnalyzed"] == len(SNIPPETS) + 1
+    assert [f"{Path(each['file']).name}: {each['message']}" for each in report["generalDiagnostics"]] == []
 
 
 def test_everything_that_an_app_calls_is_in_it() -> None:

@@ -130,7 +130,7 @@ def test_a_role_of_another_account_is_granted_nothing_here(deployer: ServiceDepl
 
 @pytest.mark.parametrize("services", ["greeter", [], ["greeter", ""]])
 def test_services_are_a_list_of_names(stack: Stack, deployer: ServiceDeployer, services: Any) -> None:
-    with pytest.raises(ValueError, match="has to be a list of all services that the function offers"):
+    with pytest.raises(ValueError, match="services must list every service that the function offers, and is"):
         deployer.register(function(stack).current_version, environment=server(stack), services=services)
 
 
@@ -233,7 +233,9 @@ def test_callees_come_first_and_know_who_calls_them(stack: Stack, deployer: Serv
 def test_a_drain_that_does_not_fit_into_the_deployer_s_timeout_is_refused(stack: Stack) -> None:
     deployer = ServiceDeployer(stack, "Deployer", timeout=Duration.minutes(2))
 
-    with pytest.raises(ValueError, match="drain is 120 seconds, which does not fit into the deployer's timeout of 120"):
+    with pytest.raises(
+        ValueError, match="at least 45 seconds shorter than the deployer's timeout of 120 seconds, and is 120 s"
+    ):
         deployer.register(function(stack).current_version, environment=server(stack), services=["greeter"])
 
 

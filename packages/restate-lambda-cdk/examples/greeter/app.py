@@ -1,11 +1,11 @@
-"""The greeter on Lambda, registered with Restate: the server that `-c adminUrl=…` names, as the local cloud does, or
-else Restate Cloud."""
+"""The greeter on Lambda, registered with Restate Cloud, or with the server that `-c adminUrl=…` names: the local cloud
+passes its own."""
 
 import shutil
 import sys
 from pathlib import Path
 
-from aws_cdk import App, Stack
+from aws_cdk import App, CfnOutput, Stack
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk.aws_secretsmanager import Secret
 
@@ -19,9 +19,14 @@ if admin_url := app.node.try_get_context("adminUrl"):
     restate = RestateServer(stack, "Restate", admin_url=admin_url)
 else:
     package = "build/lambda"
-    environment_id = app.node.get_context("environmentId")
-    api_key = Secret.from_secret_name_v2(stack, "ApiKey", "restate-api-key")
-    restate = RestateCloudEnvironment(stack, "Restate", environment_id=environment_id, api_key=api_key)
+    restate = RestateCloudEnvironment(
+        stack,
+        "Restate",
+        environment_id=app.node.try_get_context("environmentId"),
+        api_key=Secret.from_secret_name_v2(stack, "ApiKey", "restate-api-key"),
+        region=app.node.try_get_context("region") or "us",
+    )
+    CfnOutput(stack, "IngressUrl", value=restate.ingress_url)
 
 if not Path(package, "restate").exists():
     sys.exit(f"{package} is empty: install into it what pyproject.toml names, as README.md shows.")

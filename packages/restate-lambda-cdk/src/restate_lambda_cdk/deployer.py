@@ -35,8 +35,8 @@ class ServiceDeployer(Construct):
     environment_encryption: the key for the function's variables, of which there are none by default.
     function_options: everything else that CDK's Function takes, such as `memory_size` or `function_name`.
 
-    Raises ValueError if `function_options` names what is an argument here, or what is the deployer's own: `code`,
-    `handler`, `retry_attempts` and `max_event_age`.
+    Raises ValueError for another runtime, for a longer timeout, and if `function_options` names what is an argument
+    here, or what is the deployer's own: `code`, `handler`, `retry_attempts` and `max_event_age`.
     """
 
     def __init__(

@@ -7,6 +7,7 @@
 | URLs         | follow from the environment's id      | admin_url is required                                  |
 """
 
+import re
 from typing import Self
 
 from aws_cdk import Fn, Stack, Token
@@ -19,6 +20,7 @@ from . import either, policies, urls
 RESTATE_CLOUD_ACCOUNT = "654654156625"
 RESTATE_CLOUD_ROLE = f"arn:aws:iam::{RESTATE_CLOUD_ACCOUNT}:role/RestateCloud"
 REGIONS = ("us", "eu")
+ENVIRONMENT_ID = re.compile("env_[a-z0-9]+")  # a part of the host's name
 
 
 class RestateEnvironment(Construct):
@@ -43,8 +45,9 @@ class RestateEnvironment(Construct):
         is_cloud: bool,
     ) -> None:
         super().__init__(scope, construct_id)
-        for name, url in (("admin_url", admin_url), ("ingress_url", ingress_url)):
-            urls.refuse_others(name, url)
+        urls.refuse_others("admin_url", admin_url)
+        if ingress_url is not None:
+            urls.refuse_others("ingress_url", ingress_url)
         if auth_token and not insecure and urls.is_plain_http(admin_url):
             raise ValueError(
                 f"{admin_url} is plain HTTP, over which an API key can be read: use https, or set insecure=True."
@@ -89,10 +92,12 @@ class RestateCloudEnvironment(RestateEnvironment):
     region: where the environment is, `us` or `eu`. Default `us`. No effect where both URLs are given.
     invoker_role: a role that Restate Cloud can assume already. Default: one is made, for this environment alone.
     admin_url: the admin API. Default: port 9070 of the environment's host.
-    ingress_url: where callers reach Restate; nothing here calls it. Default: port 8080 of the admin API's host.
+    ingress_url: where callers reach Restate; nothing here calls it. Default: port 8080 of the environment's host.
 
-    Raises ValueError for a region that is unknown, and where Restate Cloud could assume no role.
+    Raises ValueError for an id or a region that cannot be right, and where Restate Cloud could assume no role.
     """
+
+    ingress_url: str  # pyright: ignore[reportIncompatibleVariableOverride]
 
     def __init__(
         self,
@@ -107,21 +112,22 @@ class RestateCloudEnvironment(RestateEnvironment):
         ingress_url: str | None = None,
     ) -> None:
         if not Token.is_unresolved(region) and region not in REGIONS:
-            raise ValueError(f"region {region!r} of Restate Cloud is unknown: choose {' or '.join(REGIONS)}.")
-        if not Token.is_unresolved(environment_id) and not str(environment_id).startswith("env_"):
-            raise ValueError(f"environment_id {environment_id!r} is not of the form env_…")
+            raise ValueError(f"region {region!r} must be one of Restate Cloud's: {', '.join(REGIONS)}.")
+        if not Token.is_unresolved(environment_id) and not ENVIRONMENT_ID.fullmatch(str(environment_id)):
+            raise ValueError(f"environment_id {environment_id!r} must be env_ and then lower-case letters and digits.")
         host = f"{_without_prefix(environment_id)}.env.{region}.restate.cloud"
         super().__init__(
             scope,
             construct_id,
             admin_url=admin_url or f"https://{host}:9070",
-            ingress_url=ingress_url or (None if admin_url else f"https://{host}:8080"),
+            ingress_url=ingress_url or f"https://{host}:8080",
             auth_token=api_key,
             insecure=False,
             is_cloud=True,
         )
         self.refuse_partition(Stack.of(self))
-        self.invoker_role = invoker_role or self._invoker_role(environment_id)
+        role = invoker_role or self._invoker_role(environment_id)
+        self.invoker_role: either.Role = role  # pyright: ignore[reportIncompatibleVariableOverride]
 
     @classmethod
     def from_attributes(

@@ -1,14 +1,15 @@
 """A Lambda function of this package: its code is in `handler/`, and it takes whatever CDK's Function takes."""
 
 import inspect
+import re
 import shutil
 import tempfile
 from collections.abc import Collection, Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from aws_cdk import RemovalPolicy
+from aws_cdk import Duration, RemovalPolicy
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
@@ -22,6 +23,7 @@ HANDLER = Path(__file__).resolve().parent / "handler"
 """The functions' package: the standard library and the Lambda runtime's boto3 do."""
 
 SOURCES = ("*.py", "*.sql")
+LONGEST_TIMEOUT = Duration.minutes(15)  # Lambda's
 
 
 def handler_function(
@@ -33,6 +35,8 @@ def handler_function(
     keep_logs: bool,
     function_options: lambda_.FunctionOptions | None,
     vpc: ec2.IVpc | None,
+    runtime: lambda_.Runtime,
+    timeout: Duration,
     role: either.Role | None,
     log_group: logs.ILogGroup | None,
     **others: Any,
@@ -44,15 +48,19 @@ def handler_function(
     defaults: properties that `function_options` may set.
     keep_logs: whether the log group that is made here outlives the stack.
 
-    Raises ValueError if `function_options` names an argument of the construct, or what is its own.
+    Raises ValueError if `function_options` names an argument of the construct, or what is its own, and for a runtime or
+    a time-out that Lambda cannot run this with.
     """
+    _refuse_what_lambda_cannot_run(runtime, timeout)
+    if isinstance(function_options, dict):  # as CDK takes its structs, too
+        function_options = lambda_.FunctionOptions(**cast("dict[str, Any]", function_options))
     log_group = log_group or _log_group(scope, keep_logs)
     if role:
         _write_log(scope, role, log_group)
     else:
         role = _role(scope)
         log_group.grant_write(role)
-    by_name = others | {"vpc": vpc, "role": role, "log_group": log_group}
+    by_name = others | {"vpc": vpc, "runtime": runtime, "timeout": timeout, "role": role, "log_group": log_group}
     general = {"logging_format": lambda_.LoggingFormat.JSON, "memory_size": 256}
     given = _given(function_options, by_name.keys(), {"code", *own}, type(scope).__name__, noun)
     properties: dict[str, Any] = {**general, **defaults, **given, **by_name, **own}
@@ -62,6 +70,15 @@ def handler_function(
         function.node.add_dependency(_network_interfaces(scope, role))
     acknowledge(function, "AwsSolutions-L1", "The default is what is tested; another is somebody's choice.")
     return function, role
+
+
+def _refuse_what_lambda_cannot_run(runtime: lambda_.Runtime, timeout: Duration) -> None:
+    """At synth: CDK only warns of some of it, and a function that cannot start never answers CloudFormation."""
+    version = re.fullmatch(r"python3\.(\d+)", runtime.name)
+    if not version or int(version[1]) < 11:
+        raise ValueError(f"runtime must be Python 3.11 or newer, and is {runtime.name}.")
+    if timeout.to_seconds() > LONGEST_TIMEOUT.to_seconds():
+        raise ValueError(f"timeout must be at most 15 minutes, and is {timeout.to_seconds():.0f} seconds.")
 
 
 def _role(scope: Construct) -> either.Role:

@@ -56,8 +56,8 @@ class ServiceRegistration(Construct):
         environment.refuse_partition(stack)
         if drain.to_seconds() > timeout.to_seconds() - KEPT_BACK.to_seconds():
             raise ValueError(
-                f"drain is {drain.to_seconds():.0f} seconds, which does not fit into the deployer's timeout of "
-                f"{timeout.to_seconds():.0f} seconds: that has to be {KEPT_BACK.to_seconds():.0f} seconds more."
+                f"drain must be at least {KEPT_BACK.to_seconds():.0f} seconds shorter than the deployer's timeout of "
+                f"{timeout.to_seconds():.0f} seconds, and is {drain.to_seconds():.0f} seconds."
             )
         _refuse_two_functions(version, environment, self.services, take_over)
         # CloudFormation takes these away after the services are drained, and not before.
@@ -109,7 +109,7 @@ class ServiceRegistration(Construct):
 
 def _named(services: Sequence[str]) -> list[str]:
     if isinstance(services, str) or not services or not all(services):
-        raise ValueError(f"services is {services!r}, and has to be a list of all services that the function offers.")
+        raise ValueError(f"services must list every service that the function offers, and is {services!r}.")
     return sorted(set(services))
 
 

@@ -6,9 +6,9 @@ from urllib.parse import urlsplit
 from aws_cdk import Token
 
 
-def refuse_others(name: str, url: str | None) -> None:
-    """Raise ValueError, naming it, for what is no http(s) URL of a server."""
-    if url is None or Token.is_unresolved(url):
+def refuse_others(name: str, url: str) -> None:
+    """Raise ValueError, naming it, for what is no http(s) URL of a server, such as the None of a missing context."""
+    if Token.is_unresolved(url):
         return
     try:
         parts = urlsplit(url)

@@ -185,7 +185,9 @@ class Admin:
         try:
             return status, json.loads(text) if text else None
         except ValueError:
-            raise RefusedError(f"{self.url} answered something else than JSON: is it Restate's admin API?") from None
+            raise RefusedError(
+                f"{self.url} answered with something other than JSON: is it Restate's admin API?"
+            ) from None
 
     def _exchange(self, method: str, path: str, body: str | None) -> tuple[int, str]:
         parts = urlsplit(self.url)
@@ -213,8 +215,10 @@ class Admin:
             said, code = text, None
         said = _readable(said.replace(self.api_key, "***") if self.api_key else said) or "no reason given"
         if status in (http.client.UNAUTHORIZED, http.client.FORBIDDEN):
-            todo = "check that the secret holds a valid one with the Admin role" if self.api_key else "name its secret"
-            return RefusedError(f"Restate's admin API at {self.url} wants another API key ({status}: {said}): {todo}.")
+            rejected = "rejected the API key", "check that the secret holds a valid one with the Admin role"
+            missing = "requires an API key", "pass its secret as auth_token"
+            what, todo = rejected if self.api_key else missing
+            return RefusedError(f"Restate's admin API at {self.url} {what} ({status}: {said}): {todo}.")
         if code == "META0003" and "returned an error during execution" in said:
             return RefusedError(f"The function fails when Restate asks what it offers: see its log. {said}")
         if code == "META0003":

@@ -82,5 +82,5 @@ def _what_else(key: str) -> str | None:
     if key[0] in "\"'" or key[-1] in "\"'":
         return "holds quotes"
     if not key.isascii() or not key.isprintable() or " " in key:
-        return "holds spaces or characters that are in no key"
+        return "holds spaces or characters that no key has"
     return None

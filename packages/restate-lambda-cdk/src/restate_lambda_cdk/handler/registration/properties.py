@@ -88,7 +88,7 @@ class Wanted:
         """Refuse what synth could not see, because it was a token there. Raises RefusedError."""
         arn = self.version.arn
         if not self.version.is_published:
-            raise RefusedError(f"{arn} is no published version of a function: name one by its number.")
+            raise RefusedError(f"{arn} is not a published version of a function: register one by its number.")
         partition = arn.split(":")[1]
         if self.is_cloud and partition != "aws":
             raise RefusedError(

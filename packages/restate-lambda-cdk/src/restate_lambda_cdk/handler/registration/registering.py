@@ -98,7 +98,7 @@ def taken_over(
     for name in sorted(names):
         server = servers.get(services[name].deployment_id)
         if server is None:
-            raise UnavailableError(f"Restate is just changing who serves {name}.")
+            raise UnavailableError(f"Restate is changing which deployment serves {name}.")
         if not server.gives_way and function_of(server.arn) not in own:
             return f"{name} is served by {server.address} already (deployment {server.id})"
     return None
