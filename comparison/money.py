@@ -34,6 +34,7 @@ def per_million_trips(counts: Mapping[str, Any], prices: Mapping[str, Any], engi
         "DynamoDB": writes * prices["dynamodb"]["per_million_write_units"]
         + reads * prices["dynamodb"]["per_million_read_units"],
         "SNS": prices["sns"]["per_million_publishes"],
+        "CloudWatch Logs": _logs(counts.get("log_bytes"), prices["cloudwatch"]),
     }
     if engine == "Restate":
         per_million = prices["restate"]["cloud_per_million_invocations"]
@@ -47,6 +48,14 @@ def per_million_trips(counts: Mapping[str, Any], prices: Mapping[str, Any], engi
         duration = chunks * prices["step_functions"]["per_express_gb_second"] * 1e6
         cost["Step Functions"] = prices["step_functions"]["per_million_express_requests"] + duration
     return cost
+
+
+def _logs(log_bytes: float | None, prices: Mapping[str, float]) -> float | None:
+    """Taken in once and kept for a month, uncompressed, which is more than AWS charges for. None: not counted."""
+    if log_bytes is None:
+        return None
+    gb = log_bytes * 1e6 / 1e9
+    return gb * (prices["per_gb_of_logs"] + prices["per_gb_month_of_logs"])
 
 
 def self_hosted_per_million(trips_per_second: float, prices: Mapping[str, Any]) -> float:

@@ -16,6 +16,7 @@ from localcloud.cloud import LocalCloud
 from localcloud.invocations import SENT_AND_NOT_DONE, unfinished
 
 BILLED = re.compile(r"Billed Duration: (\d+) ms")
+LAMBDA_S_OWN = ("START RequestId", "END RequestId", "REPORT RequestId")  # not logged on AWS: holiday_stack's functions
 NO_OP = "def handler(event, context):\n    print('.')\n    return {}\n"
 
 
@@ -33,20 +34,23 @@ class Observer:
         self.can_cancel = not self._machine or "Standard" in self._stack
 
     def snapshot(self) -> dict[str, float]:
-        """How many of each there have been: Lambda invocations, their billed ms, and the engine's own units."""
+        """How many of each there have been: Lambda invocations, their billed ms, the bytes that they logged, and the
+        engine's own units."""
         logs = self._cloud.client("logs")
-        billed = steps = invocations = 0
+        billed = steps = invocations = log_bytes = 0
         for group in logs.describe_log_groups()["logGroups"]:
             name = group.get("logGroupName", "")
             if f"/{self._stack}/" not in name:
                 continue
             pages = logs.get_paginator("filter_log_events").paginate(logGroupName=name, startTime=self._begin)
-            reports = [BILLED.search(event.get("message", "")) for page in pages for event in page["events"]]
-            found = [int(report[1]) for report in reports if report]
+            messages = [event.get("message", "") for page in pages for event in page["events"]]
+            found = [int(report[1]) for report in map(BILLED.search, messages) if report]
+            lines = [line for message in messages for line in message.splitlines()]
+            log_bytes += sum(len(line.encode()) for line in lines if not line.startswith(LAMBDA_S_OWN))
             invocations += len(found)
             billed += sum(found)
             steps += 0 if "TripsReserve" in name else sum(found)
-        counts: dict[str, float] = {"lambda_invocations": invocations, "billed_ms": billed}
+        counts: dict[str, float] = {"lambda_invocations": invocations, "billed_ms": billed, "log_bytes": log_bytes}
         if self._machine:
             return counts | {"state_transitions": self._transitions(), "workflow_ms": steps}
         return counts | {"restate_invocations": self._rows("SELECT id FROM sys_invocation_status")}

@@ -88,7 +88,7 @@ class Alarms(Construct):
         self._alarm(
             f"{name}{handler.capitalize()}Failing",
             self._count(f"{name}{handler.capitalize()}Failing", function, logs.FilterPattern.all(failed, named), at),
-            f"{service}.{handler} in {who}, keeps failing and is retried without end.",
+            f"runs of {service}.{handler} in {who}, keep failing and are retried without end.",
             at,
         )
 

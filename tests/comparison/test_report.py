@@ -47,15 +47,18 @@ def test_a_million_trips_cost_what_each_service_charges_for_one() -> None:
         "dynamodb": {"per_million_write_units": 2.0, "per_million_read_units": 1.0},
         "sns": {"per_million_publishes": 3.0},
         "api_gateway": {"per_million_requests": 4.0},
+        "cloudwatch": {"per_gb_of_logs": 0.5, "per_gb_month_of_logs": 0.25},
         "restate": {"cloud_per_million_invocations": ""},
     }
     counts = {"lambda_invocations": 6, "billed_ms": 100, "state_transitions": 7, "dynamodb_requests": {"PutItem": 2}}
+    counts |= {"log_bytes": 2000}
 
     assert money.per_million_trips(counts, prices, "Step Functions Standard") == {
         "Lambda requests": 3.0,
         "Lambda duration": 100.0,
         "DynamoDB": 4.0,
         "SNS": 3.0,
+        "CloudWatch Logs": 1.5,
         "API Gateway": 4.0,
         "Step Functions": 175.0,
     }

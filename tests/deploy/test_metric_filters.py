@@ -17,7 +17,7 @@ import pytest
 
 from demo.cloud import HolidayCloud
 from holiday.services import RUN_TYPES
-from tests.deploy.test_operations import taken_away
+from tests.deploy.test_operations import commands, run, section, taken_away
 from tests.driver import Holiday, eventually
 from tests.filter_patterns import matches, value_of
 
@@ -187,3 +187,16 @@ def test_compensations_and_notices_that_fail_are_counted_alone(runs: Runs, handl
     found = runs.matching(f"{service.capitalize()}{verb.capitalize()}Failing")
 
     assert {(name_of(line), line["trip_id"]) for line in found} == {(handler, trip) for trip in runs.failed[handler]}
+
+
+def test_restate_is_asked_how_long_a_booking_takes_as_the_page_says(runs: Runs) -> None:
+    ((command, shown),) = commands(section("How many trips, and how long they take"))
+
+    status, printed = run(runs.cloud, command)
+
+    assert status == 0, printed
+    header, row = (line.split() for line in printed.splitlines()[:2])
+    assert header == shown[0].split()
+    booked = sum(counted["TripsBooked"] for counted in runs.ended.values())
+    trips, median, p99, longest = map(float, row)
+    assert (trips, 0 < median <= p99 <= longest) == (booked, True)
