@@ -25,6 +25,7 @@ from restate_lambda_cdk.environment import RESTATE_CLOUD_ACCOUNT, RESTATE_CLOUD_
 from tests.deploy import greetings, planner, variants
 from tests.deploy.gatekeeper import guarding
 from tests.deploy.state import awakeable, deployments_of, resolve, services, unfinished
+from tests.deploy.watched import Watch
 from tests.driver import ask, eventually
 
 pytestmark = pytest.mark.slow
@@ -264,6 +265,48 @@ def test_restate_with_another_external_id_can_neither_be_introduced_nor_invoke(
     # and with the right one, it ends well
     url = f"{deployed.cloud.ingress_url}/restate/invocation/{invocation}/attach"
     assert httpx.get(url, timeout=120, trust_env=False).json()["status"] == "success"
+
+
+def test_an_invoker_role_that_is_lost_calls_for_help_and_so_does_a_monitor_whose_key_is_rejected(
+    deployed: Deployed,
+) -> None:
+    # given a monitor, which reads the key with its own role
+    cloud, secrets = deployed.cloud, deployed.cloud.client("secretsmanager")
+    watch = Watch(cloud, adminUrl=deployed.admin_url, secret=deployed.secret, anyNamespace="yes")
+    assert watch.becomes("OK")
+    function = deployed.function("Watched")
+    assert denied(lambda: function.client("lambda").list_functions())
+    assert denied(lambda: function.client("secretsmanager").put_secret_value(SecretId=deployed.secret, SecretString=""))
+
+    # when somebody takes a permission from the role through which Restate invokes
+    iam, role = cloud.client("iam"), deployed.outputs["InvokerRoleArn"].rpartition("/")[2]
+    (policy,) = (name for name in iam.list_role_policies(RoleName=role)["PolicyNames"] if "Trips" in name)
+    document = json.dumps(iam.get_role_policy(RoleName=role, PolicyName=policy)["PolicyDocument"])
+    iam.delete_role_policy(RoleName=role, PolicyName=policy)
+    try:
+        # then a trip cannot begin, and the alarm fires
+        address = f"{cloud.ingress_url}/trips/reserve/send"
+        invocation = httpx.post(address, json={}, timeout=60, trust_env=False).json()["invocationId"]
+        assert watch.becomes("ALARM")
+        assert watch.published("StuckInvocations", "trips") == [1.0]
+
+        # and when the key is rejected, then the other one does, and this one stays
+        secrets.put_secret_value(SecretId=deployed.secret, SecretString=OTHER_KEY)
+        failure = watch.look()
+        assert failure and "wants another API key (401: who is Bearer ***?)" in failure["errorMessage"]
+        cloud.client("cloudwatch").put_metric_data(Namespace="Any", MetricData=[{"MetricName": "Any", "Value": 1}])
+        assert (watch.state("NotLooking"), watch.state("Stuck")) == ("ALARM", "ALARM")
+    finally:
+        secrets.put_secret_value(SecretId=deployed.secret, SecretString=KEY)
+        iam.put_role_policy(RoleName=role, PolicyName=policy, PolicyDocument=document)
+
+    # and after both repairs, both are quiet
+    url = f"{cloud.ingress_url}/restate/invocation/{invocation}/attach"
+    assert httpx.get(url, timeout=120, trust_env=False).json()["status"] == "success"
+    assert eventually(lambda: unfinished(cloud), lambda left: not left) == []
+    assert watch.becomes("OK")
+    assert eventually(lambda: watch.look() or watch.state("NotLooking"), lambda state: state == "OK") == "OK"
+    cloud.destroy("Watched")
 
 
 def test_another_environment_in_another_place_takes_over_with_a_role_and_a_key_of_its_own(

@@ -16,6 +16,7 @@ import pytest
 
 from localcloud.environment import local_client
 from tests.deploy.test_operations import commands, comparable, prints, run, section
+from tests.deploy.watched import Watch
 from tests.driver import TIMEOUT, eventually
 from tests.faults.harness import Harness
 from tests.faults.proxy import LARGEST_PAYLOAD
@@ -170,6 +171,26 @@ def test_what_cannot_start_is_found_and_killed_by_the_page_s_commands_and_leaves
         assert await asyncio.to_thread(no_door.rows, mark) == {"flights": [], "cars": [], "payments": []}
         assert await asyncio.to_thread(no_door.notices, mark) == []
         assert (await no_door.reserve(mark)).status == 200
+
+    no_door.play({})
+    runner.run(scene())
+
+
+@pytest.mark.slow
+def test_what_cannot_start_calls_for_help_until_it_is_killed(runner: asyncio.Runner, no_door: Harness) -> None:
+    async def scene() -> None:
+        # given a monitor, and a request that Lambda refuses
+        watch = await asyncio.to_thread(Watch, no_door.cloud)
+        assert await asyncio.to_thread(watch.becomes, "OK")
+        sent = json.loads((await post(no_door, "/trips/reserve/send", body(8_000_000)))[1])
+        await refused_twice(no_door)
+
+        # then the alarm fires, and when it has been killed, it is quiet
+        assert await asyncio.to_thread(watch.becomes, "ALARM")
+        await no_door.operate("kill", sent["invocationId"])
+        assert await no_door.settle() == []
+        assert await asyncio.to_thread(watch.becomes, "OK")
+        await asyncio.to_thread(no_door.cloud.destroy, "Watched")
 
     no_door.play({})
     runner.run(scene())

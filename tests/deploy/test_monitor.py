@@ -1,0 +1,128 @@
+"""The alarm for stuck invocations fires for what the alarms of AWS cannot see, and is quiet again after the repair.
+
+An invoker role that is lost is in test_permissions.py, a body that cannot start in tests/faults/test_bodies.py.
+"""
+
+from collections.abc import Iterator
+
+import pytest
+
+from localcloud import serve
+from localcloud.cloud import LocalCloud, Ports
+from localcloud.invocations import unfinished
+from tests.conftest import in_both_modes
+from tests.deploy.state import deployments
+from tests.deploy.test_never_ending import begin, operate
+from tests.deploy.test_operations import taken_away
+from tests.deploy.watched import Watch
+from tests.driver import Holiday, eventually
+
+
+@pytest.fixture(params=in_both_modes("on_lambda"))
+def holiday(request: pytest.FixtureRequest) -> Holiday:
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture
+def watch(holiday: Holiday) -> Iterator[Watch]:
+    holiday.settle()
+    watch = Watch(holiday.cloud)
+    assert watch.becomes("OK")
+    yield watch
+    holiday.cloud.destroy("Watched")
+
+
+def test_a_refund_whose_table_is_gone_calls_for_help_and_a_table_that_is_back_ends_it(
+    holiday: Holiday, watch: Watch
+) -> None:
+    with taken_away(holiday.cloud, holiday.names["PaymentsTableName"]):
+        # given a trip that failed, and a refund that finds no table
+        trip_id, _ = begin(holiday, "failPayment")
+        [refund] = eventually(lambda: holiday.query(unfinished(f"target = 'payments/{trip_id}/refund'")), bool)
+
+        # then the alarm fires, and calls whoever is on call once, however long it lasts
+        assert watch.becomes("ALARM")
+        assert watch.look() is None
+        [call] = watch.calls()
+        assert (call["NewStateValue"], call["OldStateValue"]) == ("ALARM", "OK")
+        assert "fail again and again" in call["AlarmDescription"]
+        assert watch.published("StuckInvocations", "payments") == [1.0]
+        assert watch.published("StuckInvocations", "trips") == []
+
+    # and when the table is back, it is quiet again
+    operate(holiday, refund["id"], "resume")
+    holiday.settle()
+    assert watch.becomes("OK")
+
+
+@pytest.mark.slow
+def test_a_deployment_that_was_removed_by_force_calls_for_help_until_its_trip_is_moved(
+    holiday: Holiday, watch: Watch
+) -> None:
+    admin = serve.Admin(holiday.cloud.admin_url)
+    with taken_away(holiday.cloud, holiday.names["PaymentsTableName"]):
+        # given a trip whose deployment somebody removes while it waits for its payment
+        trip_id, invocation = begin(holiday)
+        failing = unfinished(f"target = 'payments/{trip_id}/process' AND failures > 0")
+        assert eventually(lambda: holiday.query(failing), bool)
+        [pinned] = holiday.query(unfinished(f"id = '{invocation}'", "pinned"))
+        admin.remove(pinned["pinned"])
+        assert eventually(lambda: pinned["pinned"] in deployments(holiday.cloud), lambda known: not known) is False
+    try:
+        # when the payment is taken, and the trip cannot go on, then the alarm fires for the trip
+        assert eventually(lambda: watch.look() or watch.published("StuckInvocations", "trips"), bool) == [1.0]
+        assert watch.becomes("ALARM")
+    finally:
+        admin.register_stack(holiday.cloud.outputs())
+
+    # and when it has been moved, it is quiet again
+    operate(holiday, invocation, "pause")
+    paused = unfinished(f"id = '{invocation}' AND status = 'paused'")
+    assert eventually(lambda: holiday.query(paused), bool)
+    operate(holiday, invocation, "resume?deployment=latest")
+    assert holiday.http.get(f"/restate/invocation/{invocation}/attach").status_code == 200
+    holiday.settle()
+    assert watch.becomes("OK")
+
+
+@pytest.mark.slow
+def test_what_is_paused_calls_for_help_until_it_is_resumed(holiday: Holiday, watch: Watch) -> None:
+    with taken_away(holiday.cloud, holiday.names["PaymentsTableName"]):
+        trip_id, _ = begin(holiday, "failPayment")
+        failing = unfinished(f"target = 'payments/{trip_id}/refund' AND failures > 0")
+        [refund] = eventually(lambda: holiday.query(failing), bool)
+        operate(holiday, refund["id"], "pause")
+        paused = unfinished(f"id = '{refund['id']}' AND status = 'paused' AND stuck_since < now()")
+        assert eventually(lambda: holiday.query(paused), bool)
+
+    assert watch.becomes("ALARM")
+
+    operate(holiday, refund["id"], "resume")
+    holiday.settle()
+    assert watch.becomes("OK")
+
+
+@pytest.mark.slow
+def test_its_schedule_has_it_look(tmp_path_factory: pytest.TempPathFactory) -> None:
+    # given a monitor that nobody invokes, in a cloud without anything else
+    with LocalCloud(tmp_path_factory.mktemp("scheduled"), Ports.free()) as cloud:
+        watch = Watch(cloud)
+
+        # then it has looked within two minutes, and found nothing
+        assert eventually(lambda: watch.state("Stuck"), lambda state: state == "OK") == "OK"
+
+
+def test_what_waits_for_another_or_for_its_time_is_not_stuck(holiday: Holiday) -> None:
+    # given a trip that waits for a payment that fails, and one that is to begin tomorrow
+    with taken_away(holiday.cloud, holiday.names["PaymentsTableName"]):
+        trip_id, invocation = begin(holiday)
+        later = holiday.http.post("/trips/reserve/send?delay=1d", json={}).json()["invocationId"]
+        failing = unfinished(f"target = 'payments/{trip_id}/process' AND failures > 1 AND stuck_since < now()")
+        assert eventually(lambda: holiday.query(failing), bool)
+
+        # then neither is stuck: the payment is
+        waiting = holiday.query(unfinished(f"id IN ('{invocation}', '{later}')"))
+        assert {row["status"] for row in waiting} == {"suspended", "scheduled"}
+        assert [row for row in waiting if row.get("stuck_since")] == []
+    operate(holiday, later, "kill")
+    holiday.settle()

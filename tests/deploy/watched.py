@@ -1,0 +1,106 @@
+"""An InvocationMonitor and its alarms, in a stack of their own beside whatever is in a cloud, as the tests use them.
+
+The emulator evaluates an alarm whenever metrics are published, over all of its periods at once, and does not notice
+that data is missing. So the periods are short here, and the tests have the function look.
+(`python -m tests.deploy.watched`)
+"""
+
+import json
+import shlex
+import sys
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal, cast
+
+from aws_cdk import App, CfnOutput, CfnResource, Duration, Stack
+from aws_cdk import aws_cloudwatch_actions as actions
+from aws_cdk import aws_sns as sns
+from aws_cdk.aws_secretsmanager import Secret
+
+from localcloud.cloud import LocalCloud
+from restate_lambda_cdk import InvocationMonitor, RestateServer
+from tests.driver import eventually
+
+STACK = "Watched"
+APP = f"{shlex.quote(sys.executable)} -m tests.deploy.watched"
+THRESHOLD, PERIOD = 3, 10  # seconds; CloudWatch takes no other short period than 10 and 30
+Alarm = Literal["Stuck", "NotLooking"]
+
+
+class Watch:
+    """A monitor that is deployed into a cloud; `context` is for the app below."""
+
+    def __init__(self, cloud: LocalCloud, **context: str) -> None:
+        self.cloud = cloud
+        self.names = cloud.deploy(context, APP, STACK)
+        sqs, sns = cloud.client("sqs"), cloud.client("sns")
+        self._queue = sqs.create_queue(QueueName="called")["QueueUrl"]
+        arn = sqs.get_queue_attributes(QueueUrl=self._queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+        sns.subscribe(TopicArn=self.names["Topic"], Protocol="sqs", Endpoint=arn)
+
+    def look(self) -> dict[str, Any] | None:
+        """Have the function look. What it raised, if it did."""
+        answer = self.cloud.client("lambda").invoke(FunctionName=self.names["Function"], Payload=b"{}")
+        return json.loads(answer["Payload"].read()) if "FunctionError" in answer else None
+
+    def state(self, alarm: Alarm) -> str:
+        (found,) = self.cloud.client("cloudwatch").describe_alarms(AlarmNames=[self.names[alarm]])["MetricAlarms"]
+        return found.get("StateValue", "")
+
+    def becomes(self, state: str) -> bool:
+        """Look until the alarm for what is stuck is in this state, and whether it is."""
+
+        def look() -> str:
+            assert self.look() is None
+            time.sleep(0.5)
+            return self.state("Stuck")
+
+        return eventually(look, lambda found: found == state) == state
+
+    def calls(self) -> list[dict[str, str]]:
+        """What has been sent to whoever is on call since the last time."""
+        sqs = self.cloud.client("sqs")
+        found: list[dict[str, str]] = []
+        while messages := sqs.receive_message(QueueUrl=self._queue, MaxNumberOfMessages=10).get("Messages"):
+            for message in messages:
+                found.append(json.loads(json.loads(message.get("Body", ""))["Message"]))
+                sqs.delete_message(QueueUrl=self._queue, ReceiptHandle=message.get("ReceiptHandle", ""))
+        return found
+
+    def published(self, metric: str, service: str) -> list[float]:
+        """The highest value that the monitor has published for a service, if it has one."""
+        dimensions: Any = [{"Name": "Monitor", "Value": f"{STACK}/Monitor"}, {"Name": "Service", "Value": service}]
+        now = datetime.now(UTC)
+        found = self.cloud.client("cloudwatch").get_metric_statistics(
+            Namespace="Restate",
+            MetricName=metric,
+            Dimensions=dimensions,
+            StartTime=now - timedelta(hours=1),
+            EndTime=now + timedelta(hours=1),
+            Period=7200,
+            Statistics=["Maximum"],
+        )
+        return [point.get("Maximum", 0) for point in found["Datapoints"]]
+
+
+def main() -> None:
+    app = App(analytics_reporting=False)
+    context = app.node.get_all_context()
+    stack = Stack(app, STACK)
+    key = Secret.from_secret_complete_arn(stack, "Key", context["secret"]) if "secret" in context else None
+    restate = RestateServer(stack, "Restate", admin_url=context["adminUrl"], auth_token=key)
+    monitor = InvocationMonitor(stack, "Monitor", environment=restate, threshold=Duration.seconds(THRESHOLD))
+    topic = sns.Topic(stack, "OnCall")
+    for alarm in monitor.add_alarms(actions.SnsAction(topic)):  # pyright: ignore[reportArgumentType]
+        cast(CfnResource, alarm.node.default_child).add_property_override("Period", PERIOD)
+        CfnOutput(stack, alarm.node.id, value=alarm.alarm_name)
+    if "anyNamespace" in context:  # the emulator's IAM does not know the key cloudwatch:namespace, and denies it all
+        policy = cast(CfnResource, monitor.node.find_child("Publish").node.default_child)
+        policy.add_property_deletion_override("PolicyDocument.Statement.0.Condition")
+    CfnOutput(stack, "Function", value=monitor.function.function_name)
+    CfnOutput(stack, "Topic", value=topic.topic_arn)
+    app.synth()
+
+
+if __name__ == "__main__":
+    main()
