@@ -16,8 +16,8 @@ from aws_cdk import aws_logs as logs
 from aws_cdk import aws_sns as sns
 from constructs import Construct
 
-NEVER_GIVEN_UP = {"flights": "cancel", "cars": "cancel", "payments": "refund", "trips": "notify"}
-"""The handler of each service that Restate retries without end: its compensation, and the notice of trips."""
+NEVER_GIVEN_UP = {"payments": "refund", "trips": "notify"}
+"""The handler that Restate retries without end, where that is not `cancel`: a compensation, and the notice of trips."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Alarms(Construct):
     ) -> None:
         super().__init__(scope, construct_id)
         topic = sns.Topic.from_topic_arn(self, "Topic", topic_arn)
-        self._action = actions.SnsAction(topic)  # pyright: ignore[reportArgumentType]
+        self.action = actions.SnsAction(topic)  # pyright: ignore[reportArgumentType]
         for service, function in services.items():
             self._watch_service(service, function)
         if deployer:
@@ -83,7 +83,7 @@ class Alarms(Construct):
             f"handlers in {who}, keep failing and are retried by Restate.",
             at,
         )
-        handler = NEVER_GIVEN_UP[service]
+        handler = NEVER_GIVEN_UP.get(service, "cancel")
         named = logs.FilterPattern.string_value("$.handler", "=", handler)
         self._alarm(
             f"{name}{handler.capitalize()}Failing",
@@ -140,4 +140,4 @@ class Alarms(Construct):
             evaluation_periods=at.of,
             treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
         )
-        alarm.add_alarm_action(self._action)  # pyright: ignore[reportArgumentType]
+        alarm.add_alarm_action(self.action)  # pyright: ignore[reportArgumentType]

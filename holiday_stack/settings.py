@@ -65,8 +65,9 @@ class Settings:
         second of the last 35 days, and are encrypted, as the topic is, with a key of the account's whose use is
         logged. With `true`, for a demonstration, there is none of that, and the rows go with the stack.
     alarmTopicArn: an SNS topic in the stack's region that alarms go to: a function that keeps failing, one that keeps
-        being throttled, a registration that failed. It may not be encrypted with the key `alias/aws/sns`, which alarms
-        cannot use. Default none, and there are no alarms, nor metrics of how many trips were booked.
+        being throttled, a registration that failed, and, unless registration is manual, invocations that are stuck. It
+        may not be encrypted with the key `alias/aws/sns`, which alarms cannot use. Default none, and there are no
+        alarms, nor metrics of how many trips were booked.
     notificationEmail: subscribed to the trips' notices, once its owner agrees to the mail from AWS. Default nobody.
     bundleFor: `lambda` or `host`. Default `lambda`. With `host` the functions only run in an emulator on a machine
         with this one's Python, operating system and CPU.

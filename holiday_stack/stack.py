@@ -21,12 +21,15 @@ from holiday_stack.service_function import ServiceFunction
 from holiday_stack.settings import Settings, SettingsError
 from holiday_stack.trip_metrics import TripMetrics
 from restate_lambda_cdk import (
+    InvocationMonitor,
     RestateCloudEnvironment,
     RestateEnvironment,
     RestateServer,
     ServiceDeployer,
     follow_references,
 )
+
+RUNBOOK = "`make stuck` lists them with what to do: docs/operations.md, An invocation that never ends."
 
 BOOKED = {
     "flights": ["dynamodb:Query", "dynamodb:PutItem", "dynamodb:UpdateItem"],
@@ -109,8 +112,13 @@ class HolidayStack(Stack):
 
         # Who is told when something is wrong, and how many trips there are
         if settings.alarm_topic_arn:
-            Alarms(self, "Alarms", services=services, deployer=registers, topic_arn=settings.alarm_topic_arn)
+            alarms = Alarms(self, "Alarms", services=services, deployer=registers, topic_arn=settings.alarm_topic_arn)
             TripMetrics(self, "TripMetrics", trips=trips)
+            if registers:  # it takes the admin API's key
+                monitor = InvocationMonitor(
+                    self, "Monitor", environment=self.restate, services=[*services], runtime=self._runtime
+                )
+                monitor.add_alarms(alarms.action, runbook=RUNBOOK)
 
         # Outputs: all that a manual registration, a test or a curl needs
         for name, each in services.items():
