@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from demo import stuck
 from localcloud import serve
 from localcloud.cloud import LocalCloud, Ports
 from localcloud.invocations import unfinished
@@ -14,7 +15,7 @@ from tests.conftest import in_both_modes
 from tests.deploy.state import deployments
 from tests.deploy.test_never_ending import begin, operate
 from tests.deploy.test_operations import taken_away
-from tests.deploy.watched import Watch
+from tests.deploy.watched import THRESHOLD, Watch
 from tests.driver import Holiday, eventually
 
 
@@ -48,6 +49,12 @@ def test_a_refund_whose_table_is_gone_calls_for_help_and_a_table_that_is_back_en
         assert "fail again and again" in call["AlarmDescription"]
         assert watch.published("StuckInvocations", "payments") == [1.0]
         assert watch.published("StuckInvocations", "trips") == []
+
+        # and `make stuck` lists what the monitor counts, and knows its sort
+        [listed] = stuck.ask(holiday.cloud.admin_url, None, stuck.query(0))
+        assert listed["target"] == f"payments/{trip_id}/refund"
+        assert stuck.sort_of(listed) == "A table is not found"
+        assert listed["seconds"] >= THRESHOLD
 
     # and when the table is back, it is quiet again
     operate(holiday, refund["id"], "resume")

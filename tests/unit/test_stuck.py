@@ -1,0 +1,79 @@
+"""`make stuck`: the page's advice for each sort, and what it says of a wrong URL or key."""
+
+import io
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from demo import stuck
+from fake_admin import FakeAdmin, served
+from localcloud.environment import LocalCloudError
+
+PAGE = stuck.PAGE.read_text()
+ROW: dict[str, Any] = {"id": "inv_1", "target": "payments/oslo/refund", "status": "backing-off", "seconds": 4000}
+OF_EACH_SORT = {
+    "A mismatch, and `restarted_from` is set": {"failure": "[570] Found a mismatch", "restarted_from": "inv_0"},
+    "A mismatch otherwise": {"failure": "[570] Found a mismatch between the code paths"},
+    "Its deployment is not found": {"failure": "[500] the invocation has a deployment id associated, but"},
+    "A table is not found": {"failure": "[500] ResourceNotFoundException('An error occurred')"},
+    "It is too large": {"failure": "[500] any", "raw_length": 8_000_000},
+}
+
+
+def test_each_sort_of_the_page_is_told_apart_and_has_its_advice() -> None:
+    assert [*stuck.sorts(PAGE)] == [*OF_EACH_SORT]
+    for sort, row in OF_EACH_SORT.items():
+        assert stuck.sort_of(ROW | row) == sort
+        assert stuck.advice(ROW | row, PAGE).split(".")[0] in PAGE
+
+
+def test_what_is_of_no_sort_is_told_what_it_waits_for_in_the_page_s_words() -> None:
+    for status, waits_for in stuck.statuses(PAGE).items():
+        assert waits_for in stuck.advice(ROW | {"status": status, "failure": "[500] any"}, PAGE)
+
+
+def test_the_list_shows_what_it_is_since_when_why_and_what_to_do() -> None:
+    console = Console(file=io.StringIO(), width=200)
+    stuck.show([ROW | OF_EACH_SORT["A table is not found"]], PAGE, console)
+
+    assert isinstance(console.file, io.StringIO)
+    said = console.file.getvalue()
+    for part in (
+        "payments/oslo/refund",
+        "inv_1",
+        "1:06:40",
+        "ResourceNotFoundException",
+        "put the table back",
+        "1 stuck.",
+    ):
+        assert part in said
+
+
+def test_a_wrong_key_is_one_sentence_without_it() -> None:
+    with served(FakeAdmin(api_key="right")) as admin, pytest.raises(LocalCloudError) as failure:
+        stuck.ask(admin.url, "wrong-key", "SELECT 1")
+
+    assert "wants another key (401)" in str(failure.value)
+    assert "wrong-key" not in str(failure.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "key", "said"),
+    [
+        ("restate.example.com", None, "is not a URL"),
+        ("http://restate.example.com:9070", "key", "plain HTTP"),
+        ("http://127.0.0.1:1", None, "cannot be reached"),
+        ("http://127.0.0.1:1", "a key", "are in no key"),
+    ],
+)
+def test_what_cannot_be_asked_says_why(url: str, key: str | None, said: str) -> None:
+    with pytest.raises(LocalCloudError, match=said):
+        stuck.ask(url, key, "SELECT 1")
+
+
+def test_a_port_that_is_not_the_admin_api_s_is_said_to_be_none() -> None:
+    with served(FakeAdmin(answers_before=[(404, "nothing here")])) as other, pytest.raises(LocalCloudError) as failure:
+        stuck.ask(other.url, None, "SELECT 1")
+
+    assert "answered 404: is it Restate's admin API" in str(failure.value)
