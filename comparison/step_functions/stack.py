@@ -123,6 +123,7 @@ class StepFunctionsStack(Stack):
             role=role,  # pyright: ignore[reportArgumentType]
             log_group=log_group,
             logging_format=lambda_.LoggingFormat.JSON,
+            system_log_level_v2=lambda_.SystemLogLevel.WARN,
             current_version_options=lambda_.VersionOptions(removal_policy=RemovalPolicy.RETAIN),
         )
 
