@@ -44,7 +44,8 @@ class FakeAdmin:
     Whoever is not in `roles`, once there are any, may not invoke a function; a known version is invoked only if forced.
     `unfinished` has the deployment that an invocation is pinned to; one that is not pinned yet is named
     `<service>.<anything>`. `on_older_versions` are those, named likewise, that are pinned to a deployment which is no
-    longer the latest. `late` are invocations that are pinned to a deployment at the moment when it is removed.
+    longer the latest. `first_attempts` have the deployment that an invocation, named likewise, is running on, and that
+    has not answered yet. `late` are invocations that are pinned to a deployment at the moment when it is removed.
     """
 
     url: str = ""
@@ -55,6 +56,7 @@ class FakeAdmin:
     known: dict[str, Known] = field(default_factory=dict[str, Known])
     unfinished: dict[str, str | None] = field(default_factory=dict[str, str | None])
     on_older_versions: list[str] = field(default_factory=list[str])
+    first_attempts: dict[str, str] = field(default_factory=dict[str, str])
     late: list[str] = field(default_factory=list[str])
     closed: set[str] = field(default_factory=set[str])
     answers_before: list[Answer | None] = field(default_factory=list[Answer | None])
@@ -164,14 +166,17 @@ class FakeAdmin:
         return {"id": known.id, "services": services} | address | metadata | role
 
     def _matching(self, query: str) -> list[str]:
+        running = self.first_attempts if "last_attempt_deployment_id" in query else {}
         if "NOT IN (SELECT deployment_id FROM sys_service)" in query:
             callers = re.findall(r"'([^']*)'", query.partition("target_service_name")[2])
-            return [each for each in self.on_older_versions if each.split(".")[0] in callers]
+            latest = {deployment for _, deployment, _ in self._latest()}
+            older = self.on_older_versions + [each for each, on in running.items() if on not in latest]
+            return [each for each in older if each.split(".")[0] in callers]
         pinned, waiting = (set(re.findall(r"'([^']*)'", part)) for part in query.split("pinned_deployment_id IS NULL"))
         pinned.discard("completed")
         return [
             invocation
-            for invocation, deployment in self.unfinished.items()
+            for invocation, deployment in (self.unfinished | dict.fromkeys(self.first_attempts) | running).items()
             if deployment in pinned or (deployment is None and invocation.split(".")[0] in waiting)
         ]
 

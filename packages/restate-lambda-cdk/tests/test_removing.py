@@ -39,6 +39,11 @@ def test_pruning_forgets_only_versions_that_are_drained_and_not_kept(
     assert set(restate.known) == {first, third}, f"{second} was drained, {first} has work pinned to it"
 
     restate.unfinished.clear()
+    restate.first_attempts["trips.1"] = first
+    prune(admin, version(V3), keep={V3})
+    assert set(restate.known) == {first, third}, "what is running on the first version will be pinned to it"
+
+    restate.first_attempts.clear()
     prune(admin, version(V3), keep={V3, V1})
     assert set(restate.known) == {first, third}, "the first version is to be kept"
 
@@ -158,6 +163,34 @@ def test_removing_waits_for_callers_that_began_on_older_code(
 
     assert 12 <= clock.now < 25
     assert not restate.known
+
+
+def test_removing_waits_for_callers_that_older_code_runs_and_has_not_answered_yet(
+    restate: FakeAdmin, admin: Admin, deadline: Deadline, clock: Clock
+) -> None:
+    """The first answer pins them to that code."""
+    register(admin, version(V1), deadline)
+    restate.first_attempts["planner.1"] = "dp_of_older_code"
+    clock.events[clock.now + 12] = restate.first_attempts.clear
+
+    remove(admin, version(V1, "planner"), deadline, drain_seconds=30)
+
+    assert 12 <= clock.now < 25
+
+
+def test_a_function_that_was_replaced_goes_when_all_that_it_runs_is_done(
+    restate: FakeAdmin, admin: Admin, deadline: Deadline, clock: Clock
+) -> None:
+    other = V1.replace(":trips:", ":another-function:")
+    restate.offers[other] = {"trips": ["reserve"]}
+    restate.first_attempts["trips.1"] = id_of(admin, version(V1), deadline)
+    register(admin, Version(other, frozenset({"trips"}), take_over=True), deadline)
+    clock.events[clock.now + 12] = restate.first_attempts.clear
+
+    remove(admin, version(V1), deadline, drain_seconds=30)
+
+    assert 12 <= clock.now < 25
+    assert not restate.killed
 
 
 def test_callers_that_do_not_end_are_not_killed_and_one_line_says_which_and_what_to_do(

@@ -18,6 +18,9 @@ DEVELOPMENT_SERVER = "development-server"  # in a deployment's metadata: may be 
 REGISTRATION = "restate-lambda-cdk:"  # in a deployment's metadata, before the name of a registration that asked for it
 KEPT = ("arn", "uri", "assume_role_arn", "additional_headers", "metadata", "auth")  # of a deployment, when promoted
 
+# An invocation is pinned to a deployment by its first answer. Until then, that may be the one that it is running on.
+RUNS_ON = "coalesce(pinned_deployment_id, CASE WHEN status = 'running' THEN last_attempt_deployment_id END)"
+
 
 class AdminError(Exception):
     """Restate did not do what it was asked to. The message is for people."""
@@ -153,17 +156,17 @@ class Admin:
         self._ask("DELETE", f"/deployments/{quote(deployment_id, safe='')}?force=true", gone_is_fine=True)
 
     def unfinished(self, deployment_ids: Iterable[str], unpinned_of: Iterable[str] = ()) -> list[str]:
-        """Ids of invocations that are pinned to these deployments, or not yet pinned and meant for these services."""
-        pinned = f"pinned_deployment_id IN ({quoted(deployment_ids)})"
+        """Ids of invocations that run on these deployments, or are not yet pinned and meant for these services."""
+        pinned = f"{RUNS_ON} IN ({quoted(deployment_ids)})"
         waiting = f"pinned_deployment_id IS NULL AND target_service_name IN ({quoted(unpinned_of)})"
-        query = f"SELECT id FROM sys_invocation_status WHERE status != 'completed' AND ({pinned} OR ({waiting}))"
+        query = f"SELECT id FROM sys_invocation WHERE status != 'completed' AND ({pinned} OR ({waiting}))"
         return [row["id"] for row in self.query(query)]
 
     def unfinished_on_older_versions(self, services: Iterable[str]) -> list[str]:
-        """Ids of invocations of these services that are pinned to a deployment which is the latest of no service."""
+        """Ids of invocations of these services that run on a deployment which is the latest of no service."""
         query = (
-            "SELECT id FROM sys_invocation_status WHERE status != 'completed' AND target_service_name IN "
-            f"({quoted(services)}) AND pinned_deployment_id NOT IN (SELECT deployment_id FROM sys_service)"
+            "SELECT id FROM sys_invocation WHERE status != 'completed' AND target_service_name IN "
+            f"({quoted(services)}) AND {RUNS_ON} NOT IN (SELECT deployment_id FROM sys_service)"
         )
         return [row["id"] for row in self.query(query)] if services else []
 
