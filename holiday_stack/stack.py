@@ -118,7 +118,7 @@ class HolidayStack(Stack):
                 monitor = InvocationMonitor(
                     self, "Monitor", environment=self.restate, services=[*services], runtime=self._runtime
                 )
-                monitor.add_alarms(alarms.action, runbook=RUNBOOK)
+                monitor.add_alarms(alarms.action, runbook=RUNBOOK)  # pyright: ignore[reportArgumentType]
 
         # Outputs: all that a manual registration, a test or a curl needs
         for name, each in services.items():

@@ -8,9 +8,10 @@ from collections.abc import Iterator
 import pytest
 
 from demo import stuck
-from localcloud import serve
-from localcloud.cloud import LocalCloud, Ports
+from demo.cloud import HolidayCloud
+from localcloud.admin import Admin
 from localcloud.invocations import unfinished
+from localcloud.ports import Ports
 from tests.conftest import in_both_modes
 from tests.deploy.state import deployments
 from tests.deploy.test_never_ending import begin, operate
@@ -66,7 +67,7 @@ def test_a_refund_whose_table_is_gone_calls_for_help_and_a_table_that_is_back_en
 def test_a_deployment_that_was_removed_by_force_calls_for_help_until_its_trip_is_moved(
     holiday: Holiday, watch: Watch
 ) -> None:
-    admin = serve.Admin(holiday.cloud.admin_url)
+    admin = Admin(holiday.cloud.admin_url)
     with taken_away(holiday.cloud, holiday.names["PaymentsTableName"]):
         # given a trip whose deployment somebody removes while it waits for its payment
         trip_id, invocation = begin(holiday)
@@ -80,7 +81,7 @@ def test_a_deployment_that_was_removed_by_force_calls_for_help_until_its_trip_is
         assert eventually(lambda: watch.look() or watch.published("StuckInvocations", "trips"), bool) == [1.0]
         assert watch.becomes("ALARM")
     finally:
-        admin.register_stack(holiday.cloud.outputs())
+        admin.register_versions(holiday.cloud.versions().values())
 
     # and when it has been moved, it is quiet again
     operate(holiday, invocation, "pause")
@@ -112,7 +113,7 @@ def test_what_is_paused_calls_for_help_until_it_is_resumed(holiday: Holiday, wat
 @pytest.mark.slow
 def test_its_schedule_has_it_look(tmp_path_factory: pytest.TempPathFactory) -> None:
     # given a monitor that nobody invokes, in a cloud without anything else
-    with LocalCloud(tmp_path_factory.mktemp("scheduled"), Ports.free()) as cloud:
+    with HolidayCloud(tmp_path_factory.mktemp("scheduled"), Ports.free()) as cloud:
         watch = Watch(cloud)
 
         # then it has looked within two minutes, and found nothing

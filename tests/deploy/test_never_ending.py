@@ -24,7 +24,7 @@ from tests.conftest import in_both_modes
 from tests.deploy.state import deployments
 from tests.deploy.test_operations import commands, comparable, prints, run, section, taken_away
 from tests.deploy.test_serve import Serving
-from tests.deploy.variants import edited
+from tests.deploy.variants import edit, edited
 from tests.driver import Holiday, eventually
 from tests.saga.conftest import create_table
 
@@ -129,11 +129,8 @@ def serving_from(holiday: Holiday, sources: Path, edits: dict[str, tuple[str, st
 def reload(serving: Serving, sources: Path, edits: dict[str, tuple[str, str]]) -> None:
     """Change a file, as an editor does, and wait until it is served."""
     before = serving.said().count("reloaded.")
-    for name, (old, new) in edits.items():
-        path = sources / "holiday" / name
-        text = path.read_text()
-        assert text.count(old) == 1
-        path.write_text(text.replace(old, new))
+    for name, change in edits.items():
+        edit(sources / "holiday" / name, change)
     assert eventually(lambda: serving.said().count("reloaded."), lambda count: count > before) > before
 
 

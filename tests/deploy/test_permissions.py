@@ -5,9 +5,9 @@ demands a key. One thing is not as on AWS, and so not in the trust policy: see `
 """
 
 import json
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +22,9 @@ from localcloud import invocations
 from localcloud.environment import REGION, LocalCloudError
 from localcloud.ports import Ports
 from restate_lambda_cdk.environment import RESTATE_CLOUD_ACCOUNT, RESTATE_CLOUD_ROLE
-from tests.deploy import greetings, planner, variants
-from tests.deploy.gatekeeper import guarding
-from tests.deploy.state import awakeable, deployments_of, resolve, services, unfinished
+from tests.deploy import greetings, variants
+from tests.deploy.gatekeeper import Gatekeeper, guarding
+from tests.deploy.state import deployments_of, unfinished
 from tests.deploy.watched import Watch
 from tests.driver import ask, eventually
 
@@ -64,9 +64,20 @@ class Deployed:
     """The stack in its cloud, and the accounts around it."""
 
     cloud: HolidayCloud
-    outputs: dict[str, str]
-    admin_url: str
+    gatekeeper: Gatekeeper
     secret: str
+    outputs: dict[str, str] = field(default_factory=dict[str, str])
+
+    @property
+    def admin_url(self) -> str:
+        return self.gatekeeper.url
+
+    def deploy(self, **context: str) -> dict[str, str]:
+        """Deploy the holiday, or what context makes of it, and return its outputs."""
+        shape = {"environment_id": ENVIRONMENT, "auth_token_secret_arn": self.secret, "admin_url": self.admin_url}
+        context |= {"test:cloud": json.dumps(shape), "test:principal": SESSION}
+        self.outputs = self.cloud.deploy(context, variants.APP)
+        return self.outputs
 
     def root_of(self, account: str) -> Account:
         return Account(self.cloud.aws_url, {"aws_access_key_id": account, "aws_secret_access_key": "test"})
@@ -88,29 +99,35 @@ class Deployed:
 
     def let_restate_use(self, external_id: str) -> None:
         """Start Restate with this external id."""
-        self.cloud.restate_settings = self.restate_settings(external_id)
+        self.cloud.restate_settings |= self.restate_settings(external_id)
         self.cloud.restart_restate()
 
 
-@pytest.fixture(scope="module")
-def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
-    cloud = HolidayCloud(tmp_path_factory.mktemp("auth"), Ports.free(), auth=True)
-    with cloud, guarding(cloud.admin_url, KEY) as gatekeeper:
+@contextmanager
+def in_the_shape_for_restate_cloud(cloud: HolidayCloud) -> Generator[Deployed]:
+    """The holiday in this cloud, which is Restate Cloud too: a role in an account of its own, and a key."""
+    with guarding(cloud.admin_url, KEY) as gatekeeper:
         secrets = cloud.client("secretsmanager")
         secret = secrets.create_secret(Name="restate/api-key", SecretString=KEY)["ARN"]
-        deployed = Deployed(cloud, {}, gatekeeper.url, secret)
+        deployed = Deployed(cloud, gatekeeper, secret)
         iam = deployed.root_of(RESTATE_CLOUD_ACCOUNT).client("iam")
         iam.create_role(RoleName="RestateCloud", AssumeRolePolicyDocument=TRUSTS_ALL)
         iam.put_role_policy(RoleName="RestateCloud", PolicyName="assumes", PolicyDocument=ASSUMES_ALL)
         deployed.let_restate_use(ENVIRONMENT)
-        shape = {"environment_id": ENVIRONMENT, "auth_token_secret_arn": secret, "admin_url": gatekeeper.url}
-        context = {"test:cloud": json.dumps(shape), "test:principal": SESSION}
-        deployed.outputs = cloud.deploy(context, variants.APP)
-        topic = deployed.outputs["TopicArn"]
+        topic = deployed.deploy()["TopicArn"]
         # The topic refuses plain HTTP, which is all that the emulator speaks.
         sns = deployed.function("TripsService").client("sns")
-        assert denied(lambda: sns.publish(TopicArn=topic, Message="in the clear"))
+        assert denied(lambda: sns.publish(TopicArn=topic, Message="in the clear")) == cloud.auth
         cloud.client("sns").set_topic_attributes(TopicArn=topic, AttributeName="Policy", AttributeValue="")
+        yield deployed
+
+
+@pytest.fixture(scope="module")
+def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
+    with (
+        HolidayCloud(tmp_path_factory.mktemp("auth"), Ports.free(), auth=True) as cloud,
+        in_the_shape_for_restate_cloud(cloud) as deployed,
+    ):
         yield deployed
 
 
@@ -334,31 +351,3 @@ def test_another_environment_in_another_place_takes_over_with_a_role_and_a_key_o
         roles = deployed.root_of("000000000000").client("iam").list_roles()["Roles"]
         (role,) = (role for role in roles if role["RoleName"].startswith("Greetings-RestateInvokerRole"))
         assert ANOTHER in str(role["AssumeRolePolicyDocument"])
-
-
-def test_taking_back_a_service_leaves_restate_the_permission_to_invoke_it_until_its_work_is_done(
-    deployed: Deployed, tmp_path: Path
-) -> None:
-    # given a deployment that added a service, and plans that are held up in each step of it
-    cloud = deployed.cloud
-    context = {"adminUrl": deployed.admin_url, "secret": deployed.secret}
-    context |= {"environment": ENVIRONMENT, "principal": SESSION}
-    planner.deploy(cloud, tmp_path, **context)
-    planner.deploy(cloud, tmp_path, "120", **context)
-    newer = services(cloud)["planner"]
-    held = {planner.plan(cloud, name): end for name, end in planner.HELD.items()}
-
-    # when it is taken back, then the plans go on through the role, in the service that is about to go
-    with ThreadPoolExecutor() as threads:
-        taken_back = threads.submit(lambda: planner.deploy(cloud, tmp_path, **context))
-        assert eventually(lambda: services(cloud)["planner"] != newer, bool)
-        for name in planner.HELD:
-            resolve(cloud, awakeable(cloud, name) or "")
-        assert {each: planner.answer(cloud, each) for each in held} == held
-        taken_back.result()
-
-    # and both the service and the permission are gone when it has
-    assert "hotels" not in services(cloud)
-    policies = str(cloud.client("iam").get_account_authorization_details()["RoleDetailList"])
-    assert "Planner-Caller" in policies and "Planner-Hotels" not in policies
-    cloud.destroy(planner.STACK)

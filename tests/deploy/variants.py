@@ -3,7 +3,9 @@
 Context keys that begin with `test:` say what is different (`VARIANTS`); all others are settings, as for app.py.
 """
 
+import inspect
 import json
+import runpy
 import shlex
 import shutil
 import sys
@@ -19,6 +21,7 @@ from holiday_stack.settings import Settings
 from holiday_stack.stack import HolidayStack
 from restate_lambda_cdk import RestateEnvironment
 
+STACK = inspect.getfile(HolidayStack)
 APP = f"{shlex.quote(sys.executable)} -m tests.deploy.variants"
 FAILS = """
 import json, urllib.request
@@ -34,12 +37,53 @@ def handler(event, context):
 def edited(folder: Path, edits: dict[str, tuple[str, str]]) -> Path:
     """A copy of the Lambda sources in `folder`, with one text replaced in each of these files of `holiday`."""
     shutil.copytree(LAMBDAS, folder, ignore=shutil.ignore_patterns("__pycache__"))
-    for name, (old, new) in edits.items():
-        path = folder / "holiday" / name
-        text = path.read_text()
-        assert text.count(old) == 1, f"{name} does not say {old!r} once any more"
-        path.write_text(text.replace(old, new))
+    for name, change in edits.items():
+        edit(folder / "holiday" / name, change)
     return folder
+
+
+def edit(path: Path, *changes: tuple[str, str]) -> None:
+    """Replace these texts in a file, in which each of them stands once."""
+    text = path.read_text()
+    for old, new in changes:
+        assert text.count(old) == 1, f"{path.name} does not say {old!r} once any more"
+        text = text.replace(old, new)
+    path.write_text(text)
+
+
+def with_hotels(folder: Path, drain: int) -> dict[str, str]:
+    """The holiday with a step more, as context: a hotel, which is reserved, confirmed and cancelled as a car is.
+
+    Its table is retained. `drain`: for so many seconds the removal of a service waits for work in flight.
+    """
+    holiday = edited(folder, {}) / "holiday"
+    cars = (holiday / "cars.py").read_text()
+    (holiday / "hotels.py").write_text(cars.replace("cars", "hotels"))
+    payments = '    Service("payments", '
+    hotels = 'Service("hotels", "hotel", {"reserve": "failHotelsReservation", "confirm": "failHotelsConfirmation"}),'
+    edit(holiday / "services.py", (payments, f"    {hotels}\n{payments}"))
+    reserve_car = "        await saga.step(cars.reserve"
+    edit(
+        holiday / "trips.py",
+        ("from holiday import ", "from holiday import hotels, "),
+        (
+            reserve_car,
+            "        hotel = trip.booking(hotels.Car, ctx.uuid())\n"
+            f"        await saga.step(hotels.reserve, hotel, compensation=hotels.cancel)\n{reserve_car}",
+        ),
+        ("(cars.confirm, ", "(hotels.confirm, hotel.booking), (cars.confirm, "),
+    )
+    stack = folder / "stack.py"
+    shutil.copyfile(STACK, stack)
+    row, table = '    "cars": [', "self._table(name.capitalize(), settings.disposable)"
+    edit(
+        stack,
+        (row, f'    "hotels": ["dynamodb:PutItem", "dynamodb:UpdateItem"],\n{row}'),
+        (table, table.replace("settings.disposable", 'settings.disposable and name != "hotels"')),
+        ("services=[name])", f"services=[name], drain=Duration.seconds({drain}))"),
+        ("import CfnOutput, ", "import CfnOutput, Duration, "),
+    )
+    return {"test:lambdas": str(folder), "test:stack": str(stack)}
 
 
 def code_marked(folder: Path, mark: str, **more: tuple[str, str]) -> Path:
@@ -91,7 +135,8 @@ def main() -> None:
         settings = Settings(**json.loads(context["test:cloud"]), bundle_for="host", ingress_url=context["ingressUrl"])
     else:
         settings = Settings.from_context(context)
-    stack = HolidayStack(app, settings.stack_name, settings, lambdas=Path(context.get("test:lambdas", LAMBDAS)))
+    made_by: type[HolidayStack] = runpy.run_path(context.get("test:stack", STACK))["HolidayStack"]
+    stack = made_by(app, settings.stack_name, settings, lambdas=Path(context.get("test:lambdas", LAMBDAS)))
     if "test:fails" in context:
         AlwaysFails(stack, "Fails", after=stack.node.find_child("Restate-TripsService"))
     if "test:principal" in context:

@@ -17,7 +17,7 @@ from aws_cdk import aws_cloudwatch_actions as actions
 from aws_cdk import aws_sns as sns
 from aws_cdk.aws_secretsmanager import Secret
 
-from localcloud.cloud import LocalCloud
+from demo.cloud import HolidayCloud
 from restate_lambda_cdk import InvocationMonitor, RestateServer
 from tests.driver import eventually
 
@@ -30,7 +30,7 @@ Alarm = Literal["Stuck", "NotLooking"]
 class Watch:
     """A monitor that is deployed into a cloud; `context` is for the app below."""
 
-    def __init__(self, cloud: LocalCloud, **context: str) -> None:
+    def __init__(self, cloud: HolidayCloud, **context: str) -> None:
         self.cloud = cloud
         self.names = cloud.deploy(context, APP, STACK)
         sqs, sns = cloud.client("sqs"), cloud.client("sns")

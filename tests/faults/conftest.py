@@ -26,10 +26,12 @@ def runner() -> Iterator[asyncio.Runner]:
 
 
 @contextmanager
-def proxied(runner: asyncio.Runner, directory: Path, settings: Mapping[str, str]) -> Generator[CloudBehindProxy]:
+def proxied(
+    runner: asyncio.Runner, directory: Path, settings: Mapping[str, str], *, auth: bool = False
+) -> Generator[CloudBehindProxy]:
     ports = Ports.free()
     proxy = runner.run(Proxy(ports.aws).__aenter__())
-    cloud = CloudBehindProxy(directory, ports, proxy)
+    cloud = CloudBehindProxy(directory, ports, proxy, auth)
     cloud.restate_settings |= settings
     with cloud:
         yield cloud

@@ -46,8 +46,8 @@ class CloudBehindProxy(HolidayCloud):
     """A local cloud whose Lambdas reach DynamoDB and SNS through a proxy (they inherit the emulator's environment), as
     Restate reaches Lambda."""
 
-    def __init__(self, directory: Path, ports: Ports, proxy: Proxy) -> None:
-        super().__init__(directory, ports)
+    def __init__(self, directory: Path, ports: Ports, proxy: Proxy, auth: bool = False) -> None:
+        super().__init__(directory, ports, auth)
         self.proxy = proxy
         self.restate_settings = {"AWS_ENDPOINT_URL_LAMBDA": proxy.url}
         self._endpoints = {f"AWS_ENDPOINT_URL_{service}": proxy.url for service in ("DYNAMODB", "SNS")}
@@ -318,6 +318,9 @@ class Harness:
         arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
         raw = {"RawMessageDelivery": "true"}
         topic = self.names["TopicArn"]
+        allowed = {"Effect": "Allow", "Principal": {"Service": "sns.amazonaws.com"}, "Action": "sqs:SendMessage"}
+        policy = {"Statement": [allowed | {"Resource": arn}]}
+        sqs.set_queue_attributes(QueueUrl=queue, Attributes={"Policy": json.dumps(policy)})
         self.cloud.client("sns").subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn, Attributes=raw)
         return queue
 

@@ -5,7 +5,6 @@ otherwise: version 1 cannot read its messages at all. Every deployment finds tri
 """
 
 import asyncio
-import shutil
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +14,7 @@ import pytest
 
 from localcloud.environment import ROOT
 from localcloud.ports import Ports
-from tests.deploy.variants import APP
+from tests.deploy.variants import APP, edit, edited
 from tests.driver import log_lines
 from tests.faults.harness import CloudBehindProxy, Harness
 from tests.faults.invariant import Reservation
@@ -55,13 +54,9 @@ def versions(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """The sources of each version. Those of version 1 are as they are."""
     found = {"1": ROOT / "lambdas"}
     for name, edits in {"2": MORE, "3": OTHERWISE}.items():
-        found[name] = tmp_path_factory.mktemp("sources") / name
-        shutil.copytree(ROOT / "lambdas", found[name], ignore=shutil.ignore_patterns("__pycache__"))
+        found[name] = edited(tmp_path_factory.mktemp("sources") / name, {})
         for file, old, new in edits:
-            source = found[name] / "holiday" / file
-            text = source.read_text()
-            assert text.count(old) == 1, f"{file} does not say {old!r} once any more"
-            source.write_text(text.replace(old, new))
+            edit(found[name] / "holiday" / file, (old, new))
     return found
 
 

@@ -122,7 +122,9 @@ def test_what_is_watched_alone_is_what_restate_retries_without_end_and_nobody_wa
     handlers: dict[str, Handler[Any, Any]] = getattr(module, service).handlers
     own = {name: each.invocation_retry_policy for name, each in handlers.items() if each.invocation_retry_policy}
 
-    assert [name for name, policy in own.items() if policy != GIVE_UP_AFTER_8_ATTEMPTS] == [NEVER_GIVEN_UP.get(service, "cancel")]
+    assert [name for name, policy in own.items() if policy != GIVE_UP_AFTER_8_ATTEMPTS] == [
+        NEVER_GIVEN_UP.get(service, "cancel")
+    ]
 
 
 # As Lambda's runtime writes them in its JSON format (awslambdaric's lambda_runtime_log_utils.py and bootstrap.py): what

@@ -1,0 +1,181 @@
+"""Taking back a deployment that added a service to the holiday: what began on it ends on it, whole or rolled back.
+
+The service is a hotel. Trips are held on their way from Restate to Lambda, each in another handler, while the
+deployment before is deployed again, without and with IAM enforced.
+"""
+
+import asyncio
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.deploy.state import services
+from tests.deploy.test_permissions import Deployed, in_the_shape_for_restate_cloud
+from tests.deploy.test_registration import logged
+from tests.deploy.variants import with_hotels
+from tests.driver import eventually
+from tests.faults.conftest import proxied
+from tests.faults.harness import CloudBehindProxy, Harness
+from tests.faults.invariant import Reservation
+from tests.faults.plans import Trip
+
+pytestmark = pytest.mark.slow
+
+RESERVATIONS = ("flights/reserve", "hotels/reserve", "cars/reserve", "payments/process")
+CONFIRMATIONS = ("flights/confirm", "hotels/confirm", "cars/confirm")
+COMPENSATIONS = ("payments/refund", "hotels/cancel", "cars/cancel", "flights/cancel")
+WHOLE, ROLLED_BACK = Trip(), Trip(run_type="failNotification")
+HELD = [
+    *(
+        (handler, trip)
+        for handler in ("trips/reserve", *RESERVATIONS, *CONFIRMATIONS, "trips/notify")
+        for trip in (WHOLE, ROLLED_BACK)
+    ),
+    *((handler, ROLLED_BACK) for handler in COMPENSATIONS),
+]
+OF_THE_ORIGINAL = {"trips", "flights", "cars", "payments"}
+
+
+class Holiday:
+    """The holiday in its cloud, and trips that are held."""
+
+    def __init__(self, deployed: Deployed, harness: Harness) -> None:
+        self.deployed, self.harness, self.cloud = deployed, harness, deployed.cloud
+        self.mark, self.trips, self.made = uuid.uuid4().hex[:8], dict[str, Trip](), dict[str, str]()
+        self._held, self._waiting = dict[str, str](), set[str]()
+        harness.proxy.holds = self._holds
+
+    async def deploy(self, context: dict[str, str]) -> str:
+        """Deploy the holiday as it is, or `with_hotels`: then their table's name is returned."""
+        outputs = await asyncio.to_thread(self.deployed.deploy, **context)
+        return outputs.get("HotelsTableName", "")
+
+    async def begin(self, handler: str, trip: Trip) -> str:
+        """Begin a trip, wait until it is held in this handler, and return its invocation."""
+        trip_id = f"{self.mark}-{len(self.trips):02}"
+        self.trips[trip_id], self._held[trip_id] = trip, handler
+        self.made[trip_id] = await self.harness.send(trip_id, trip.run_type)
+        assert await until(lambda: trip_id in self._waiting), f"{trip_id} is not held in {handler}"
+        return self.made[trip_id]
+
+    async def end(self, which: Callable[[str], bool] = bool) -> list[Reservation]:
+        """Let go on what is held in these handlers, or in all, and wait for what the callers are told."""
+        going_on = [trip_id for trip_id, handler in self._held.items() if which(handler)]
+        for trip_id in going_on:
+            del self._held[trip_id]
+        return [await self.harness.answer(trip_id, self.made[trip_id]) for trip_id in going_on]
+
+    def services(self) -> set[str]:
+        return set(services(self.cloud))
+
+    def hotels(self, table: str) -> dict[str, list[str]]:
+        """The statuses of each trip's hotels."""
+        found: dict[str, list[str]] = {}
+        for row in self.cloud.client("dynamodb").scan(TableName=table, ConsistentRead=True)["Items"]:
+            found.setdefault(row["pk"].get("S", ""), []).append(row["transaction_status"].get("S", ""))
+        return found
+
+    def _holds(self, handler: str, payload: bytes) -> bool:
+        for trip_id, held in self._held.items():
+            if held == handler and trip_id.encode() in payload:
+                self._waiting.add(trip_id)
+                return True
+        return False
+
+
+async def until(is_so: Callable[[], bool]) -> bool:
+    return await asyncio.to_thread(eventually, is_so, bool)
+
+
+@pytest.fixture(scope="module", params=[False, True], ids=["IAM not enforced", "IAM enforced"])
+def original(
+    runner: asyncio.Runner, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Deployed, CloudBehindProxy]]:
+    """The holiday as it is."""
+    directory = tmp_path_factory.mktemp("taking-back")
+    with proxied(runner, directory, {}, auth=request.param) as cloud, ExitStack() as exits:
+        shaped = in_the_shape_for_restate_cloud(cloud)
+        yield runner.run(asyncio.to_thread(exits.enter_context, shaped)), cloud
+
+
+@pytest.fixture
+def holiday(original: tuple[Deployed, CloudBehindProxy]) -> Holiday:
+    deployed, cloud = original
+    return Holiday(deployed, Harness(cloud, deployed.outputs, cloud.proxy))
+
+
+def test_trips_that_are_held_in_each_step_end_on_what_they_began_on(
+    runner: asyncio.Runner, holiday: Holiday, tmp_path: Path
+) -> None:
+    asked = holiday.deployed.gatekeeper.asked
+
+    async def scene() -> None:
+        # given a deployment that added the hotel, and trips on it that are held in each step
+        table = await holiday.deploy(with_hotels(tmp_path / "lambdas", drain=240))
+        for held in HELD:
+            await holiday.begin(*held)
+
+        # when the deployment before is deployed again, then new trips run on that at once, without a hotel
+        taken_back = asyncio.create_task(holiday.deploy({}))
+        assert await until(lambda: "PATCH /services/hotels" in asked)
+        new = await holiday.harness.reserve(f"{holiday.mark}-new")
+
+        # and when the hotels have nothing to do, then their removal still waits for trips that will call them, the last
+        # of which are in their first attempt: it looks again, twice
+        made: list[Reservation] = []
+        go_on: list[Callable[[str], bool]] = [
+            lambda handler: handler.startswith("hotels/"),
+            lambda handler: handler != "trips/reserve",
+        ]
+        for which in go_on:
+            made += await holiday.end(which)
+            seen = asked.count("POST /query")
+            assert await until(lambda seen=seen: asked.count("POST /query") > seen + 4 or taken_back.done())
+            assert not taken_back.done()
+            assert "hotels" in holiday.services()
+
+        # and when those go on too, then each trip ends as it was asked to
+        made += await holiday.end()
+        await taken_back
+        assert await holiday.harness.check(holiday.mark, holiday.trips | {new.trip_id: WHOLE}, [new, *made]) == []
+        right = {trip_id: ["cancelled" if trip.run_type else "confirmed"] for trip_id, trip in holiday.trips.items()}
+        assert holiday.hotels(table) == right
+
+        # and of the hotels, Restate knows nothing any more, nor may it invoke them
+        assert holiday.services() == OF_THE_ORIGINAL
+        policies = str(holiday.cloud.client("iam").get_account_authorization_details()["RoleDetailList"])
+        assert "CarsService" in policies and "HotelsService" not in policies
+
+    runner.run(scene())
+
+
+@pytest.mark.parametrize("original", [False], ids=["IAM not enforced"], indirect=True)
+def test_a_trip_that_does_not_end_in_time_is_left_alone_and_ends_when_the_service_is_back(
+    runner: asyncio.Runner, holiday: Holiday, tmp_path: Path
+) -> None:
+    async def scene() -> None:
+        # given a trip that is held before it calls the hotel, whose removal waits for a moment only
+        added = with_hotels(tmp_path / "lambdas", drain=3)
+        await holiday.deploy(added)
+        invocation = await holiday.begin("flights/reserve", WHOLE)
+
+        # when the deployment is taken back, then the service goes, and the registration function says so of the trip
+        await holiday.deploy({})
+        assert holiday.services() == OF_THE_ORIGINAL
+        lines = [line for text in logged(holiday.cloud).values() for line in text.splitlines()]
+        [said] = [line for line in lines if "began on older versions" in line]
+        assert invocation in said
+
+        # and the trip is retried
+        ended = asyncio.create_task(holiday.end())
+        await holiday.harness.until(f"id = '{invocation}' AND failures > 0")
+
+        # until the service is registered again
+        table = await holiday.deploy(added)
+        assert await holiday.harness.check(holiday.mark, holiday.trips, await ended) == []
+        assert holiday.hotels(table) == {trip_id: ["confirmed"] for trip_id in holiday.trips}
+
+    runner.run(scene())
