@@ -8,7 +8,7 @@ import pytest
 from events import V1
 from fake_admin import FakeAdmin
 from registration import admin as module
-from registration.admin import LONGEST_MESSAGE, REQUEST_SECONDS, Admin, RefusedError, UnavailableError
+from registration.admin import LONGEST_MESSAGE, REQUEST_SECONDS, RUNS_ON, Admin, RefusedError, UnavailableError
 from registration.cloudformation import KEPT_BACK_SECONDS
 
 KEY = "key_1234567890"
@@ -211,7 +211,7 @@ def test_a_name_is_a_name_whatever_is_in_it(restate: FakeAdmin) -> None:
 
     admin.unfinished(["it's"])
     assert restate.queries == [
-        "SELECT id FROM sys_invocation_status WHERE status != 'completed' AND (pinned_deployment_id IN ('it''s') OR "
+        f"SELECT id FROM sys_invocation WHERE status != 'completed' AND ({RUNS_ON} IN ('it''s') OR "
         "(pinned_deployment_id IS NULL AND target_service_name IN (NULL)))"
     ]
 
