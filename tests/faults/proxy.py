@@ -57,7 +57,7 @@ class Proxy:
     """Forwards to the emulator at `upstream`; `decide` says which fault, by name, befalls a call, or None.
 
     `throttled` is a part of a function's name that Lambda refuses to invoke, or empty: a fault that befalls Restate.
-    `holds` says of a handler ("cars/confirm") and what it gets whether Restate is kept waiting with it, for now.
+    `holds`, if set, says of a handler ("cars/confirm") and what it gets whether Restate is kept waiting with it.
     A payload that is too large for Lambda is refused always; `largest` is the largest that came, refused or not.
     `cancel` is called with a trip id by the faults that cancel it. `fired` counts the faults, `calls` the requests.
     A read that does not ask to be consistent, which DynamoDB may answer with what was there before, finds nothing.
@@ -73,7 +73,7 @@ class Proxy:
         self._open: set[asyncio.StreamWriter] = set()
         self.decide: Decision = lambda _: None
         self.throttled = b""
-        self.holds: Callable[[str, bytes], bool] = lambda _handler, _payload: False
+        self.holds: Callable[[str, bytes], bool] | None = None
         self.largest = 0
         self.cancel: Hook | None = None
         self.fired: Counter[str] = Counter()
@@ -129,10 +129,11 @@ class Proxy:
                 self.fired["lambda payload too large"] += 1
                 message = b"Request must be smaller than 6291456 bytes for the InvokeFunction operation"
                 return _refused_by_lambda(413, b"RequestTooLargeException", message)
-            event = json.loads(request[-size:])
-            handler, payload = event["path"].removeprefix("/invoke/"), base64.b64decode(event["body"] or "")
-            while self.holds(handler, payload):
-                await asyncio.sleep(0.02)
+            if self.holds:
+                event = json.loads(request[-size:])
+                handler, payload = event["path"].removeprefix("/invoke/"), base64.b64decode(event["body"] or "")
+                while self.holds(handler, payload):
+                    await asyncio.sleep(0.02)
         if _may_be_stale(request):
             return STALE
         call = self._name(request)
