@@ -67,7 +67,7 @@ class Settings:
     alarmTopicArn: an SNS topic in the stack's region that alarms go to: a function that keeps failing, one that keeps
         being throttled, a registration that failed, and, unless registration is manual, invocations that are stuck. It
         may not be encrypted with the key `alias/aws/sns`, which alarms cannot use. Default none, and there are no
-        alarms, nor metrics of how many trips were booked.
+        alarms, nor metrics of how many trips were booked and how long that took.
     notificationEmail: subscribed to the trips' notices, once its owner agrees to the mail from AWS. Default nobody.
     bundleFor: `lambda` or `host`. Default `lambda`. With `host` the functions only run in an emulator on a machine
         with this one's Python, operating system and CPU.

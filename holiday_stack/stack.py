@@ -110,15 +110,20 @@ class HolidayStack(Stack):
                 follow_references(each)
                 self.restate.grant_invoke(each.current_version)
 
-        # Who is told when something is wrong, and how many trips there are
+        # Who is told when something is wrong, how many trips there are and how long they take
         if settings.alarm_topic_arn:
             alarms = Alarms(self, "Alarms", services=services, deployer=registers, topic_arn=settings.alarm_topic_arn)
             TripMetrics(self, "TripMetrics", trips=trips)
             if registers:  # it takes the admin API's key
                 monitor = InvocationMonitor(
-                    self, "Monitor", environment=self.restate, services=[*services], runtime=self._runtime
+                    self,
+                    "Monitor",
+                    environment=self.restate,
+                    services=[*services],
+                    durations=["trips/reserve"],
+                    runtime=self._runtime,
                 )
-                monitor.add_alarms(alarms.action, runbook=RUNBOOK)  # pyright: ignore[reportArgumentType]
+                monitor.add_alarms(alarms.action, runbook=RUNBOOK)
 
         # Outputs: all that a manual registration, a test or a curl needs
         for name, each in services.items():

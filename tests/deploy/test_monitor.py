@@ -4,6 +4,7 @@ An invoker role that is lost is in test_permissions.py, a body that cannot start
 """
 
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -18,6 +19,8 @@ from tests.deploy.test_never_ending import begin, operate
 from tests.deploy.test_operations import taken_away
 from tests.deploy.watched import THRESHOLD, Watch
 from tests.driver import Holiday, eventually
+
+MINUTE = timedelta(minutes=1)
 
 
 @pytest.fixture(params=in_both_modes("on_lambda"))
@@ -108,6 +111,58 @@ def test_what_is_paused_calls_for_help_until_it_is_resumed(holiday: Holiday, wat
     operate(holiday, refund["id"], "resume")
     holiday.settle()
     assert watch.becomes("OK")
+
+
+def test_how_long_a_booking_took_is_published_once_for_each_and_without_the_time_that_its_caller_had_it_wait(
+    holiday: Holiday, watch: Watch
+) -> None:
+    # given a monitor that looks when the test says so
+    watch.stop_schedule()
+    begin = datetime.now(UTC).replace(second=0, microsecond=0)
+
+    # and trips: two that were booked, one that was booked later, one that was rolled back and one that was refused
+    later = holiday.http.post("/trips/reserve/send?delay=3s", json={}).json()["invocationId"]
+    for request in ({}, {}, {"run_type": "failPayment"}, {"run_type": "nonsense"}):
+        holiday.reserve(request)
+    assert holiday.http.get(f"/restate/invocation/{later}/attach").status_code == 200
+    holiday.settle()
+
+    # when it looks at each minute since, but first for nobody's schedule
+    assert watch.look() is None
+    assert [found for found in watch.durations("trips/reserve") if found[0] >= begin] == []
+    last = datetime.now(UTC)
+    for minute in (begin + number * MINUTE for number in range((last - begin) // MINUTE + 1)):
+        assert watch.look({"time": (minute + 2 * MINUTE).isoformat()}) is None
+
+    # then each trip that was booked counts once, in its minute, for as long as it took
+    for handler in ("trips/reserve", "payments/refund"):
+        took = minutes_of(holiday, handler, begin)
+        published = [found for found in watch.durations(handler) if found[0] >= begin]
+        assert [(at, count) for at, count, *_ in published] == [(at, len(each)) for at, each in took]
+        assert [found[2:] for found in published] == [
+            (pytest.approx(min(each), rel=0.05), pytest.approx(max(each), rel=0.05)) for _, each in took
+        ]
+
+
+def minutes_of(holiday: Holiday, handler: str, begin: datetime) -> list[tuple[datetime, list[float]]]:
+    """How many milliseconds each invocation of a handler took that succeeded since, by the minute in which it did."""
+    service, name = handler.split("/")
+    columns = "created_at, scheduled_at, scheduled_start_at, completed_at"
+    rows = holiday.query(
+        f"SELECT {columns} FROM sys_invocation WHERE target_service_name = '{service}' "
+        f"AND target_handler_name = '{name}' AND completion_result = 'success'"
+    )
+    found: dict[datetime, list[float]] = {}
+    for row in rows:
+        began, ended = (
+            datetime.fromisoformat(row[each])
+            for each in ("scheduled_start_at" if row.get("scheduled_start_at") else "created_at", "completed_at")
+        )
+        if ended >= begin:
+            minute = ended.replace(second=0, microsecond=0)
+            found.setdefault(minute, []).append((ended - began).total_seconds() * 1000)
+    assert found
+    return sorted(found.items())
 
 
 @pytest.mark.slow

@@ -9,11 +9,13 @@ import json
 import shlex
 import sys
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, cast
 
 from aws_cdk import App, CfnOutput, CfnResource, Duration, Stack
 from aws_cdk import aws_cloudwatch_actions as actions
+from aws_cdk import aws_events as events
 from aws_cdk import aws_sns as sns
 from aws_cdk.aws_secretsmanager import Secret
 
@@ -24,6 +26,7 @@ from tests.driver import eventually
 STACK = "Watched"
 APP = f"{shlex.quote(sys.executable)} -m tests.deploy.watched"
 THRESHOLD, PERIOD = 3, 10  # seconds; CloudWatch takes no other short period than 10 and 30
+DURATIONS = ["trips/reserve", "payments/refund"]
 Alarm = Literal["Stuck", "NotLooking"]
 
 
@@ -38,10 +41,15 @@ class Watch:
         arn = sqs.get_queue_attributes(QueueUrl=self._queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
         sns.subscribe(TopicArn=self.names["Topic"], Protocol="sqs", Endpoint=arn)
 
-    def look(self) -> dict[str, Any] | None:
-        """Have the function look. What it raised, if it did."""
-        answer = self.cloud.client("lambda").invoke(FunctionName=self.names["Function"], Payload=b"{}")
+    def look(self, event: Mapping[str, str] | None = None) -> dict[str, Any] | None:
+        """Have the function look, for this event of its schedule, if any. What it raised, if it did."""
+        payload = json.dumps(event or {})
+        answer = self.cloud.client("lambda").invoke(FunctionName=self.names["Function"], Payload=payload)
         return json.loads(answer["Payload"].read()) if "FunctionError" in answer else None
+
+    def stop_schedule(self) -> None:
+        cloud: Any = self.cloud  # whose type knows only the services that the holiday uses
+        cloud.client("events").disable_rule(Name=self.names["Schedule"])
 
     def state(self, alarm: Alarm) -> str:
         (found,) = self.cloud.client("cloudwatch").describe_alarms(AlarmNames=[self.names[alarm]])["MetricAlarms"]
@@ -67,6 +75,25 @@ class Watch:
                 sqs.delete_message(QueueUrl=self._queue, ReceiptHandle=message.get("ReceiptHandle", ""))
         return found
 
+    def durations(self, handler: str) -> list[tuple[datetime, float, float, float]]:
+        """The minutes that durations of a handler are published for: how many, the shortest and the longest."""
+        dimensions: Any = [{"Name": "Monitor", "Value": f"{STACK}/Monitor"}, {"Name": "Handler", "Value": handler}]
+        now = datetime.now(UTC)
+        found = self.cloud.client("cloudwatch").get_metric_statistics(
+            Namespace="Restate",
+            MetricName="InvocationDuration",
+            Dimensions=dimensions,
+            StartTime=now - timedelta(hours=1),
+            EndTime=now + timedelta(hours=1),
+            Period=60,
+            Statistics=["SampleCount", "Minimum", "Maximum"],
+            Unit="Milliseconds",
+        )
+        return sorted(
+            (point["Timestamp"], point["SampleCount"], point["Minimum"], point["Maximum"])
+            for point in cast(list[dict[str, Any]], found["Datapoints"])
+        )
+
     def published(self, metric: str, service: str) -> list[float]:
         """The highest value that the monitor has published for a service, if it has one."""
         dimensions: Any = [{"Name": "Monitor", "Value": f"{STACK}/Monitor"}, {"Name": "Service", "Value": service}]
@@ -89,7 +116,9 @@ def main() -> None:
     stack = Stack(app, STACK)
     key = Secret.from_secret_complete_arn(stack, "Key", context["secret"]) if "secret" in context else None
     restate = RestateServer(stack, "Restate", admin_url=context["adminUrl"], auth_token=key)
-    monitor = InvocationMonitor(stack, "Monitor", environment=restate, threshold=Duration.seconds(THRESHOLD))
+    monitor = InvocationMonitor(
+        stack, "Monitor", environment=restate, threshold=Duration.seconds(THRESHOLD), durations=DURATIONS
+    )
     topic = sns.Topic(stack, "OnCall")
     for alarm in monitor.add_alarms(actions.SnsAction(topic)):  # pyright: ignore[reportArgumentType]
         cast(CfnResource, alarm.node.default_child).add_property_override("Period", PERIOD)
@@ -98,6 +127,8 @@ def main() -> None:
         policy = cast(CfnResource, monitor.node.find_child("Publish").node.default_child)
         policy.add_property_deletion_override("PolicyDocument.Statement.0.Condition")
     CfnOutput(stack, "Function", value=monitor.function.function_name)
+    schedule = cast(events.Rule, monitor.node.find_child("Schedule"))
+    CfnOutput(stack, "Schedule", value=schedule.rule_name)
     CfnOutput(stack, "Topic", value=topic.topic_arn)
     app.synth()
 

@@ -277,6 +277,9 @@ def test_stuck_invocations_of_the_four_services_are_looked_for_where_alarms_go_s
     found = function["Properties"]["Environment"]["Variables"]
     assert (found["SERVICES"], found["AUTH_TOKEN_SECRET_ARN"]) == ("cars,flights,payments,trips", SECRET_ARN)
 
+    # and it publishes how long bookings took
+    assert (found["DURATIONS"], found["INTERVAL_SECONDS"]) == ("trips/reserve", "60")
+
     # both alarms call who is on call, and the one for stuck invocations says what to do
     for name in ("MonitorStuck", "MonitorNotLooking"):
         _, alarm = cloud.one("AWS::CloudWatch::Alarm", name)

@@ -10,7 +10,7 @@ from events import Clock
 from fake_admin import FakeAdmin
 from monitor import look
 from monitor.stuck import Stuck, query
-from registration.admin import AdminError, RefusedError
+from registration.admin import Admin, AdminError, RefusedError, UnavailableError
 from registration.deadline import Deadline
 
 NOTHING: dict[str, Any] = {"rows": []}
@@ -48,7 +48,7 @@ class Remaining:
     """Lambda's context."""
 
     def get_remaining_time_in_millis(self) -> int:
-        return 1000 * look.KEPT_BACK_SECONDS
+        return 1000 * (look.KEPT_BACK_SECONDS + 5)
 
 
 @pytest.fixture
@@ -125,14 +125,84 @@ def test_a_restate_that_does_not_answer_is_asked_again_and_then_raised(
     # given a Restate that fails once, then it is asked again
     settings = look.Settings("Stack/Monitor", restate.url, 300)
     restate.answers_before = [(503, "starting"), (200, NOTHING)]
-    assert look.look(settings, deadline) == []
+    assert look.look(look.connect(settings, deadline), settings, deadline) == []
     assert len(clock.pauses) == 1
 
     # and given one that goes on failing, then the look fails, and nothing is published
     restate.answers_before = [(503, "starting")] * 1000
     with pytest.raises(AdminError, match="Gave up after 300 seconds: Restate answered 503: starting"):
-        look.look(settings, Deadline(300, lambda: clock.now, clock.sleep))
+        look.look(look.connect(settings, deadline), settings, Deadline(300, lambda: clock.now, clock.sleep))
     assert cloudwatch.published == []
+
+
+def of_trips(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DURATIONS", "trips/reserve")
+    monkeypatch.setenv("INTERVAL_SECONDS", "300")
+
+
+def test_how_long_handlers_took_in_the_event_s_window_is_published_with_what_is_stuck(
+    restate: FakeAdmin, cloudwatch: CloudWatch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    of_trips(monkeypatch)
+    rows = [{"handler": "trips/reserve", "power": 105, "invocations": 3}]
+    restate.answers_before = [(200, NOTHING), (200, {"rows": rows})]
+
+    look.handler({"time": "2026-11-28T12:00:00Z"}, Remaining())
+
+    (request,) = cloudwatch.published
+    assert [each["MetricName"] for each in request["MetricData"][:2]] == [
+        "StuckInvocations",
+        "OldestStuckInvocationAge",
+    ]
+    (duration,) = request["MetricData"][2:]
+    assert (duration["Values"], duration["Counts"]) == ([167.8], [3])
+    assert duration["Timestamp"].isoformat() == "2026-11-28T11:54:00+00:00"
+
+
+def test_a_look_outside_the_schedule_does_not_ask_how_long_anything_took(
+    restate: FakeAdmin, cloudwatch: CloudWatch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    of_trips(monkeypatch)
+    restate.answers_before = [(200, NOTHING)]
+
+    look.handler({}, Remaining())
+
+    assert restate.asked == ["POST /query"]
+    assert len(cloudwatch.values()) == 2
+
+
+def test_nor_does_one_of_a_monitor_that_has_no_handlers_to_ask_about(
+    restate: FakeAdmin, cloudwatch: CloudWatch
+) -> None:
+    restate.answers_before = [(200, NOTHING)]
+
+    look.handler({"time": "2026-11-28T12:00:00Z"}, Remaining())
+
+    assert restate.asked == ["POST /query"]
+    assert len(cloudwatch.values()) == 2
+
+
+@pytest.mark.parametrize(("time", "error"), [("2026-11-28T12:00:00Z", RefusedError), ("noon", ValueError)])
+def test_what_is_stuck_is_published_even_if_durations_cannot_be_had(
+    restate: FakeAdmin, cloudwatch: CloudWatch, monkeypatch: pytest.MonkeyPatch, time: str, error: type[Exception]
+) -> None:
+    of_trips(monkeypatch)
+    restate.answers_before = [(200, {"rows": [row("trips", 2, 400)]}), (400, "no such column")]
+
+    with pytest.raises(error):
+        look.handler({"time": time}, Remaining())
+
+    assert cloudwatch.values()["StuckInvocations", ""] == 2
+
+
+def test_durations_are_not_asked_for_when_the_time_is_up(restate: FakeAdmin) -> None:
+    settings = look.Settings("Stack/Monitor", restate.url, 300, durations=("trips/reserve",))
+    event = {"time": "2026-11-28T12:00:00Z"}
+
+    with pytest.raises(UnavailableError, match="raise the monitor's timeout"):
+        look.took(Admin(restate.url), settings, event, Deadline(0))
+
+    assert restate.asked == []
 
 
 def test_a_cloudwatch_that_refuses_is_raised(restate: FakeAdmin, cloudwatch: CloudWatch) -> None:

@@ -1,5 +1,6 @@
 """The construct that has stuck invocations looked for: its function, schedule, permissions, metrics and alarms."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -13,7 +14,10 @@ from aws_cdk import aws_logs as logs
 from aws_cdk import aws_secretsmanager as secretsmanager
 from aws_cdk import aws_sns as sns
 
-from monitor import look
+from fake_admin import FakeAdmin
+from monitor import durations, look
+from monitor.durations import Window
+from registration.admin import Admin
 from restate_lambda_cdk import InvocationMonitor, RestateCloudEnvironment, RestateServer
 from restate_lambda_cdk.monitor import NAMESPACE
 from stacks import SERVER, app, of_action, resources, server, statements
@@ -57,6 +61,15 @@ def test_the_function_reads_what_the_construct_writes(stack: Stack) -> None:
     assert (settings.services, settings.threshold_seconds) == (("a", "b"), 600)
     assert settings.secret
     assert (settings.secret.region, settings.secret.is_partial) == ("eu-west-1", True)
+
+
+def test_the_function_reads_which_handlers_are_timed_and_how_often_it_looks(stack: Stack) -> None:
+    timed = ["trips/reserve", "payments/refund", "trips/reserve"]
+    InvocationMonitor(stack, "Monitor", environment=server(stack), durations=timed, interval=Duration.minutes(5))
+
+    settings = look.Settings.of(variables(stack))
+    assert settings.durations == ("payments/refund", "trips/reserve")
+    assert settings.interval == timedelta(minutes=5)
 
 
 def test_a_late_look_is_dropped_and_a_failed_one_is_not_repeated(stack: Stack) -> None:
@@ -134,6 +147,47 @@ def test_what_is_an_argument_or_the_monitor_s_own_is_refused_among_the_options(
 def test_services_are_a_list_of_names_or_left_out(stack: Stack, services: Any) -> None:
     with pytest.raises(ValueError, match="list those that count, or leave it out for all"):
         InvocationMonitor(stack, "Monitor", environment=server(stack), services=services)
+
+
+@pytest.mark.parametrize(
+    "handlers",
+    [
+        "trips/reserve",
+        ["trips"],
+        ["trips/"],
+        ["payments/trip-1/refund"],
+        ["trips/reserve,cars/reserve"],
+        ["trips/_"],
+        [f"trips/handler{number}" for number in range(21)],
+    ],
+)
+def test_durations_are_a_list_of_up_to_twenty_handlers_without_keys(stack: Stack, handlers: Any) -> None:
+    with pytest.raises(ValueError, match="list up to 20 handlers, each as service/handler without a key"):
+        InvocationMonitor(stack, "Monitor", environment=server(stack), durations=handlers)
+
+
+def test_there_is_no_metric_of_a_handler_that_is_not_timed(stack: Stack) -> None:
+    monitor = InvocationMonitor(stack, "Monitor", environment=server(stack), durations=["my.other-service/_1"])
+    assert monitor.metric_duration("my.other-service/_1").statistic == "p99"
+
+    with pytest.raises(ValueError, match="'trips/reserve' is not among the durations of Stack/Monitor"):
+        monitor.metric_duration("trips/reserve")
+
+
+def test_the_metric_of_a_handler_is_the_one_that_the_function_publishes(stack: Stack, restate: FakeAdmin) -> None:
+    monitor = InvocationMonitor(stack, "Monitor", environment=server(stack), durations=["trips/reserve"])
+    metric = monitor.metric_duration("trips/reserve", statistic="p50")
+    metric.create_alarm(stack, "Slow", threshold=1000, evaluation_periods=1)
+    (alarm,) = (found["Properties"] for found in resources(stack, "AWS::CloudWatch::Alarm").values())
+
+    restate.answers_before = [(200, {"rows": [{"handler": "trips/reserve", "power": 1, "invocations": 1}]})]
+    window = Window.of({"time": "2026-11-28T12:00:00Z"}, timedelta(minutes=1))
+    assert window
+    (published,) = durations.metrics(Admin(restate.url), "Stack/Monitor", ["trips/reserve"], window)
+
+    assert sorted(alarm["Dimensions"], key=str) == sorted(published["Dimensions"], key=str)
+    assert [alarm[name] for name in ("MetricName", "Unit")] == [published[name] for name in ("MetricName", "Unit")]
+    assert (alarm["Namespace"], alarm["ExtendedStatistic"], alarm["Period"]) == (look.NAMESPACE, "p50", 60)
 
 
 def test_restate_cloud_cannot_be_asked_without_a_key(stack: Stack) -> None:

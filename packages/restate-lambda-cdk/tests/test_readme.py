@@ -45,14 +45,16 @@ from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk.aws_secretsmanager import ISecret, Secret
-from restate_lambda_cdk import RestateCloudEnvironment, RestateServer, ServiceDeployer
+from aws_cdk.aws_cloudwatch_actions import SnsAction
+from aws_cdk.aws_sns import ITopic
+from restate_lambda_cdk import InvocationMonitor, RestateCloudEnvironment, RestateServer, ServiceDeployer
 """
 THEIRS = {
     **dict.fromkeys(("stack", "platform", "tools"), "Stack"),
     **dict.fromkeys(("function", "flights_function", "trips_function"), "lambda_.Function"),
     **dict.fromkeys(("api_key_arn", "invoker_role_arn"), "str"),
     **{"vpc": "ec2.Vpc", "admin_clients": "ec2.SecurityGroup", "api_key": "ISecret"},
-    **{"restate": "RestateServer", "deployer": "ServiceDeployer"},
+    **{"restate": "RestateServer", "deployer": "ServiceDeployer", "topic": "ITopic"},
 }
 SOURCES = "\n".join(path.read_text() for path in (PACKAGE / "src").rglob("*.py"))
 
@@ -177,3 +179,5 @@ def test_the_costs_of_the_monitor_add_up() -> None:
     assert [f"{each:.2f}" for each in exact] == [shown for *_, shown in rows]
     assert f"| all | | {sum(exact):.2f} |" in costs
     assert f"all of it is {sum(exact[:5]) / 5 + sum(exact[5:]):.2f}" in costs
+    (of_a_metric,) = re.findall(r"^\| metrics \| 2 \S ([\d.]+)", costs, re.MULTILINE)
+    assert f"A handler in `durations` adds a metric, {of_a_metric}," in costs

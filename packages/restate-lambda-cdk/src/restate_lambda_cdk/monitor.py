@@ -5,6 +5,7 @@ whose function is never reached, because a role, a version or a payload is wrong
 Restate knows of them, so it is asked.
 """
 
+import re
 from collections.abc import Sequence
 
 from aws_cdk import Duration, Stack
@@ -23,7 +24,12 @@ from .environment import RestateEnvironment
 from .handler_function import handler_function
 
 NAMESPACE = "Restate"
-STUCK, OLDEST_AGE = "StuckInvocations", "OldestStuckInvocationAge"
+STUCK, OLDEST_AGE, DURATION = "StuckInvocations", "OldestStuckInvocationAge", "InvocationDuration"
+HANDLER_NAME = re.compile(
+    r"([a-zA-Z]|_[a-zA-Z0-9])[a-zA-Z0-9._-]*/([a-zA-Z]|_[a-zA-Z0-9])[a-zA-Z0-9_]*"
+)  # Restate's rules
+MOST_DURATIONS = 20
+"""Handlers whose durations fit into one request to CloudWatch, however much they differ."""
 LOOKS_UNTIL_ALARM = {"Stuck": 2, "NotLooking": 3}
 """How many looks in a row have to be bad: a second one, so that what a retry mends pages nobody; a third for a monitor
 that fails, because what keeps it from asking may be Restate's restart."""
@@ -39,11 +45,17 @@ class InvocationMonitor(Construct):
     `OldestStuckInvocationAge`, in seconds. They are 0 when nothing is stuck. A service of which something is stuck has
     both of its own too, with the dimension `Service` besides.
 
+    Each handler in `durations` has `InvocationDuration`, in milliseconds, with the dimension `Handler` besides, while
+    invocations of it succeed. That includes queues, retries and whatever they waited for.
+
     environment: which Restate.
     services: those that count. Default: all that this Restate has, also what is registered later or by others.
     threshold: how long an invocation may get no further. Default 5 minutes. A whole number of seconds.
     interval: how often it looks. Default 1 minute, the shortest that there is. An alarm fires 2 looks after the
         threshold, and what a look costs is next to nothing beside what the metrics and the alarms do.
+    durations: handlers, such as `greeter/greet`, of which it publishes how long each invocation took that succeeded. A
+        virtual object has one metric for all of its keys. Restate has to keep completed invocations for longer than
+        the interval and a minute, as it does by default. Default none. At most 20: CloudWatch bills each.
     vpc, vpc_subnets, security_groups: run it in a VPC. Default none: it reaches what the internet reaches. In a VPC it
         has to reach the admin API, CloudWatch and, for a key, Secrets Manager.
     role: what it runs as; it is given what it needs. Default: a role that can log.
@@ -55,8 +67,9 @@ class InvocationMonitor(Construct):
     environment_encryption: the key for the function's variables, none of which is secret.
     function_options: everything else that CDK's Function takes, such as `memory_size` or `function_name`.
 
-    Raises ValueError for an environment of Restate Cloud without a key, and if `function_options` names what is an
-    argument here, or what is the monitor's own: `code`, `handler`, `retry_attempts` and `max_event_age`.
+    Raises ValueError for an environment of Restate Cloud without a key, for a malformed name, and if
+    `function_options` names what is an argument here, or what is the monitor's own: `code`, `handler`, `retry_attempts`
+    and `max_event_age`.
     """
 
     def __init__(
@@ -68,6 +81,7 @@ class InvocationMonitor(Construct):
         services: Sequence[str] | None = None,
         threshold: Duration | None = None,
         interval: Duration | None = None,
+        durations: Sequence[str] = (),
         vpc: ec2.IVpc | None = None,
         vpc_subnets: ec2.SubnetSelection | None = None,
         security_groups: Sequence[ec2.ISecurityGroup] | None = None,
@@ -85,10 +99,17 @@ class InvocationMonitor(Construct):
             raise ValueError(f"{environment.node.path} has no api_key, without which nothing can be asked there.")
         if isinstance(services, str) or (services is not None and not (services and all(services))):
             raise ValueError(f"services is {services!r}: list those that count, or leave it out for all.")
+        wrong = [name for name in durations if not HANDLER_NAME.fullmatch(name)]
+        if isinstance(durations, str) or wrong or len({*durations}) > MOST_DURATIONS:
+            raise ValueError(
+                f"durations is {durations!r}: list up to {MOST_DURATIONS} handlers, each as service/handler "
+                "without a key."
+            )
         self.environment = environment
         self.services = sorted({*(services or ())})
         self.threshold = threshold or Duration.minutes(5)
         self.interval = interval or Duration.minutes(1)
+        self.durations = sorted({*durations})
         self.function, self.role = handler_function(
             self,
             noun="the monitor",
@@ -117,13 +138,22 @@ class InvocationMonitor(Construct):
 
     def metric_stuck(self, service: str | None = None) -> cloudwatch.Metric:
         """How many invocations are stuck: of all that count, or of one service, which has data only if some are."""
-        return self._metric(STUCK, "Count", service)
+        return self._metric(STUCK, cloudwatch.Unit.COUNT, {"Service": service} if service else {})
 
     def metric_oldest_age(self, service: str | None = None) -> cloudwatch.Metric:
         """For how many seconds the oldest of them has been stuck, likewise."""
-        return self._metric(OLDEST_AGE, "Seconds", service)
+        return self._metric(OLDEST_AGE, cloudwatch.Unit.SECONDS, {"Service": service} if service else {})
 
-    def add_alarms(self, *actions: cloudwatch.IAlarmAction, runbook: str = "") -> list[cloudwatch.Alarm]:
+    def metric_duration(self, handler: str, *, statistic: str = "p99") -> cloudwatch.Metric:
+        """How many milliseconds invocations took, of a handler in `durations`: data only while some complete.
+
+        Raises ValueError for another handler, of which there would never be any.
+        """
+        if handler not in self.durations:
+            raise ValueError(f"{handler!r} is not among the durations of {self.node.path}: {self.durations}.")
+        return self._metric(DURATION, cloudwatch.Unit.MILLISECONDS, {"Handler": handler}, statistic)
+
+    def add_alarms(self, *actions: either.AlarmAction, runbook: str = "") -> list[cloudwatch.Alarm]:
         """Make two alarms with these actions, and return them, as `alarms` does from then on.
 
         One fires when something has been stuck in 2 looks, so at most 2 looks after the threshold, and ends with the
@@ -160,18 +190,19 @@ class InvocationMonitor(Construct):
         )
         self.alarms = [stuck, not_looking]
         for alarm in self.alarms:
-            alarm.add_alarm_action(*actions)
+            alarm.add_alarm_action(*actions)  # pyright: ignore[reportArgumentType]
         return self.alarms
 
-    def _metric(self, name: str, unit: str, service: str | None) -> cloudwatch.Metric:
-        dimensions = {"Monitor": self.node.path} | ({"Service": service} if service else {})
+    def _metric(
+        self, name: str, unit: cloudwatch.Unit, dimensions: dict[str, str], statistic: str = "Maximum"
+    ) -> cloudwatch.Metric:
         return cloudwatch.Metric(
             namespace=NAMESPACE,
             metric_name=name,
-            dimensions_map=dimensions,
-            statistic="Maximum",
+            dimensions_map={"Monitor": self.node.path} | dimensions,
+            statistic=statistic,
             period=self.interval,
-            unit=cloudwatch.Unit.COUNT if unit == "Count" else cloudwatch.Unit.SECONDS,
+            unit=unit,
         )
 
     def _variables(self) -> dict[str, str]:
@@ -184,6 +215,8 @@ class InvocationMonitor(Construct):
             "AUTH_TOKEN_SECRET_ARN": secret.secret_arn if secret else "",
             "AUTH_TOKEN_SECRET_IS_PARTIAL": "true" if secret and not secret.secret_full_arn else "",
             "INSECURE": "true" if self.environment.insecure else "",
+            "DURATIONS": ",".join(self.durations),
+            "INTERVAL_SECONDS": f"{self.interval.to_seconds():.0f}" if self.durations else "",
         }
         return {name: value for name, value in variables.items() if value}
 

@@ -8,10 +8,12 @@ import logging
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, Protocol
 
+from monitor import durations
 from monitor.stuck import Stuck, stuck
-from registration.admin import REQUEST_SECONDS, Admin
+from registration.admin import REQUEST_SECONDS, Admin, UnavailableError
 from registration.admin_url import check_url
 from registration.api_key import Secret, read_api_key
 from registration.deadline import Deadline, retry
@@ -41,6 +43,8 @@ class Settings:
     services: tuple[str, ...] = ()
     secret: Secret | None = None
     insecure: bool = False
+    durations: tuple[str, ...] = ()
+    interval: timedelta = timedelta()
 
     @classmethod
     def of(cls, variables: Mapping[str, str]) -> "Settings":
@@ -52,25 +56,46 @@ class Settings:
             tuple(filter(None, variables.get("SERVICES", "").split(","))),
             Secret(secret, variables.get("AUTH_TOKEN_SECRET_IS_PARTIAL") == "true") if secret else None,
             variables.get("INSECURE") == "true",
+            tuple(filter(None, variables.get("DURATIONS", "").split(","))),
+            timedelta(seconds=int(variables.get("INTERVAL_SECONDS", "0"))),
         )
 
 
-def handler(_event: object, context: Context) -> None:
+def handler(event: object, context: Context) -> None:
     """Lambda's way in. Raises AdminError, and what boto3 raises."""
     settings = Settings.of(os.environ)
     deadline = Deadline(context.get_remaining_time_in_millis() / 1000 - KEPT_BACK_SECONDS)
-    found = look(settings, deadline)
+    admin = connect(settings, deadline)
+    found = look(admin, settings, deadline)
     if found:
         log.warning("%s", said(found))
-    publish(metrics(settings.monitor, found))
+    data = metrics(settings.monitor, found)
+    try:
+        data += took(admin, settings, event, deadline)
+    finally:  # whatever becomes of the durations, what is stuck is published
+        publish(data)
 
 
-def look(settings: Settings, deadline: Deadline) -> list[Stuck]:
-    """Ask Restate, with the key as it is now. Raises AdminError."""
+def connect(settings: Settings, deadline: Deadline) -> Admin:
+    """Restate, with the key as it is now. Raises AdminError."""
     check_url(settings.admin_url, has_key=settings.secret is not None, insecure=settings.insecure)
     key = read_api_key(settings.secret, deadline) if settings.secret else None
-    admin = Admin(settings.admin_url, key)
+    return Admin(settings.admin_url, key)
+
+
+def look(admin: Admin, settings: Settings, deadline: Deadline) -> list[Stuck]:
+    """Ask what is stuck. Raises AdminError."""
     return retry(deadline, lambda: stuck(admin, settings.threshold_seconds, settings.services))
+
+
+def took(admin: Admin, settings: Settings, event: object, deadline: Deadline) -> list[dict[str, Any]]:
+    """Ask how long invocations took, and return what PutMetricData takes. Raises AdminError."""
+    window = durations.Window.of(event, settings.interval) if settings.durations else None
+    if window is None:
+        return []
+    if not deadline.left():
+        raise UnavailableError("No time was left to ask how long invocations took: raise the monitor's timeout.")
+    return retry(deadline, lambda: durations.metrics(admin, settings.monitor, settings.durations, window))
 
 
 def metrics(monitor: str, found: Sequence[Stuck]) -> list[dict[str, Any]]:
