@@ -1,8 +1,8 @@
-"""What a person on call is told: a function that fails or is throttled, and a registration that failed.
+"""Alarms for whoever is on call: a function that fails or is throttled, and a registration that failed.
 
 To Lambda, a handler that raised ran well: the answer asks Restate to retry it. So Lambda's own metrics see crashes and
-time-outs only, and metric filters on the log see the rest. A service's alarm fires when two of three periods were bad,
-because Restate retries and a single failure heals; a registration is not retried, so its alarms fire at once.
+time-outs only, and metric filters on the log see the rest. A service's alarm fires when two of three periods had a
+failure, because Restate retries and most failures are over by then; a failed registration fires at once.
 """
 
 from collections.abc import Mapping
@@ -35,7 +35,7 @@ AT_ONCE = Trigger(Duration.minutes(1), bad=1, of=1)
 
 
 class Alarms(Construct):
-    """Alarms that go to a topic. docs/operations.md has a row for each, by its construct id.
+    """Alarms that go to a topic. docs/operations.md has a row for each kind, `<Service>Errors` for instance.
 
     services: the function of each service, by the service's name.
     deployer: the function that registers them with Restate. None: nothing is registered from here.
@@ -67,12 +67,14 @@ class Alarms(Construct):
             function.metric_errors(period=at.period),
             f"{who}, keeps crashing, timing out or failing to start.",
             at,
+            row="<Service>Errors",
         )
         self._alarm(
             f"{name}Throttles",
             function.metric_throttles(period=at.period),
             f"{who}, keeps being throttled: Lambda's concurrency is used up.",
             at,
+            row="<Service>Throttles",
         )
         failed = logs.FilterPattern.string_value("$.message", "=", "failed")
         # What the SDK and Lambda's runtime log, an exception's traceback for instance.
@@ -82,6 +84,7 @@ class Alarms(Construct):
             self._count(f"{name}Failing", function, logs.FilterPattern.any(failed, error), at),
             f"handlers in {who}, keep failing and are retried by Restate.",
             at,
+            row="<Service>Failing",
         )
         handler = NEVER_GIVEN_UP.get(service, "cancel")
         named = logs.FilterPattern.string_value("$.handler", "=", handler)
@@ -90,6 +93,7 @@ class Alarms(Construct):
             self._count(f"{name}{handler.capitalize()}Failing", function, logs.FilterPattern.all(failed, named), at),
             f"runs of {service}.{handler} in {who}, keep failing and are retried without end.",
             at,
+            row=f"{name if service in NEVER_GIVEN_UP else '<Service>'}{handler.capitalize()}Failing",
         )
 
     def _watch_registrations(self, deployer: lambda_.Function) -> None:
@@ -98,7 +102,7 @@ class Alarms(Construct):
         self._alarm(
             "RegistrationFailed",
             self._count("RegistrationFailed", deployer, error, at),
-            f"a registration failed, or a removal left something in Restate, says the log of {who}.",
+            f"a registration failed, or a removal left something in Restate: see the log of {who}.",
             at,
         )
         self._alarm(
@@ -110,7 +114,7 @@ class Alarms(Construct):
         self._alarm(
             "DeployerThrottles",
             deployer.metric_throttles(period=at.period),
-            f"{who}, was throttled: after five minutes its event is dropped, and CloudFormation waits in vain.",
+            f"{who}, was throttled: after five minutes its event is dropped, and CloudFormation times out.",
             at,
         )
 
@@ -128,8 +132,8 @@ class Alarms(Construct):
         )
         return counted.metric(period=at.period, statistic="Sum")
 
-    def _alarm(self, construct_id: str, metric: cloudwatch.Metric, what: str, at: Trigger) -> None:
-        where = f"What to do: docs/operations.md, section Alarms, row {construct_id}."
+    def _alarm(self, construct_id: str, metric: cloudwatch.Metric, what: str, at: Trigger, row: str = "") -> None:
+        where = f"What to do: docs/operations.md, section Alarms, row {row or construct_id}."
         alarm = metric.create_alarm(
             self,
             construct_id,

@@ -1,4 +1,4 @@
-"""Who is told when something is wrong, and what is counted. Real log lines: tests/deploy/test_metric_filters.py."""
+"""The alarms, and what the metric filters count. Real log lines: tests/deploy/test_metric_filters.py."""
 
 import importlib
 import json
@@ -15,6 +15,7 @@ from tests.filter_patterns import matches
 from tests.stack.conftest import CLOUD, ROOT, Synthesized, synthesized
 
 SERVICES = [*ROWS, "trips"]
+PAGE = (ROOT / "docs" / "operations.md").read_text()
 ON_REGISTRATION = {"RegistrationFailed", "DeployerErrors", "DeployerThrottles"}
 
 
@@ -35,10 +36,18 @@ def filters(stack: Synthesized) -> dict[str, dict[str, Any]]:
 
 
 def rows() -> list[str]:
-    """The alarms that have a row in the page, as often as they have one."""
-    section = (ROOT / "docs" / "operations.md").read_text().partition("\n## Alarms\n")[2].partition("\n## ")[0]
+    """The alarms that have a row in the page, as often as they have one: `<Service>` stands for each service."""
+    section = PAGE.partition("\n## Alarms\n")[2].partition("\n## ")[0]
     table = section.partition("| alarm |")[2].partition("\n\n")[0]
-    return [name for row in table.splitlines()[2:] for name in re.findall(r"`(\w+)`", row.split("|")[1])]
+    cells = [row.split("|")[1] for row in table.splitlines()[2:]]
+    return [name for cell in cells for each in re.findall(r"`(.+?)`", cell) for name in alarms_of(each)]
+
+
+def alarms_of(row: str) -> list[str]:
+    """The alarms that a row's name stands for."""
+    kind = row.removeprefix("<Service>")
+    services = [each for each in SERVICES if kind != "CancelFailing" or each not in NEVER_GIVEN_UP]
+    return [row] if kind == row else [f"{each.capitalize()}{kind}" for each in services]
 
 
 def text(value: Any) -> str:
@@ -58,7 +67,7 @@ def test_every_function_is_watched_for_errors_and_throttles_under_its_own_name(c
     assert len(functions) == len(SERVICES) + 1
 
 
-def test_alarms_go_to_the_topic_that_is_named_and_no_data_is_good_news(
+def test_alarms_go_to_the_named_topic_and_do_not_fire_without_data(
     cloud: Synthesized, self_hosted: Synthesized
 ) -> None:
     for alarm in alarms(cloud).values():
@@ -71,13 +80,20 @@ def test_each_alarm_has_one_row_in_the_page_and_each_row_an_alarm(cloud: Synthes
     assert sorted(rows()) == sorted(row_of(name) for name in cloud.of_type("AWS::CloudWatch::Alarm"))
 
 
+def test_the_page_counts_the_alarms_right(cloud: Synthesized) -> None:
+    assert "four alarms for each service and five more" in PAGE
+
+    assert len(cloud.of_type("AWS::CloudWatch::Alarm")) == 4 * len(SERVICES) + 5
+
+
 def test_an_alarm_says_which_function_what_it_means_and_where_to_look(cloud: Synthesized) -> None:
     for name, alarm in alarms(cloud).items():
         function = "Deployer" if name in ON_REGISTRATION else f"{re.split('(?<=[a-z])(?=[A-Z])', name)[0]}Service"
         description = text(alarm["AlarmDescription"])
 
         assert cloud.one("AWS::Lambda::Function", function)[0] in description
-        assert description.endswith(f". What to do: docs/operations.md, section Alarms, row {name}.")
+        said = re.fullmatch(r".+\. What to do: docs/operations\.md, section Alarms, row (.+)\.", description)
+        assert said and name in alarms_of(said[1]) and f"`{said[1]}`" in PAGE
         assert description[0].isupper() and len(description) < 1024
 
 

@@ -1,6 +1,7 @@
 """`make stuck`: the page's advice for each sort, and what it says of a wrong URL or key."""
 
 import io
+import json
 from typing import Any
 
 import pytest
@@ -35,11 +36,12 @@ def test_what_is_of_no_sort_is_told_what_it_waits_for_in_the_page_s_words() -> N
 
 def test_the_list_shows_what_it_is_since_when_why_and_what_to_do() -> None:
     console = Console(file=io.StringIO(), width=200)
-    stuck.show([ROW | OF_EACH_SORT["A table is not found"]], PAGE, console)
+    stuck.show([ROW | {"trip": "the-trip"} | OF_EACH_SORT["A table is not found"]], PAGE, console)
 
     assert isinstance(console.file, io.StringIO)
     said = console.file.getvalue()
     for part in (
+        "the-trip",
         "payments/oslo/refund",
         "inv_1",
         "1:06:40",
@@ -54,7 +56,7 @@ def test_a_wrong_key_is_one_sentence_without_it() -> None:
     with served(FakeAdmin(api_key="right")) as admin, pytest.raises(LocalCloudError) as failure:
         stuck.ask(admin.url, "wrong-key", "SELECT 1")
 
-    assert "wants another key (401)" in str(failure.value)
+    assert "rejected the API key (401)" in str(failure.value)
     assert "wrong-key" not in str(failure.value)
 
 
@@ -62,14 +64,48 @@ def test_a_wrong_key_is_one_sentence_without_it() -> None:
     ("url", "key", "said"),
     [
         ("restate.example.com", None, "is not a URL"),
+        ("https://[restate:9070", "key", "is not a URL"),
+        ("https://restate:port", "key", "is not a URL"),
+        ("https://user:word@restate.example.com", "key", "^The URL holds a user name or a password: leave them out"),
         ("http://restate.example.com:9070", "key", "plain HTTP"),
         ("http://127.0.0.1:1", None, "cannot be reached"),
         ("http://127.0.0.1:1", "a key", "are in no key"),
+        ("http://127.0.0.1:1\x07", "key", "is not a URL|cannot be reached"),
     ],
 )
 def test_what_cannot_be_asked_says_why(url: str, key: str | None, said: str) -> None:
     with pytest.raises(LocalCloudError, match=said):
         stuck.ask(url, key, "SELECT 1")
+
+
+def test_a_key_for_this_machine_goes_through_no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    with served(FakeAdmin(api_key="right")) as admin, served(FakeAdmin()) as proxy:
+        for name in ("http_proxy", "HTTP_PROXY"):
+            monkeypatch.setenv(name, proxy.url)
+
+        with pytest.raises(LocalCloudError, match="rejected the API key"):
+            stuck.ask(admin.url.replace("127.0.0.1", "localhost"), "wrong", "SELECT 1")
+
+
+def body(content: bytes) -> dict[str, str]:
+    """A row whose request is this."""
+    return {"input": json.dumps({"Command": {"Input": {"payload": [*content]}}})}
+
+
+@pytest.mark.parametrize(
+    ("row", "trip"),
+    [
+        ({"trip": "oslo"} | body(b'{"request": {"trip_id": "other"}}'), "oslo"),
+        (body(b'{"request": {"trip_id": "oslo"}}'), "oslo"),
+        (body(b'{"trip_id": "oslo", "message": "booked"}'), "oslo"),  # a notice
+        (body(b"{}"), "unknown"),
+        (body(b'["no", "object"]'), "unknown"),
+        (body(b"\xff"), "unknown"),
+        ({}, "unknown"),
+    ],
+)
+def test_the_trip_is_what_an_invocation_is_for_or_calls_or_was_asked_for(row: dict[str, Any], trip: str) -> None:
+    assert stuck.trip_of(ROW | row) == trip
 
 
 def test_a_port_that_is_not_the_admin_api_s_is_said_to_be_none() -> None:

@@ -1,0 +1,158 @@
+"""`make stuck STUCK=--elsewhere`, typed at a terminal: a Restate behind an authenticating proxy, with its API key.
+
+Everything that the terminal shows is read, so that a key in it would be found.
+"""
+
+import os
+import subprocess
+import sys
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from demo import stuck
+from localcloud.environment import ROOT
+from localcloud.invocations import unfinished
+from tests.conftest import in_both_modes
+from tests.deploy.gatekeeper import Gatekeeper, guarding
+from tests.deploy.test_never_ending import operate
+from tests.deploy.test_operations import taken_away
+from tests.driver import Holiday, eventually
+
+KEY, OTHER_KEY = "key_right-1234", "key_wrong-5678"
+URL, API_KEY = "Admin API", "API key"
+"""What each prompt begins with."""
+IN_A_TERMINAL = "import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))"
+COMMAND = [sys.executable, "-m", "demo.stuck", "--elsewhere"]
+
+
+@pytest.fixture(params=in_both_modes("on_lambda"))
+def holiday(request: pytest.FixtureRequest) -> Holiday:
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture
+def gatekeeper(on_lambda: Holiday) -> Iterator[Gatekeeper]:
+    with guarding(on_lambda.cloud.admin_url, KEY) as gatekeeper:
+        yield gatekeeper
+
+
+class Terminal:
+    """A terminal in which the command runs."""
+
+    def __init__(self, process: "subprocess.Popen[bytes]") -> None:
+        self._process = process
+        self.shown = ""
+
+    def type(self, prompt: str, keys: str) -> None:
+        """Wait for a prompt, and type."""
+        assert self._process.stdin and self._process.stdout
+        while not self.shown.rpartition("\n")[2].startswith(prompt) or not self.shown.endswith(": "):
+            assert self._read(), self.shown
+        self._process.stdin.write(keys.encode())
+        self._process.stdin.flush()
+
+    def ends(self) -> int:
+        """The exit status, when all that is shown has been read."""
+        while self._read():
+            pass
+        return self._process.wait()
+
+    def _read(self) -> bool:
+        assert self._process.stdout
+        read = os.read(self._process.stdout.fileno(), 4096)
+        self.shown += read.decode(errors="replace")
+        return bool(read)
+
+
+@contextmanager
+def terminal() -> Generator[Terminal]:
+    command = [sys.executable, "-c", IN_A_TERMINAL, *COMMAND]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        try:
+            yield Terminal(process)
+        finally:
+            process.kill()
+
+
+def test_the_right_key_lists_what_is_stuck_and_is_never_shown(on_lambda: Holiday, gatekeeper: Gatekeeper) -> None:
+    on_lambda.settle()
+    with terminal() as at:
+        at.type(URL, f"{gatekeeper.url}/\n")
+        at.type(API_KEY, f"{KEY}\n")
+
+        assert at.ends() == 0
+
+    assert "Nothing is stuck." in at.shown
+    assert (gatekeeper.asked, gatekeeper.refused) == (["POST /query"], 0)
+    assert KEY not in at.shown
+
+
+@pytest.mark.parametrize(
+    ("key", "said"), [(OTHER_KEY, "rejected the API key (401)"), ("", "requires an API key (401)")]
+)
+def test_a_wrong_key_and_none_are_one_sentence(gatekeeper: Gatekeeper, key: str, said: str) -> None:
+    with terminal() as at:
+        at.type(URL, f"{gatekeeper.url}\n")
+        at.type(API_KEY, f"{key}\n")
+
+        assert at.ends() == 1
+
+    last = at.shown.strip().splitlines()[-1]
+    assert last.startswith(f"✗ {gatekeeper.url} {said}")
+    assert "Traceback" not in at.shown and OTHER_KEY not in at.shown and "make up" not in at.shown
+
+
+def test_a_wrong_url_is_one_sentence_and_the_key_goes_nowhere(gatekeeper: Gatekeeper) -> None:
+    with terminal() as at:
+        at.type(URL, "http://restate.example.com:9070\n")
+        at.type(API_KEY, f"{KEY}\n")
+
+        assert at.ends() == 1
+
+    assert "is plain HTTP, over which a key can be read" in at.shown
+    assert KEY not in at.shown and gatekeeper.asked == []
+
+
+@pytest.mark.parametrize("prompt", [URL, API_KEY])
+def test_ctrl_c_ends_it_without_a_trace(gatekeeper: Gatekeeper, prompt: str) -> None:
+    with terminal() as at:
+        if prompt == API_KEY:
+            at.type(URL, f"{gatekeeper.url}\n")
+        at.type(prompt, "\x03")
+
+        assert at.ends() == 130
+
+    assert "Traceback" not in at.shown and gatekeeper.asked == []
+
+
+def test_without_a_terminal_it_asks_for_no_key(gatekeeper: Gatekeeper) -> None:
+    piped = f"{gatekeeper.url}\n{KEY}\n"
+
+    done = subprocess.run(
+        COMMAND, check=False, cwd=ROOT, input=piped, capture_output=True, text=True, start_new_session=True
+    )
+
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "✗ --elsewhere reads a URL and an API key from a terminal, and this input is none.\n"
+    assert gatekeeper.asked == []
+
+
+def test_it_says_which_trip_where_the_invocation_has_no_key(holiday: Holiday) -> None:
+    # given a trip whose id is generated, and that waits for its payment, and one that is to begin later
+    with taken_away(holiday.cloud, holiday.names["PaymentsTableName"]):
+        generated = holiday.http.post("/trips/reserve/send", json={}).json()["invocationId"]
+        failing = unfinished("target LIKE 'payments/%/process' AND failures > 0")
+        [payment] = eventually(lambda: holiday.query(failing), bool)
+        later = holiday.http.post("/trips/reserve/send?delay=1h", json={"request": {"trip_id": "later"}})
+
+        # when they are asked for with the list's query, whatever their status, then each is there once, with its trip
+        of_any_status = stuck.query(0).partition("WHERE u.stuck_since")[0]
+        found = [(row["id"], stuck.trip_of(row)) for row in holiday.query(of_any_status)]
+        trip_id = payment["target"].split("/")[1]
+        expected = {payment["id"]: trip_id, generated: trip_id, later.json()["invocationId"]: "later"}
+        assert sorted(found) == sorted(expected.items())
+    operate(holiday, later.json()["invocationId"], "kill")
+    operate(holiday, payment["id"], "resume")
+    holiday.settle()
