@@ -4,6 +4,7 @@ A registration that is renamed is a second one to CloudFormation, which makes it
 """
 
 import json
+from typing import Any
 
 import pytest
 
@@ -236,7 +237,7 @@ def test_a_create_that_fails_at_last_and_its_delete_leave_a_function_that_was_re
 def test_a_renaming_with_another_role_gives_the_first_one_s_back_when_it_is_rolled_back(
     restate: FakeAdmin, deadline: Deadline, arn: str, first_role: str | None
 ) -> None:
-    roles = {"InvokerRoleArn": first_role} if first_role else {}
+    roles: dict[str, Any] = {"InvokerRoleArn": first_role} if first_role else {}
     first, second = event("Create", restate, V1, **roles), renamed("Create", restate, arn)
     update = event("Update", restate, V2, old=first, **roles)
     second["ResourceProperties"]["InvokerRoleArn"] = f"{ROLE}-of-the-second"
