@@ -47,11 +47,12 @@ def written(folder: Path, service: str = SERVICE) -> dict[str, str]:
     return {"lambdas": str(folder)}
 
 
-def function(stack: Stack, name: str, code: lambda_.Code, handler: str) -> lambda_.Function:
+def function(stack: Stack, name: str, code: lambda_.Code, handler: str, called: str | None = None) -> lambda_.Function:
     """A function of the code, whose versions are kept."""
     return lambda_.Function(
         stack,
         name,
+        function_name=called,
         runtime=lambda_.Runtime.PYTHON_3_13,
         code=code,
         handler=f"greetings.greeter.{handler}",
@@ -82,7 +83,7 @@ def main() -> None:
             assumed_by=iam.AccountRootPrincipal(),  # pyright: ignore[reportArgumentType]
         )
     code = bundling.package("greetings", bundling.HOST, lambdas=Path(context["lambdas"]))
-    greeter = function(stack, "Greeter", lambda_.Code.from_asset(str(code)), "handler")
+    greeter = function(stack, "Greeter", lambda_.Code.from_asset(str(code)), "handler", context.get("called"))
     deployer = ServiceDeployer(stack, "Deployer", timeout=Duration.seconds(int(context.get("timeout", 300))))
     registration = deployer.register(
         greeter.current_version,
@@ -90,7 +91,7 @@ def main() -> None:
         services=context.get("services", "greeter").split(","),
         allow_breaking_changes="breaking" in context,
         take_over="take_over" in context,
-        drain=Duration.seconds(2),
+        drain=Duration.seconds(int(context.get("drain", 2))),
     )
     if "fails" in context:
         AlwaysFails(stack, "Fails", after=registration)

@@ -6,6 +6,7 @@ demands a key. One thing is not as on AWS, and so not in the trust policy: see `
 
 import json
 from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,7 +25,7 @@ from localcloud.ports import Ports
 from restate_lambda_cdk.environment import RESTATE_CLOUD_ACCOUNT, RESTATE_CLOUD_ROLE
 from tests.deploy import greetings, variants
 from tests.deploy.gatekeeper import Gatekeeper, guarding
-from tests.deploy.state import deployments_of, unfinished
+from tests.deploy.state import awakeable, deployments, deployments_of, resolve, routes, unfinished
 from tests.deploy.watched import Watch
 from tests.driver import ask, eventually
 
@@ -326,6 +327,54 @@ def test_an_invoker_role_that_is_lost_calls_for_help_and_so_does_a_monitor_whose
     assert watch.becomes("OK")
     assert eventually(lambda: watch.look() or watch.state("NotLooking"), lambda state: state == "OK") == "OK"
     cloud.destroy("Watched")
+
+
+WAITS = """
+import restate
+
+greeter = restate.VirtualObject("greeter")
+
+
+@greeter.handler()
+async def greet(ctx: restate.ObjectContext) -> str:
+    name, go = ctx.awakeable()
+    ctx.set("awakeable", name)
+    await go
+    return f"Hello {ctx.key()}"
+
+
+handler = restate.app([greeter])
+"""
+
+
+def test_a_function_that_is_replaced_in_mid_work_is_invoked_until_that_is_done(
+    deployed: Deployed, tmp_path: Path
+) -> None:
+    # given a function with a name, and work in flight that waits
+    cloud = deployed.cloud
+    here = {"environment": ENVIRONMENT, "adminUrl": deployed.admin_url, "secret": deployed.secret, "principal": SESSION}
+    settings = greetings.written(tmp_path, WAITS) | here | {"drain": "60"}
+    old = cloud.deploy(settings | {"called": "one"}, greetings.APP, greetings.STACK)["GreeterVersionArn"]
+    address = f"{cloud.ingress_url}/greeter/ann/greet/send"
+    invocation = httpx.post(address, timeout=60, trust_env=False).json()["invocationId"]
+    waiting = eventually(lambda: awakeable(cloud, "ann"), bool)
+    assert waiting and old in routes(cloud)
+
+    # when the function gets another name, which makes it another one, and the work goes on as soon as that one serves
+    def go_on() -> None:
+        assert old not in eventually(lambda: routes(cloud), lambda found: old not in found, timeout=300)
+        resolve(cloud, waiting)
+
+    with ThreadPoolExecutor() as threads:
+        going_on = threads.submit(go_on)
+        cloud.deploy(settings | {"called": "two"}, greetings.APP, greetings.STACK)
+        going_on.result()
+
+    # then it ended well, on the old function, which is gone now
+    url = f"{cloud.ingress_url}/restate/invocation/{invocation}/output"
+    assert httpx.get(url, timeout=60, trust_env=False).json() == "Hello ann"
+    assert old not in deployments(cloud).values()
+    cloud.destroy(greetings.STACK)
 
 
 def test_another_environment_in_another_place_takes_over_with_a_role_and_a_key_of_its_own(

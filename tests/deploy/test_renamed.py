@@ -44,3 +44,34 @@ def test_an_environment_that_is_renamed_keeps_its_services_and_so_it_does_when_t
 def greeted(cloud: HolidayCloud) -> str:
     answer = httpx.post(f"{cloud.ingress_url}/greeter/greet", json="Ann", timeout=60, trust_env=False)
     return answer.raise_for_status().json()
+
+
+def test_an_environment_that_is_renamed_together_with_its_role_is_rolled_back_to_the_role_that_stays(
+    own_cloud: HolidayCloud, tmp_path: Path
+) -> None:
+    # given a service that is invoked through a role, in two versions, of which Restate may still need the older one
+    one, other = {"role": "OneRole"}, {"role": "AnotherRole", "restateId": "RestateOfTheTeam"}
+    own_cloud.deploy(written(tmp_path / "first") | one, APP, STACK)
+    changed = written(tmp_path / "second", SERVICE.replace("Hello", "Hi"))
+    own_cloud.deploy(changed | one, APP, STACK)
+    assert len(roles(own_cloud)) == 2
+
+    # when the environment gets another name and another role, and a resource behind it fails
+    with pytest.raises(LocalCloudError, match="this one always fails"):
+        own_cloud.deploy(changed | other | {"fails": "yes"}, APP, STACK)
+    # then both versions are invoked through the role that is left
+    assert all("OneRole" in role for role in roles(own_cloud)), roles(own_cloud)
+    assert greeted(own_cloud) == "Hi Ann"
+
+    # and when that goes well, through the new one
+    own_cloud.deploy(changed | other, APP, STACK)
+    assert all("AnotherRole" in role for role in roles(own_cloud)), roles(own_cloud)
+    assert greeted(own_cloud) == "Hi Ann"
+    own_cloud.destroy(STACK)
+    assert addresses(own_cloud, set()) == set()
+
+
+def roles(cloud: HolidayCloud) -> list[str]:
+    """The role through which each deployment is invoked."""
+    answer = httpx.get(f"{cloud.admin_url}/deployments", trust_env=False).raise_for_status()
+    return [deployment["assume_role_arn"] for deployment in answer.json()["deployments"]]

@@ -310,3 +310,48 @@ def test_an_imported_secret_is_granted_as_what_it_is_imported_by(
 def ending(arn: Any) -> str:
     """Of an ARN that CloudFormation joins, the part that is known now."""
     return arn if isinstance(arn, str) else cast(str, arn["Fn::Join"][1][-1])
+
+
+def test_an_environment_that_makes_nothing_may_be_outside_of_the_stage() -> None:
+    """A stage is deployed on its own, and CDK refuses what crosses its edge."""
+    around = app()
+    restate = server(Stack(around, "Platform"))
+    stack = Stack(Stage(around, "Production"), "Stack")  # pyright: ignore[reportArgumentType]
+
+    ServiceDeployer(stack, "Deployer").register(
+        function(stack).current_version, environment=restate, services=["greeter"]
+    )
+
+    assert [each["AdminUrl"] for each in registrations(stack)] == [SERVER]
+
+
+def test_a_function_that_replaces_another_in_its_place_has_a_policy_of_its_own() -> None:
+    """What CloudFormation makes is there before the registration is updated, and what it drops goes after that: so the
+    old function is invoked until it is drained."""
+
+    def policies(**options: Any) -> set[str]:
+        stack = Stack(app(), "Stack")
+        cloud = RestateCloudEnvironment(stack, "Restate", environment_id=ID, api_key=Secret(stack, "Key"))
+        version = (
+            lambda_.Version.from_version_arn(stack, "Greeter", options["arn"])
+            if "arn" in options
+            else function(stack, **options).current_version
+        )
+        ServiceDeployer(stack, "Deployer").register(version, environment=cloud, services=["greeter"])
+        found = resources(stack, "AWS::IAM::Policy").items()
+        return {
+            text
+            for logical_id, policy in found
+            if "lambda:InvokeFunction" in str(policy)
+            for text in (logical_id, str(policy["Properties"]["PolicyName"]))
+        }
+
+    # another name, or another imported function, is another function
+    several = [policies(), policies(function_name="one"), policies(function_name="two")]
+    several += [policies(arn=f"{ARN}:7"), policies(arn=f"{ARN}-two:7")]
+    assert all(len(names) == 2 for names in several)
+    assert len({name for names in several for name in names}) == 2 * len(several)
+
+    # and another version, or other code, is not
+    assert policies(arn=f"{ARN}:7") == policies(arn=f"{ARN}:8")
+    assert policies(function_name="one") == policies(function_name="one", description="other")

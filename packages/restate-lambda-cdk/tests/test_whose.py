@@ -4,10 +4,11 @@ A registration that is renamed is a second one to CloudFormation, which makes it
 """
 
 import json
+from typing import Any
 
 import pytest
 
-from events import V1, V2, V3, Event, event
+from events import ROLE, V1, V2, V3, Event, event
 from fake_admin import FakeAdmin
 from registration import cloudformation
 from registration.admin import AdminError
@@ -250,3 +251,25 @@ def test_a_create_that_fails_at_last_and_its_delete_leave_a_function_that_was_re
 
     assert restate.arns() == {V1, arn}
     assert not restate.closed
+
+
+@pytest.mark.parametrize("first_role", [None, ROLE])
+@pytest.mark.parametrize("arn", [V2, V3])
+def test_a_renaming_with_another_role_gives_the_first_one_s_back_when_it_is_rolled_back(
+    restate: FakeAdmin, deadline: Deadline, arn: str, first_role: str | None
+) -> None:
+    roles: dict[str, Any] = {"InvokerRoleArn": first_role} if first_role else {}
+    first, second = event("Create", restate, V1, **roles), renamed("Create", restate, arn)
+    update = event("Update", restate, V2, old=first, **roles)
+    second["ResourceProperties"]["InvokerRoleArn"] = f"{ROLE}-of-the-second"
+    again = second | {"RequestId": "CloudFormation repeats itself"}
+    for each in (first, update, second, again, second | {"RequestType": "Delete"}):
+        assert failure_of(each, deadline) is None
+
+    assert restate.latest("trips") == arn
+    assert {known.role for known in restate.known.values() if first_role or known.arn == arn} == {first_role}
+
+    # and where it goes well, the first one's is used no more
+    for each in (second, event("Delete", restate, V2, **roles)):
+        assert failure_of(each, deadline) is None
+    assert {known.role for known in restate.known.values()} == {f"{ROLE}-of-the-second"}

@@ -18,10 +18,14 @@ from .acknowledgments import acknowledge
 
 
 def invoke(scope: Construct, invoker: either.Role, version: either.Version) -> iam.Policy:
-    """Every published version, because earlier ones finish what was begun on them, and nothing unpublished."""
+    """Every published version, because earlier ones finish what was begun on them, and nothing unpublished.
+
+    A policy per function: should CloudFormation replace that, it drops the old policy only after the registration is
+    updated, so that the old function can finish its work.
+    """
     function = unqualified(version)
     actions = ["lambda:InvokeFunction"]
-    policy = _policy(scope, "Invoke", invoker)
+    policy = _policy(scope, f"Invoke{_mark_of_function(version)}", invoker)
     policy.add_statements(
         iam.PolicyStatement(actions=actions, resources=[f"{function}:*"]),
         iam.PolicyStatement(actions=actions, resources=[f"{function}:$LATEST"], effect=iam.Effect.DENY),
@@ -86,6 +90,16 @@ def _policy(scope: Construct, construct_id: str, role: either.Role) -> iam.Polic
 
 def _mark(what: object) -> str:
     return hashlib.sha256(json.dumps(what).encode()).hexdigest()[:8]
+
+
+def _mark_of_function(version: either.Version) -> str:
+    """Another one for a function that replaces this one in the same place, and none where nothing of that is set."""
+    function = version.lambda_.node.default_child
+    if not isinstance(function, lambda_.CfnFunction):
+        return _mark(version.stack.resolve(unqualified(version)))
+    # what CloudFormation cannot change in a function that is there
+    replacing = [function.function_name, function.package_type, getattr(function, "tenancy_config", None)]
+    return _mark(version.stack.resolve(replacing)) if any(replacing) else ""
 
 
 def _acknowledge_versions(policy: iam.Policy, version: either.Version, reason: str) -> None:

@@ -8,7 +8,7 @@ the function, so that environment and deployer may be in other stacks.
 from collections.abc import Sequence
 from typing import cast
 
-from aws_cdk import CfnResource, CustomResource, Duration, RemovalPolicy, Stack, Token
+from aws_cdk import CfnResource, CustomResource, Duration, RemovalPolicy, Stack, Stage, Token
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct, IConstruct
 
@@ -96,7 +96,9 @@ class ServiceRegistration(Construct):
             service_timeout=service_timeout,
             properties={key: value for key, value in properties.items() if value is not None},
         )
-        self.resource.node.add_dependency(version, environment, *permissions, *after)
+        self.resource.node.add_dependency(version, *permissions, *after)
+        if Stage.of(environment) is Stage.of(stack):  # CDK refuses the others, which can make nothing that is used here
+            self.resource.node.add_dependency(environment)
         self._callers: set[str] = set()
         for callee in after:
             callee._is_called_by(self.services)

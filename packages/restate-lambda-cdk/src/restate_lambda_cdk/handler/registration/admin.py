@@ -39,7 +39,8 @@ class Deployment:
     """A function version that Restate knows. `arn` is None for a server that is reached by HTTP, at its `address`.
 
     revisions: of each service that it offers. The highest one of a service is the latest.
-    registrations: who asked for it, with the request that did so last; others may have registered it by hand.
+    registrations: who asked for it, with the request that did so last and, after a space, the role that another
+        registration has changed; others may have registered it by hand.
     as_registered: what to ask for, to register it again.
     """
 

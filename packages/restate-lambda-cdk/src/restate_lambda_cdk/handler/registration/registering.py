@@ -126,10 +126,15 @@ def _listed(names: Iterable[str]) -> str:
 
 def served_for(admin: Admin, version: Version) -> dict[str, str]:
     """The registrations that what serves now is noted for: a Create is the second one of a function where the first
-    was renamed, and a rollback deletes the second."""
+    was renamed, and a rollback deletes the second. So a role that it is about to change is noted too."""
     latest = {service.deployment_id for service in admin.services().values()}
-    serving = [known.registrations for known in versions_of(admin, version) if known.id in latest]
-    return {name: request for noted in serving for name, request in noted.items()}
+    noted: dict[str, str] = {}
+    for known in versions_of(admin, version):
+        if known.id in latest:
+            for name, by in known.registrations.items():
+                changes = known.role != version.role and name != version.registration and " " not in by
+                noted[name] = f"{by} {known.role or ''}" if changes else by
+    return noted
 
 
 def revive(admin: Admin, version: Version, deployment_id: str, noted: Mapping[str, str], *, is_create: bool) -> None:

@@ -1,7 +1,7 @@
 """How a function is taken out of Restate again, and its drained older versions with it."""
 
 import logging
-from collections.abc import Iterable, Set
+from collections.abc import Iterable, Mapping, Set
 from contextlib import suppress
 from functools import partial
 
@@ -121,17 +121,31 @@ def remove(
 
 def leave_to_others(admin: Admin, version: Version, known_of_it: list[Deployment]) -> bool:
     """Whether what serves now serves for another registration too, as when one was renamed: to CloudFormation that is a
-    second one, and then the first is deleted. If so, it is noted that it serves for this one no more."""
+    second one, and then the first is deleted. If so, it is noted that it serves for this one no more; and if this one
+    came with a role, which goes with it, then all versions are invoked through the other's again."""
     services = admin.services().values()
     for known in known_of_it:
         serves = frozenset(each.name for each in services if each.deployment_id == known.id)
         others = {name: by for name, by in known.registrations.items() if name != version.registration}
         if serves and others:
             log.warning("%s is left to the registration %s", known.arn, ", ".join(others))
+            role, others = role_of(others, known.role, version.role)
+            if role and role != known.role:
+                for each in sorted(known_of_it, key=lambda each: each is known):  # until this one has it, ask again
+                    if each.role == version.role:
+                        admin.change_role(each.id, role)
             if others != known.registrations and serves == known.services:
-                admin.register(known.arn or "", known.role, force=True, breaking=True, registrations=others)
+                admin.register(known.arn or "", role, force=True, breaking=True, registrations=others)
             return True
     return False
+
+
+def role_of(others: Mapping[str, str], role: str | None, leaving: str | None) -> tuple[str | None, dict[str, str]]:
+    """The role for what is left to these registrations, instead of the leaving one's, and what to note of them."""
+    changed = [by.partition(" ")[2] for by in others.values() if " " in by]
+    if changed and role == leaving:
+        role = changed[0] or None
+    return role, {name: by.partition(" ")[0] for name, by in others.items()}
 
 
 def check_drained(
