@@ -7,20 +7,19 @@ subscribed to the topic, and nothing of how the services are run.
 import json
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import httpx
 
 from demo.cloud import HolidayCloud
+from holiday.services import SERVICES, Service
 from localcloud.cloud import LocalCloud
 from localcloud.invocations import SENT_AND_NOT_DONE, unfinished
 
 T = TypeVar("T")
 Row = dict[str, str]
-
-TABLES = ("Flights", "Cars", "Payments")
 
 TIMEOUT = 120.0
 """Seconds that a condition may take to come true: generous, because the machine may be busy with other things."""
@@ -46,7 +45,12 @@ def ask(cloud: LocalCloud, sql: str) -> list[dict[str, Any]]:
 
 @dataclass
 class Holiday:
-    """A holiday service in `cloud`. `names` holds the stack's outputs, or what stands in for them."""
+    """A holiday service in `cloud`. `names` holds the stack's outputs, or what stands in for them.
+
+    services: the rows of what it books, from which tests know what to expect.
+    """
+
+    services: ClassVar[Mapping[str, Service]] = SERVICES
 
     cloud: HolidayCloud
     names: dict[str, str]
@@ -61,6 +65,12 @@ class Holiday:
         arn = sqs.get_queue_attributes(QueueUrl=self._queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
         sns.subscribe(TopicArn=self.names["TopicArn"], Protocol="sqs", Endpoint=arn)
 
+    @property
+    def tables(self) -> dict[str, str]:
+        """The name of each table that the outputs name: {"Flights": …}."""
+        ending = "TableName"
+        return {name.removesuffix(ending): table for name, table in self.names.items() if name.endswith(ending)}
+
     def reserve(self, request: dict[str, Any] | None = None, **headers: str) -> httpx.Response:
         """`POST /trips/reserve` with this request, or with an empty object."""
         body = {} if request is None else {"request": request}
@@ -71,10 +81,8 @@ class Holiday:
         return response.headers["x-restate-id"]
 
     def rows(self, trip_id: str) -> dict[str, list[Row]]:
-        """The trip's rows in each table: {"Flights": [...], "Cars": [...], "Payments": [...]}."""
-        return {
-            table: self._rows(self.names[f"{table}TableName"], trip_id) for table in ("Flights", "Cars", "Payments")
-        }
+        """The trip's rows in each table: {"Flights": [...], "Cars": [...], …}."""
+        return {table: self._rows(name, trip_id) for table, name in self.tables.items()}
 
     def statuses(self, trip_id: str) -> dict[str, list[str]]:
         """The statuses in each table, a tombstone's with "(never taken)" after it."""

@@ -16,12 +16,11 @@ import httpx
 import pytest
 
 from demo.cloud import HolidayCloud
-from holiday.services import RUN_TYPES
+from holiday.services import RUN_TYPES, SERVICES
 from tests.deploy.test_operations import commands, run, section, taken_away
 from tests.driver import Holiday, eventually
+from tests.expectations import COMPENSATIONS
 from tests.filter_patterns import matches, value_of
-
-COMPENSATIONS = {"flights": "cancel", "cars": "cancel", "payments": "refund"}
 
 
 @dataclass
@@ -83,9 +82,9 @@ def runs(own_cloud: HolidayCloud) -> Runs:
         runs.expect(holiday.invocation_of(answer), "TripsRolledBack given up")
         runs.expect_failure("given-up", "payments.process", "payments.refund")
         wait_for_failure(runs, "given-up", "payments.refund")
-    for service in ("flights", "cars"):
+    for service in SERVICES.keys() - {"payments"}:
         with taken_away(own_cloud, holiday.names[f"{service.capitalize()}TableName"]):
-            fail_and_cancel(holiday, runs, service, "reserve")
+            fail_and_cancel(holiday, runs, service, next(iter(SERVICES[service].steps)))
     with without_topic(holiday):
         answer = holiday.reserve({"trip_id": "unsung"})
         runs.expect(holiday.invocation_of(answer), "TripsBooked")
@@ -122,7 +121,7 @@ def fail_and_cancel(holiday: Holiday, runs: Runs, service: str, step: str) -> No
     """Book a trip whose step fails until it is cancelled, and then its compensation."""
     trip_id = f"{service}-{uuid.uuid4().hex[:6]}"
     sent = holiday.http.post("/trips/reserve/send", json={"request": {"trip_id": trip_id}})
-    compensation = f"{service}.{COMPENSATIONS[service]}"
+    compensation = f"{service}.{SERVICES[service].compensation}"
     runs.expect(sent.json()["invocationId"], "TripsRolledBack cancelled")
     runs.expect_failure(trip_id, f"{service}.{step}", compensation)
     wait_for_failure(runs, trip_id, f"{service}.{step}")
@@ -172,7 +171,7 @@ def test_each_reservation_counts_once_as_what_became_of_it(runs: Runs) -> None:
     assert counted == runs.ended
 
 
-@pytest.mark.parametrize("service", ["flights", "cars", "payments", "trips"])
+@pytest.mark.parametrize("service", [*SERVICES, "trips"])
 def test_what_fails_in_a_service_is_counted_for_that_service(runs: Runs, service: str) -> None:
     found = runs.matching(f"{service.capitalize()}Failing")
 
@@ -180,7 +179,7 @@ def test_what_fails_in_a_service_is_counted_for_that_service(runs: Runs, service
     assert {(name_of(line), line["trip_id"]) for line in found} == expected != set()
 
 
-@pytest.mark.parametrize("handler", [*(f"{name}.{verb}" for name, verb in COMPENSATIONS.items()), "trips.notify"])
+@pytest.mark.parametrize("handler", [*COMPENSATIONS, "trips.notify"])
 def test_compensations_and_notices_that_fail_are_counted_alone(runs: Runs, handler: str) -> None:
     service, _, verb = handler.partition(".")
 

@@ -21,6 +21,7 @@ from localcloud.invocations import unfinished
 from localcloud.logs import pattern_of
 from tests.conftest import in_both_modes
 from tests.driver import Holiday, eventually
+from tests.expectations import TABLES
 from tests.saga.conftest import create_table
 
 PAGE = (ROOT / "docs" / "operations.md").read_text()
@@ -134,7 +135,7 @@ def test_versions_are_registered_by_hand_as_the_page_says(own_cloud: HolidayClou
     # when each version is introduced with the page's curl
     (curl,) = (command for command, _ in commands(section("Deploy without registration")) if "curl" in command)
     values = outputs | {"InvokerRoleArn": "arn:aws:iam::000000000000:role/any"}
-    for service in ("Flights", "Cars", "Payments", "Trips"):
+    for service in (*TABLES.values(), "Trips"):
         command = curl.replace("<FlightsVersionArn>", f"<{service}VersionArn>")
         for name, value in values.items():
             command = command.replace(f"<{name}>", value)

@@ -28,6 +28,7 @@ from tests.deploy.gatekeeper import Gatekeeper, guarding
 from tests.deploy.state import awakeable, deployments, deployments_of, resolve, routes, unfinished
 from tests.deploy.watched import Watch
 from tests.driver import ask, eventually
+from tests.expectations import TABLES
 
 pytestmark = pytest.mark.slow
 
@@ -207,12 +208,11 @@ def test_the_registration_function_reads_its_secret_and_no_other(deployed: Deplo
 
 
 MAY = {
-    "Flights": {("query", "Flights"), ("put_item", "Flights"), ("update_item", "Flights")},
-    "Cars": {("put_item", "Cars"), ("update_item", "Cars")},
-    "Payments": {("put_item", "Payments"), ("update_item", "Payments")},
+    **{table: {("put_item", table), ("update_item", table)} for table in TABLES.values()},
     "Trips": {("publish", "Notices")},
 }
-TABLES, ITEM = ("Flights", "Cars", "Payments"), {"pk": {"S": "probe"}, "sk": {"S": "probe"}}
+MAY["Flights"] |= {("query", "Flights")}
+ITEM = {"pk": {"S": "probe"}, "sk": {"S": "probe"}}
 
 
 @pytest.mark.parametrize("service", MAY)
@@ -234,7 +234,7 @@ def test_a_service_does_its_own_actions_on_its_own_table_or_topic_and_no_others(
     }
     other_topic = deployed.cloud.client("sns").create_topic(Name="other")["TopicArn"]
     calls: dict[tuple[str, str], Callable[[], Any]] = {}
-    for table in TABLES:
+    for table in TABLES.values():
         name = deployed.outputs[f"{table}TableName"]
         for action, arguments in on_tables.items():
             calls[action, table] = lambda action=action, name=name, arguments=arguments: getattr(dynamodb, action)(

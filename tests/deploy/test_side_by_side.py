@@ -6,6 +6,7 @@ from demo import booking
 from demo.cloud import HolidayCloud
 from localcloud.cloud import LocalCloud
 from tests.deploy.state import addresses, deployments, stacks
+from tests.expectations import TABLES
 
 pytestmark = pytest.mark.slow
 
@@ -55,5 +56,5 @@ def statuses(cloud: LocalCloud, names: dict[str, str]) -> list[list[str]]:
             for row in cloud.client("dynamodb").scan(TableName=names[table], ConsistentRead=True)["Items"]
             if row["pk"] == {"S": "oslo"}
         ]
-        for table in ("FlightsTableName", "CarsTableName", "PaymentsTableName")
+        for table in (f"{table}TableName" for table in TABLES.values())
     ]

@@ -21,12 +21,14 @@ from typing import Any
 import httpx
 
 from demo.cloud import HolidayCloud
+from holiday.services import SERVICES
 from localcloud.environment import ROOT
 from localcloud.invocations import unfinished
 from localcloud.ports import Ports
 from localcloud.servers import Server
-from tests.driver import TABLES, eventually
-from tests.faults.invariant import IDS, Reservation, Row, violations
+from tests.driver import eventually
+from tests.expectations import TABLES
+from tests.faults.invariant import Reservation, Row, violations
 from tests.faults.plans import Plan, Trip
 from tests.faults.proxy import Call, Proxy
 from tests.saga.conftest import answers, create_table
@@ -103,7 +105,7 @@ class Harness:
     @classmethod
     def in_one_process(cls, cloud: HolidayCloud, proxy: Proxy) -> "Harness":
         """With tables and a topic of its own; `serve` starts the services."""
-        names = {f"{table}TableName": create_table(cloud, table) for table in TABLES}
+        names = {f"{table}TableName": create_table(cloud, table) for table in TABLES.values()}
         names["TopicArn"] = cloud.client("sns").create_topic(Name="Notices")["TopicArn"]
         return cls(cloud, names, proxy)
 
@@ -114,7 +116,7 @@ class Harness:
         """
         environment = (
             self.cloud.environment()
-            | {f"{table.upper()}_TABLE_NAME": self.names[f"{table}TableName"] for table in TABLES}
+            | {row.table_variable: self.names[f"{TABLES[name]}TableName"] for name, row in SERVICES.items()}
             | {"SNS_TOPIC": self.names["TopicArn"], "AWS_ENDPOINT": self.proxy.url}
         )
         services = Services(environment, Ports.free().ingress, self.cloud.log("services"), lambdas)
@@ -193,7 +195,8 @@ class Harness:
         By then the steps that it called have ended too. Forgotten before that, and begun again under the same id, it
         gets their answers, which stops its partition of Restate 1.7.12 for good.
         """
-        called = f"invoked_by_id = '{invocation}' AND target_handler_name NOT IN ('cancel', 'refund', 'notify')"
+        sent = ", ".join(f"'{name}'" for name in {"notify", *(row.compensation for row in SERVICES.values())})
+        called = f"invoked_by_id = '{invocation}' AND target_handler_name NOT IN ({sent})"
         calls = f"SELECT id FROM sys_invocation WHERE {called} AND status != 'completed'"
         async with asyncio.timeout(PATIENCE):
             while await self.query(calls):
@@ -277,7 +280,7 @@ class Harness:
         """All rows of the trips whose ids begin with `mark`."""
         found: dict[str, list[Row]] = {}
         scan = self.cloud.client("dynamodb").get_paginator("scan")
-        for table, name in zip(TABLES, IDS, strict=True):
+        for name, table in TABLES.items():
             pages = scan.paginate(
                 TableName=self.names[f"{table}TableName"],
                 FilterExpression="begins_with(pk, :mark)",

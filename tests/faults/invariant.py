@@ -1,4 +1,4 @@
-"""The claim, as a function of what is there afterwards: every row of the three tables and every notice.
+"""The claim, as a function of what is there afterwards: every row of the services' tables and every notice.
 
 For each accepted reservation, everything stands and one distinct success notice went out, or nothing stands and one
 distinct failure notice did. A refused one (400, 409) leaves no row and no notice. No row is nobody's.
@@ -13,9 +13,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 
+from holiday.services import SERVICES
+
 Row = Mapping[str, str]
-STANDS = {"flights": ("pending", "confirmed"), "cars": ("pending", "confirmed"), "payments": ("confirmed",)}
-IDS = {"flights": "flight_id", "cars": "car_id", "payments": "payment_id"}
 
 
 @dataclass(frozen=True)
@@ -36,12 +36,12 @@ class Reservation:
 def violations(
     reservations: Sequence[Reservation], rows: Mapping[str, Iterable[Row]], notices: Iterable[Mapping[str, str]]
 ) -> list[str]:
-    """Each breach of the invariant in a sentence. `rows` has one entry for each of flights, cars and payments."""
+    """Each breach of the invariant in a sentence. `rows` has an entry for each service that has a row."""
     found: list[str] = []
     distinct: defaultdict[str, set[tuple[tuple[str, str], ...]]] = defaultdict(set)
     for notice in notices:
         distinct[notice["invocation_id"]].add(tuple(sorted(notice.items())))
-    table = {(name, row["pk"], row["id"]): row["transaction_status"] for name in STANDS for row in rows[name]}
+    table = {(name, row["pk"], row["id"]): row["transaction_status"] for name in SERVICES for row in rows[name]}
     runs: defaultdict[tuple[str, str], list[Reservation]] = defaultdict(list)
     for reservation in reservations:
         runs[reservation.trip_id, reservation.invocation_id].append(reservation)
@@ -67,13 +67,13 @@ def violations(
             found.append(f"{who} was booked, and called rolled back: {made}")
         if any(notice["trip_id"] != trip_id for notice in sent):
             found.append(f"{who} has the notice of another trip: {sent}")
-        for notice, (name, standing) in product(sent[:1], STANDS.items()):
-            key = (name, trip_id, notice[IDS[name]])
+        for notice, (name, service) in product(sent[:1], SERVICES.items()):
+            key = (name, trip_id, notice[f"{service.booking}_id"])
             accounted.add(key)
             status = table.get(key, "no row")
             if right == "success" and status != "confirmed":
                 found.append(f"{who} was booked, and in {name} there is: {status}")
-            if right == "failure" and status in standing:
+            if right == "failure" and status not in ("no row", service.compensated):
                 found.append(f"{who} was not booked, and in {name} there is: {status}")
 
     found += [f"a notice of a reservation that nobody made: {notice}" for notice in distinct.values()]

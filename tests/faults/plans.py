@@ -4,11 +4,12 @@ import random
 
 import msgspec
 
-from demo.contract import CONTRACT
+from holiday.services import RUN_TYPES, SERVICES
+from tests import expectations
 
-RUN_TYPES = tuple(run_type for run_type in CONTRACT if run_type != "success")
-STEPS = ("flights.look", "flights.reserve", "cars.reserve", "payments.process", "flights.confirm", "cars.confirm")
-UNDOES = ("payments.refund", "cars.cancel", "flights.cancel")
+GATE = f"{next(iter(SERVICES))}.look"
+STEPS = (GATE, *expectations.STEPS)
+UNDOES = expectations.COMPENSATIONS
 CALLS = (*STEPS, *UNDOES, "trips.notify")
 HARMLESS = ("throttled", "broken", "reset", "answer lost", "late", "slow")
 CANCELS = ("cancel before", "cancel during", "cancel after", "cancel twice")

@@ -18,9 +18,10 @@ from urllib.parse import parse_qs
 
 import psutil
 
+from holiday.services import SERVICES
 from localcloud.ports import HOST, at_end
+from tests.expectations import COMPENSATIONS
 
-UNDOES = ("flights.cancel", "cars.cancel", "payments.refund")
 THROTTLED = (
     b'{"__type":"com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException","message":"slow down"}'
 )
@@ -200,7 +201,7 @@ class Proxy:
 
     async def _commit(self, call: Call, request: bytes) -> bytes:
         answer = await self._forward(request)
-        if call.name in UNDOES:
+        if call.name in COMPENSATIONS:
             for late in self._late.pop(call.booking, []):
                 await self._forward(late)
         return answer
@@ -224,6 +225,8 @@ class Proxy:
         target = re.search(rb"(?i)x-amz-target: DynamoDB_20120810\.(\w+)", head)
         if target:
             named = _dynamodb(target[1].decode(), json.loads(body))
+            if named is None:
+                return None
         elif b"Action=Publish" in body:
             notice = json.loads(parse_qs(body.decode())["Message"][0])
             named = ("trips.notify", notice["trip_id"], notice["invocation_id"])
@@ -234,19 +237,22 @@ class Proxy:
         return Call(name, trip_id, booking, self._attempts[name, booking])
 
 
-def _dynamodb(operation: str, body: dict[str, Any]) -> tuple[str, str, str]:
-    table = next(name for name in ("flights", "cars", "payments", "hotels") if name in body["TableName"].lower())
+def _dynamodb(operation: str, body: dict[str, Any]) -> tuple[str, str, str] | None:
+    """A table that no row is about is one that a test has added to the holiday."""
+    service = next((row for name, row in SERVICES.items() if name in body["TableName"].lower()), None)
+    if service is None:
+        return None
     values = body.get("ExpressionAttributeValues", {})
     if operation == "Query":
-        return f"{table}.look", values[":trip"]["S"], values[":booking"]["S"]
+        return f"{service.name}.look", values[":trip"]["S"], values[":booking"]["S"]
     key = body["Item"] if operation == "PutItem" else body["Key"]
     if operation == "PutItem":
-        step = "process" if table == "payments" else "reserve"
-    elif values.get(":status", {}).get("S") in ("cancelled", "refunded"):
-        step = "refund" if table == "payments" else "cancel"
+        step = next(iter(service.steps))
+    elif values.get(":status", {}).get("S") == service.compensated:
+        step = service.compensation
     else:
-        step = "confirm"
-    return f"{table}.{step}", key["pk"]["S"], key["sk"]["S"]
+        step = list(service.steps)[-1]
+    return f"{service.name}.{step}", key["pk"]["S"], key["sk"]["S"]
 
 
 def _may_be_stale(request: bytes) -> bool:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from holiday.services import SERVICES
 from localcloud.environment import local_client
 from tests.deploy.test_operations import commands, comparable, prints, run, section
 from tests.deploy.watched import Watch
@@ -168,7 +169,7 @@ def test_what_cannot_start_is_found_and_killed_by_the_page_s_commands_and_leaves
 
         # and has left nothing: no row, no notice, and a server that books
         mark = trip_id.decode()
-        assert await asyncio.to_thread(no_door.rows, mark) == {"flights": [], "cars": [], "payments": []}
+        assert await asyncio.to_thread(no_door.rows, mark) == {name: [] for name in SERVICES}
         assert await asyncio.to_thread(no_door.notices, mark) == []
         assert (await no_door.reserve(mark)).status == 200
 

@@ -4,10 +4,11 @@ from typing import Any
 
 import pytest
 
+from holiday.services import SERVICES
 from tests.faults.invariant import Reservation, Row, violations
 
-STANDING = {"flights": "confirmed", "cars": "confirmed", "payments": "confirmed"}
-UNDONE = {"flights": "cancelled", "cars": "cancelled", "payments": "refunded"}
+STANDING = dict.fromkeys(SERVICES, "confirmed")
+UNDONE = {name: row.compensated for name, row in SERVICES.items()}
 
 
 def rows(**statuses: str) -> dict[str, list[Row]]:
@@ -21,7 +22,7 @@ def rows(**statuses: str) -> dict[str, list[Row]]:
 
 
 def notice(status: str, **changes: str) -> dict[str, str]:
-    ids = {"flight_id": "inv-flights", "car_id": "inv-cars", "payment_id": "inv-payments"}
+    ids = {f"{row.booking}_id": f"inv-{name}" for name, row in SERVICES.items()}
     return {"trip_id": "trip", "invocation_id": "inv", "status": status} | ids | changes
 
 
@@ -56,8 +57,11 @@ def test_what_the_claim_allows(status: int, left: dict[str, list[Row]], sent: li
         (422, rows(**UNDONE), [notice("success")], "1 distinct notices"),
         (422, rows(**UNDONE), [notice("success"), notice("failure")], "2 distinct notices"),
         (422, rows(**UNDONE), [notice("failure", trip_id="another")], "the notice of another trip"),
-        (422, rows(**UNDONE | {"flights": "pending"}), [notice("failure")], "in flights there is: pending"),
-        (422, rows(**UNDONE | {"payments": "confirmed"}), [notice("failure")], "in payments there is: confirmed"),
+        *(
+            (422, rows(**UNDONE | {name: status}), [notice("failure")], f"in {name} there is: {status}")
+            for name in SERVICES
+            for status in ("pending", "confirmed", "what no compensation leaves")
+        ),
         (409, rows(flights="pending"), [], "a row of nobody in flights"),
         (409, rows(flights="cancelled"), [], "a row of nobody in flights"),
         (409, rows(), [notice("failure")], "was refused, and a notice went out"),

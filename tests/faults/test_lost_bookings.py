@@ -7,6 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
+from holiday.services import SERVICES
+from tests.expectations import LATER_STEPS, STEPS
 from tests.faults.harness import Harness
 from tests.faults.plans import Trip
 from tests.faults.proxy import Call
@@ -15,7 +17,7 @@ MAY_FAIL = Trip(cancelled=True)
 """What the harness is told of a trip that does not have to be booked."""
 
 
-@pytest.mark.parametrize("step", ["cars.reserve", "payments.process", "flights.confirm", "cars.confirm"])
+@pytest.mark.parametrize("step", STEPS[1:])
 def test_a_trip_whose_booking_was_cancelled_under_it_is_rolled_back_for_that_reason(
     runner: asyncio.Runner, in_one_process: Harness, step: str
 ) -> None:
@@ -25,7 +27,7 @@ def test_a_trip_whose_booking_was_cancelled_under_it_is_rolled_back_for_that_rea
             Key={"pk": {"S": call.trip_id}, "sk": {"S": call.booking}},
             UpdateExpression="SET transaction_status = :status, trip_id = :trip, id = :booking",
             ExpressionAttributeValues={
-                ":status": {"S": "refunded" if step == "payments.process" else "cancelled"},
+                ":status": {"S": SERVICES[step.partition(".")[0]].compensated},
                 ":trip": {"S": call.trip_id},
                 ":booking": {"S": call.booking},
             },
@@ -34,7 +36,7 @@ def test_a_trip_whose_booking_was_cancelled_under_it_is_rolled_back_for_that_rea
     assert runner.run(rolled_back(in_one_process, step, cancelled)) == []
 
 
-@pytest.mark.parametrize("step", ["flights.confirm", "cars.confirm"])
+@pytest.mark.parametrize("step", LATER_STEPS)
 def test_a_trip_whose_booking_is_not_there_any_more_is_rolled_back_for_that_reason(
     runner: asyncio.Runner, in_one_process: Harness, step: str
 ) -> None:

@@ -6,6 +6,7 @@ import time
 import pytest
 
 from tests.driver import eventually, lambda_invocations
+from tests.expectations import more_invocations
 from tests.faults.harness import Harness
 from tests.faults.plans import STEPS, Plan, Trip
 from tests.faults.proxy import refusing
@@ -117,4 +118,4 @@ def test_a_cancellation_in_the_middle_of_a_step_costs_few_lambda_invocations(
 
     assert runner.run(on_lambda.run(Plan([Trip(faults={f"{step} 1": "cancel during"})]))) == []
 
-    assert 0 < lambda_invocations(on_lambda.cloud) - before <= 20
+    assert 0 < lambda_invocations(on_lambda.cloud) - before <= 20 + more_invocations()

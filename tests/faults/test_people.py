@@ -7,6 +7,8 @@ from collections.abc import Callable
 import httpx
 import pytest
 
+from holiday.services import SERVICES
+from tests.expectations import COMPENSATIONS
 from tests.faults.harness import Harness, Scene, count
 from tests.faults.plans import Trip
 
@@ -116,20 +118,21 @@ def test_what_a_killed_trip_leaves_is_cleaned_up_by_hand(play: Callable[[Scene],
         assert harness.notices(trip_id) == []
 
         # when the services are public for a moment, and the bookings are undone by their ids
-        for service, handler in {"payments": "refund", "cars": "cancel", "flights": "cancel"}.items():
+        for compensation in COMPENSATIONS:
+            service, _, handler = compensation.partition(".")
             await undo_by_hand(harness, service, handler, trip_id, [row["id"] for row in left[service]])
 
         # then nothing stands, nobody can do that from outside any more, and the trip id is free again
         rows = harness.rows(trip_id)
-        assert [row["transaction_status"] for row in rows["flights"] + rows["cars"]] == ["cancelled", "cancelled"]
-        assert [row["transaction_status"] for row in rows["payments"]] == ["refunded"]
+        found = {name: [row["transaction_status"] for row in rows[name]] for name in SERVICES}
+        assert found == {name: [row.compensated] for name, row in SERVICES.items()}
         assert (await post(harness, "flights", "cancel", trip_id, "any")).status_code == 400
         assert (await harness.reserve(trip_id)).status == 200
 
     play(scene)
 
 
-@pytest.mark.parametrize(("service", "handler"), [("flights", "cancel"), ("cars", "cancel"), ("payments", "refund")])
+@pytest.mark.parametrize(("service", "handler"), [compensation.split(".") for compensation in COMPENSATIONS])
 @pytest.mark.parametrize(
     ("body", "status", "words"),
     [

@@ -11,8 +11,9 @@ from collections.abc import Callable
 import httpx
 import pytest
 
-from holiday.services import RUN_TYPES
+from holiday.services import RUN_TYPES, SERVICES
 from tests.driver import eventually
+from tests.expectations import COMPENSATIONS
 from tests.faults.harness import Harness, Scene
 from tests.faults.invariant import Reservation
 from tests.faults.plans import CANCELS, Trip
@@ -125,8 +126,7 @@ def test_a_key_that_is_used_again_while_its_compensations_are_on_their_way_meets
 ) -> None:
     async def scene(harness: Harness, trip_id: str) -> None:
         # given a failed trip whose compensations do not get through
-        on_their_way = ("payments.refund", "cars.cancel", "flights.cancel")
-        held = Trip("failNotification", faults={f"{call} {n}": "reset" for call in on_their_way for n in (1, 2)})
+        held = Trip("failNotification", faults={f"{call} {n}": "reset" for call in COMPENSATIONS for n in (1, 2)})
         harness.play({trip_id: held})
         first = await harness.reserve(trip_id, held.run_type, trip_id)
         await harness.forget(first.invocation_id)
@@ -193,7 +193,7 @@ def test_a_late_write_of_another_run_does_not_make_a_run_a_duplicate_of_itself(p
     play(scene)
 
 
-@pytest.mark.parametrize("table", ["flights", "cars", "payments"])
+@pytest.mark.parametrize("table", SERVICES)
 def test_a_key_that_is_used_again_after_a_table_was_replaced_changes_no_row_of_the_others(
     play: Callable[[Scene], None], table: str
 ) -> None:

@@ -16,6 +16,7 @@ from localcloud.environment import ROOT
 from localcloud.ports import Ports
 from tests.deploy.variants import APP, edit, edited
 from tests.driver import log_lines
+from tests.expectations import STEPS
 from tests.faults.harness import CloudBehindProxy, Harness
 from tests.faults.invariant import Reservation
 from tests.faults.plans import Trip
@@ -25,7 +26,6 @@ pytestmark = pytest.mark.slow
 
 Edits = list[tuple[str, str, str]]
 """A file, a text that it holds once, and what stands there instead."""
-STEPS = ("flights.reserve", "cars.reserve", "payments.process", "flights.confirm", "cars.confirm")
 MAY_FAIL = Trip(cancelled=True)
 OF_A_BOOKING = "    run_type: str | UnsetType = UNSET\n"
 OF_A_COMPENSATION = '    spare: str = "nothing"\n'

@@ -14,12 +14,14 @@ import httpx
 import pytest
 
 from demo.cloud import HolidayCloud
+from holiday.services import SERVICES
 from localcloud.cloud import LocalCloud
 from localcloud.environment import ROOT
 from localcloud.ports import Ports
 from localcloud.servers import WITHOUT_VQUEUES
 from tests.conftest import in_both_modes
-from tests.driver import TABLES, Holiday, eventually
+from tests.driver import Holiday, eventually
+from tests.expectations import TABLES
 
 
 @contextmanager
@@ -27,14 +29,14 @@ def one_process(directory: Path, settings: Mapping[str, str]) -> Generator[Holid
     cloud = HolidayCloud(directory, Ports.free())
     cloud.restate_settings = dict(settings)
     with cloud:
-        names = {f"{table}TableName": create_table(cloud, table) for table in TABLES}
+        names = {f"{table}TableName": create_table(cloud, table) for table in TABLES.values()}
         names["TopicArn"] = cloud.client("sns").create_topic(Name="Notices")["TopicArn"]
         port = Ports.free().ingress
         service = subprocess.Popen(
             [sys.executable, "-m", "holiday.local", "--port", str(port)],
             cwd=ROOT / "lambdas",
             env=cloud.environment()
-            | {f"{table.upper()}_TABLE_NAME": names[f"{table}TableName"] for table in TABLES}
+            | {row.table_variable: names[f"{TABLES[name]}TableName"] for name, row in SERVICES.items()}
             | {"SNS_TOPIC": names["TopicArn"]},
             stdout=cloud.log("services").open("wb"),
             stderr=subprocess.STDOUT,

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.driver import Holiday, lambda_invocations, log_lines
+from tests.expectations import STEPS, more_invocations
 
 
 @pytest.mark.parametrize(("run_type", "most"), [(None, 11), ("failPayment", 11)])
@@ -17,7 +18,7 @@ def test_a_trip_takes_few_lambda_invocations(on_lambda: Holiday, trip_id: str, r
     on_lambda.reserve({"trip_id": trip_id} | ({"run_type": run_type} if run_type else {}))
 
     on_lambda.settle()
-    assert 0 < lambda_invocations(on_lambda.cloud) - before <= most
+    assert 0 < lambda_invocations(on_lambda.cloud) - before <= most + more_invocations()
 
 
 def test_a_duplicate_takes_three_lambda_invocations_and_leaves_nothing(on_lambda: Holiday, trip_id: str) -> None:
@@ -38,22 +39,12 @@ def test_every_run_of_a_handler_logs_how_it_ended_once_and_nothing_on_replay(on_
 
     lines = [line for line in log_lines(on_lambda.cloud) if trip_id in line]
     entries = [json.loads(line) for line in lines]
-    runs = Counter((entry["service"], entry["handler"]) for entry in entries if entry["message"] == "done")
-    assert runs == Counter(
-        {
-            ("trips", "reserve"): 1,
-            ("trips", "notify"): 1,
-            ("flights", "reserve"): 1,
-            ("flights", "confirm"): 1,
-            ("cars", "reserve"): 1,
-            ("cars", "confirm"): 1,
-            ("payments", "process"): 1,
-        }
-    )
+    runs = Counter(f"{entry['service']}.{entry['handler']}" for entry in entries if entry["message"] == "done")
+    assert runs == Counter(["trips.reserve", "trips.notify", *STEPS])
     steps = Counter(
         entry["message"] for entry in entries if entry["handler"] == "reserve" and entry["service"] == "trips"
     )
-    assert steps >= Counter(["flights.reserve", "cars.reserve", "payments.process", "flights.confirm", "cars.confirm"])
+    assert steps >= Counter(STEPS)
     assert set(steps.values()) == {1}
     assert all(entry["trip_id"] == trip_id and entry["invocation_id"].startswith("inv_") for entry in entries)
     assert not any("Ittoqqortoormiit" in line for line in log_lines(on_lambda.cloud))

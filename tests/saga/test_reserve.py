@@ -7,26 +7,9 @@ from typing import Any
 import httpx
 import pytest
 
-from holiday.services import RUN_TYPES
-from tests.driver import TABLES, Holiday, eventually
-
-NOTHING_STANDS = {
-    "failFlightsReservation": {"Flights": ["cancelled (never taken)"], "Cars": [], "Payments": []},
-    "failCarRentalReservation": {"Flights": ["cancelled"], "Cars": ["cancelled (never taken)"], "Payments": []},
-    "failPayment": {"Flights": ["cancelled"], "Cars": ["cancelled"], "Payments": ["refunded (never taken)"]},
-    "failFlightsConfirmation": {"Flights": ["cancelled"], "Cars": ["cancelled"], "Payments": ["refunded"]},
-    "failCarRentalConfirmation": {"Flights": ["cancelled"], "Cars": ["cancelled"], "Payments": ["refunded"]},
-    "failNotification": {"Flights": ["cancelled"], "Cars": ["cancelled"], "Payments": ["refunded"]},
-}
-STEPS = {
-    "failFlightsReservation": "flights.reserve",
-    "failCarRentalReservation": "cars.reserve",
-    "failPayment": "payments.process",
-    "failFlightsConfirmation": "flights.confirm",
-    "failCarRentalConfirmation": "cars.confirm",
-    "failNotification": "trips.notify",
-}
-ALL_STANDS = {"Flights": ["confirmed"], "Cars": ["confirmed"], "Payments": ["confirmed"]}
+from holiday.services import RUN_TYPES, SERVICES
+from tests.driver import Holiday, eventually
+from tests.expectations import COMPENSATIONS, TABLES, statuses
 
 
 def test_the_sample_trip_is_booked_under_a_generated_id(holiday: Holiday) -> None:
@@ -69,9 +52,7 @@ def test_one_success_notice_goes_out_and_names_the_bookings(holiday: Holiday, tr
     rows = {table: row for table, [row] in holiday.rows(trip_id).items()}
     assert notice == {
         "trip_id": trip_id,
-        "flight_id": rows["Flights"]["id"],
-        "car_id": rows["Cars"]["id"],
-        "payment_id": rows["Payments"]["id"],
+        **{f"{row.booking}_id": rows[TABLES[name]]["id"] for name, row in holiday.services.items()},
         "invocation_id": holiday.invocation_of(response),
         "status": "success",
         "message": f"Trip {trip_id} is booked.",
@@ -86,12 +67,12 @@ def test_a_simulated_failure_undoes_everything_before_it(holiday: Holiday, trip_
     assert response.status_code == 422
     answer = response.json()
     assert answer["metadata"]["trip_id"] == trip_id
-    assert answer["metadata"]["step"] == STEPS[run_type]
+    assert answer["metadata"]["step"] == RUN_TYPES[run_type]
     assert answer["metadata"]["reason"] == "simulated"
-    for word in (trip_id, STEPS[run_type], run_type, answer["metadata"]["undoing"]):
+    for word in (trip_id, RUN_TYPES[run_type], run_type, answer["metadata"]["undoing"]):
         assert word in answer["message"]
     holiday.settle()
-    assert holiday.statuses(trip_id) == NOTHING_STANDS[run_type]
+    assert holiday.statuses(trip_id) == statuses(run_type, holiday.services)
     [notice] = eventually(lambda: holiday.notices(trip_id), bool)
     assert (notice["status"], notice["message"]) == ("failure", answer["message"])
     assert notice["invocation_id"] == holiday.invocation_of(response)
@@ -108,11 +89,8 @@ def test_compensations_are_sent_newest_first_so_that_flights_the_gate_opens_last
     )
     targets = [json.loads(row["entry_lite_json"])["Command"]["OneWayCall"]["invocation_target"] for row in sent]
     objects = [target["VirtualObject"] for target in targets if "VirtualObject" in target]
-    assert [(target["name"], target["key"]) for target in objects] == [
-        ("payments", trip_id),
-        ("cars", trip_id),
-        ("flights", trip_id),
-    ]
+    assert [f"{target['name']}.{target['handler']}" for target in objects] == [*COMPENSATIONS]
+    assert {target["key"] for target in objects} == {trip_id}
     holiday.settle()
 
 
@@ -154,11 +132,8 @@ def test_an_id_that_was_rolled_back_can_be_booked_at_once(holiday: Holiday, trip
     assert holiday.reserve({"trip_id": trip_id}).status_code == 200
 
     holiday.settle()
-    assert holiday.statuses(trip_id) == {
-        "Flights": ["cancelled", "confirmed"],
-        "Cars": ["cancelled", "confirmed"],
-        "Payments": ["confirmed", "refunded"],
-    }
+    tried, stands = (statuses(run_type, holiday.services) for run_type in ("failNotification", "success"))
+    assert holiday.statuses(trip_id) == {table: sorted(tried[table] + stands[table]) for table in stands}
     notices = eventually(lambda: holiday.notices(trip_id), lambda found: len(found) == 2)
     assert sorted(notice["status"] for notice in notices) == ["failure", "success"]
 
@@ -175,11 +150,7 @@ def test_an_idempotency_key_makes_a_retry_return_the_first_answer(
     assert (first.status_code, first.json()) == (again.status_code, again.json())
     assert first.status_code == (422 if run_type else 200)
     holiday.settle()
-    assert {table: len(rows) for table, rows in holiday.rows(trip_id).items()} == {
-        "Flights": 1,
-        "Cars": 1,
-        "Payments": 1,
-    }
+    assert {table: len(rows) for table, rows in holiday.rows(trip_id).items()} == dict.fromkeys(holiday.tables, 1)
 
 
 def test_a_key_that_is_used_again_after_its_retention_leaves_one_trip_and_one_notice(
@@ -214,7 +185,7 @@ def test_of_many_callers_of_one_id_exactly_one_gets_it(holiday: Holiday, trip_id
 
     assert sorted(answer.status_code for answer in answers) == [200] + [409] * 7
     holiday.settle()
-    assert holiday.statuses(trip_id) == ALL_STANDS
+    assert holiday.statuses(trip_id) == statuses("success", holiday.services)
     assert [notice["status"] for notice in eventually(lambda: holiday.notices(trip_id), bool)] == ["success"]
 
 
@@ -237,10 +208,15 @@ def test_of_many_callers_of_one_id_exactly_one_gets_it(holiday: Holiday, trip_id
         ("POST /trips/reserve", '{"request": {"trip_id": "foo\\u200b"}}', ["trip_id", "U+200B"]),
         ("POST /trips/reserve", "{}".ljust(65_537), ["65,537", "65,536 bytes"]),
         ("POST /trips/reserve", b'{"request": {"trip_id": "\xff"}}', ["JSON"]),
-        ("POST /flights/some-trip/reserve", "{}", ["not public"]),
-        ("POST /flights/some-trip/cancel", '{"id": "x"}', ["not public"]),
-        ("POST /cars/some-trip/cancel", '{"id": "x"}', ["not public"]),
-        ("POST /payments/some-trip/refund", '{"id": "x"}', ["not public"]),
+        *(
+            (f"POST /{name}/some-trip/{step}", "{}", ["not public"])
+            for name, row in SERVICES.items()
+            for step in row.steps
+        ),
+        *(
+            (f"POST /{name}/some-trip/{row.compensation}", '{"id": "x"}', ["not public"])
+            for name, row in SERVICES.items()
+        ),
         ("POST /trips/notify", "{}", ["not public"]),
     ],
 )
@@ -269,7 +245,7 @@ def test_a_body_over_64_kb_is_refused_before_anything_is_held(holiday: Holiday, 
     assert (refused.status_code, refused.json()["metadata"]["reason"]) == (400, "invalid")
     assert "65,536 bytes" in refused.json()["message"]
     holiday.settle()
-    assert holiday.statuses(trip_id) == {"Flights": [], "Cars": [], "Payments": []}
+    assert holiday.statuses(trip_id) == {table: [] for table in TABLES.values()}
     assert holiday.notices(trip_id) == []
 
     # when it is as long as it may be, then it is booked
@@ -287,12 +263,11 @@ def test_bytes_are_counted_and_not_letters(holiday: Holiday, trip_id: str) -> No
     assert "65,536 bytes" in refused.json()["message"]
 
 
-@pytest.mark.parametrize("path", ["/trips/book", "/hotels/reserve"])
+@pytest.mark.parametrize("path", ["/trips/book", "/cruises/reserve"])
 def test_a_wrong_path_is_not_found(holiday: Holiday, path: str) -> None:
     assert holiday.http.post(path, json={}).status_code == 404
 
 
 def totals(holiday: Holiday) -> dict[str, Any]:
     dynamodb = holiday.cloud.client("dynamodb")
-    tables = [holiday.names[f"{table}TableName"] for table in TABLES]
-    return {table: dynamodb.scan(TableName=table, Select="COUNT")["Count"] for table in tables}
+    return {name: dynamodb.scan(TableName=table, Select="COUNT")["Count"] for name, table in holiday.tables.items()}

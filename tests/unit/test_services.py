@@ -13,10 +13,12 @@ from uuid import UUID
 import pytest
 from restate.handler import handler_from_callable
 
+from demo.contract import CONTRACT
 from holiday import trips
 from holiday.failures import BookingError
 from holiday.services import RUN_TYPES, SERVICES, TripRequest
 from holiday.simulation import simulate
+from tests.expectations import left
 
 LAMBDAS = Path(trips.__file__).parent
 RESERVE = inspect.getsource(trips.reserve)
@@ -41,6 +43,13 @@ def test_the_run_types_of_the_contract_fail_the_steps_of_the_contract() -> None:
 
     assert contract.items() <= RUN_TYPES.items()
     assert len(RUN_TYPES) == len(STEPS) + 1, "a run type stands in two rows"
+
+
+@pytest.mark.parametrize("run_type", CONTRACT)
+def test_what_tests_expect_of_a_row_is_what_the_contract_says_of_the_original_three(run_type: str) -> None:
+    found = left(run_type)
+
+    assert tuple(found[name] for name in ("flights", "cars", "payments")) == CONTRACT[run_type]
 
 
 @pytest.mark.parametrize("name", SERVICES)
