@@ -5,6 +5,7 @@ An invoker role that is lost is in test_permissions.py, a body that cannot start
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from unittest.mock import ANY
 
 import pytest
 
@@ -13,6 +14,7 @@ from demo.cloud import HolidayCloud
 from localcloud.admin import Admin
 from localcloud.invocations import unfinished
 from localcloud.ports import Ports
+from monitor.stuck import query as monitor_query
 from tests.conftest import in_both_modes
 from tests.deploy.state import deployments
 from tests.deploy.test_never_ending import begin, operate
@@ -37,7 +39,7 @@ def watch(holiday: Holiday) -> Iterator[Watch]:
     holiday.cloud.destroy("Watched")
 
 
-def test_a_refund_whose_table_is_gone_calls_for_help_and_a_table_that_is_back_ends_it(
+def test_the_alarm_fires_for_a_refund_whose_table_is_gone_and_returns_to_ok_with_the_table(
     holiday: Holiday, watch: Watch
 ) -> None:
     with taken_away(holiday.cloud, holiday.names["PaymentsTableName"]):
@@ -50,7 +52,7 @@ def test_a_refund_whose_table_is_gone_calls_for_help_and_a_table_that_is_back_en
         assert watch.look() is None
         [call] = watch.calls()
         assert (call["NewStateValue"], call["OldStateValue"]) == ("ALARM", "OK")
-        assert "fail again and again" in call["AlarmDescription"]
+        assert "have been failing, paused or unable to start" in call["AlarmDescription"]
         assert watch.published("StuckInvocations", "payments") == [1.0]
         assert watch.published("StuckInvocations", "trips") == []
 
@@ -67,7 +69,7 @@ def test_a_refund_whose_table_is_gone_calls_for_help_and_a_table_that_is_back_en
 
 
 @pytest.mark.slow
-def test_a_deployment_that_was_removed_by_force_calls_for_help_until_its_trip_is_moved(
+def test_the_alarm_fires_for_a_deployment_removed_by_force_until_its_trip_is_moved(
     holiday: Holiday, watch: Watch
 ) -> None:
     admin = Admin(holiday.cloud.admin_url)
@@ -97,7 +99,7 @@ def test_a_deployment_that_was_removed_by_force_calls_for_help_until_its_trip_is
 
 
 @pytest.mark.slow
-def test_what_is_paused_calls_for_help_until_it_is_resumed(holiday: Holiday, watch: Watch) -> None:
+def test_the_alarm_fires_for_what_is_paused_until_it_is_resumed(holiday: Holiday, watch: Watch) -> None:
     with taken_away(holiday.cloud, holiday.names["PaymentsTableName"]):
         trip_id, _ = begin(holiday, "failPayment")
         failing = unfinished(f"target = 'payments/{trip_id}/refund' AND failures > 0")
@@ -173,6 +175,26 @@ def test_its_schedule_has_it_look(tmp_path_factory: pytest.TempPathFactory) -> N
 
         # then it has looked within two minutes, and found nothing
         assert eventually(lambda: watch.state("Stuck"), lambda state: state == "OK") == "OK"
+
+
+def test_what_is_queued_behind_a_stuck_one_counts_once_and_its_caller_does_not(holiday: Holiday) -> None:
+    with taken_away(holiday.cloud, holiday.names["PaymentsTableName"]):
+        # given a refund that fails, and the same trip once more, whose payment waits in the queue behind it
+        trip_id, _ = begin(holiday, "failPayment")
+        failing = unfinished(f"target = 'payments/{trip_id}/refund' AND failures > 1 AND stuck_since < now()")
+        assert eventually(lambda: holiday.query(failing), bool)
+        holiday.http.post("/trips/reserve/send", json={"request": {"trip_id": trip_id}}).raise_for_status()
+        queued = unfinished(f"target = 'payments/{trip_id}/process' AND status = 'queued' AND stuck_since < now()")
+        [waiting] = eventually(lambda: holiday.query(queued), bool)
+        [refund] = holiday.query(failing)
+
+        # then both count, once each, and the trip that waits for its payment does not
+        assert holiday.query(monitor_query(0, [])) == [{"service": "payments", "stuck": 2, "oldest_seconds": ANY}]
+        listed = stuck.ask(holiday.cloud.admin_url, None, stuck.query(0))
+        assert sorted(row["id"] for row in listed) == sorted([waiting["id"], refund["id"]])
+        assert {stuck.trip_of(row) for row in listed} == {trip_id}
+    operate(holiday, refund["id"], "resume")
+    holiday.settle()
 
 
 def test_what_waits_for_another_or_for_its_time_is_not_stuck(holiday: Holiday) -> None:

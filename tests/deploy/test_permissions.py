@@ -285,7 +285,7 @@ def test_restate_with_another_external_id_can_neither_be_introduced_nor_invoke(
     assert httpx.get(url, timeout=120, trust_env=False).json()["status"] == "success"
 
 
-def test_an_invoker_role_that_is_lost_calls_for_help_and_so_does_a_monitor_whose_key_is_rejected(
+def test_alarms_fire_for_an_invoker_role_that_is_lost_and_for_a_monitor_whose_key_is_rejected(
     deployed: Deployed,
 ) -> None:
     # given a monitor, which reads the key with its own role

@@ -8,7 +8,8 @@ import json
 import random
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -63,12 +64,24 @@ async def refused_twice(harness: Harness) -> None:
 
 @pytest.fixture
 def no_door(on_lambda: Harness) -> Iterator[Harness]:
-    """On a server that was told no limit, whose ingress takes 32 MiB."""
+    with without_limit(on_lambda):
+        yield on_lambda
+
+
+@pytest.fixture
+def no_door_either_way(on_lambda_either_way: Harness) -> Iterator[Harness]:
+    with without_limit(on_lambda_either_way):
+        yield on_lambda_either_way
+
+
+@contextmanager
+def without_limit(on_lambda: Harness) -> Generator[None]:
+    """A server that was told no limit, whose ingress takes 32 MiB."""
     cloud, settings = on_lambda.cloud, on_lambda.cloud.restate_settings
     cloud.restate_settings = settings | {"RESTATE_INGRESS__REQUEST_SIZE_LIMIT": "32MiB"}
     cloud.restart_restate()
     on_lambda.proxy.fired.clear()
-    yield on_lambda
+    yield
     cloud.restate_settings = settings
     cloud.restart_restate()
 
@@ -178,20 +191,22 @@ def test_what_cannot_start_is_found_and_killed_by_the_page_s_commands_and_leaves
 
 
 @pytest.mark.slow
-def test_what_cannot_start_calls_for_help_until_it_is_killed(runner: asyncio.Runner, no_door: Harness) -> None:
+def test_the_alarm_fires_for_what_cannot_start_until_it_is_killed(
+    runner: asyncio.Runner, no_door_either_way: Harness
+) -> None:
     async def scene() -> None:
         # given a monitor, and a request that Lambda refuses
-        watch = await asyncio.to_thread(Watch, no_door.cloud)
+        watch = await asyncio.to_thread(Watch, no_door_either_way.cloud)
         assert await asyncio.to_thread(watch.becomes, "OK")
-        sent = json.loads((await post(no_door, "/trips/reserve/send", body(8_000_000)))[1])
-        await refused_twice(no_door)
+        sent = json.loads((await post(no_door_either_way, "/trips/reserve/send", body(8_000_000)))[1])
+        await refused_twice(no_door_either_way)
 
         # then the alarm fires, and when it has been killed, it is quiet
         assert await asyncio.to_thread(watch.becomes, "ALARM")
-        await no_door.operate("kill", sent["invocationId"])
-        assert await no_door.settle() == []
+        await no_door_either_way.operate("kill", sent["invocationId"])
+        assert await no_door_either_way.settle() == []
         assert await asyncio.to_thread(watch.becomes, "OK")
-        await asyncio.to_thread(no_door.cloud.destroy, "Watched")
+        await asyncio.to_thread(no_door_either_way.cloud.destroy, "Watched")
 
-    no_door.play({})
+    no_door_either_way.play({})
     runner.run(scene())

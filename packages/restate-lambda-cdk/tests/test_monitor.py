@@ -1,4 +1,4 @@
-"""The construct that has stuck invocations looked for: its function, schedule, permissions, metrics and alarms."""
+"""The construct that looks for stuck invocations: its function, schedule, permissions, metrics and alarms."""
 
 from datetime import timedelta
 from typing import Any
@@ -232,11 +232,16 @@ def test_its_alarms_are_for_what_is_stuck_and_for_a_monitor_that_does_not_look(s
     assert (stuck["Threshold"], stuck["EvaluationPeriods"], stuck["Period"]) == (1, 2, 60)
     assert stuck["TreatMissingData"] == "ignore"
     text = str(stuck["AlarmDescription"])
-    for part in ("Stack/Restate (https://restate.example.com:9070)", "of trips for over 5 minutes", "See the wiki."):
+    for part in (
+        "Stack/Restate (https://restate.example.com:9070)",
+        "Invocations of trips in",
+        "for over 5 minutes",
+        "See the wiki.",
+    ):
         assert part in text
 
     # and the other takes three, of which each may be missing
     assert (not_looking["Namespace"], not_looking["MetricName"]) == ("AWS/Lambda", "Errors")
     assert (not_looking["Threshold"], not_looking["EvaluationPeriods"], not_looking["Period"]) == (1, 3, 60)
     assert not_looking["TreatMissingData"] == "breaching"
-    assert "Nobody looks for stuck invocations in Restate Stack/Restate" in str(not_looking["AlarmDescription"])
+    assert "The monitor of stuck invocations in Restate Stack/Restate" in str(not_looking["AlarmDescription"])

@@ -1,4 +1,4 @@
-"""Looks for stuck invocations on a schedule, and tells whoever should know.
+"""Looks for stuck invocations on a schedule, publishes metrics, and has alarms.
 
 An invocation that fails is retried by Restate, for ever by default, and to Lambda most failures are no errors; one
 whose function is never reached, because a role, a version or a payload is wrong, leaves no trace in AWS at all. Only
@@ -31,15 +31,15 @@ HANDLER_NAME = re.compile(
 MOST_DURATIONS = 20
 """Handlers whose durations fit into one request to CloudWatch, however much they differ."""
 LOOKS_UNTIL_ALARM = {"Stuck": 2, "NotLooking": 3}
-"""How many looks in a row have to be bad: a second one, so that what a retry mends pages nobody; a third for a monitor
-that fails, because what keeps it from asking may be Restate's restart."""
+"""How many looks in a row have to be bad: a second one, so that no alarm fires for what a retry fixes; a third for a
+monitor that fails, because Restate may only be restarting."""
 
 
 class InvocationMonitor(Construct):
     """A scheduled function that asks Restate which invocations are stuck, and publishes how many and for how long.
 
     Stuck is what fails and is retried, is paused, or has not begun, and has not got any further for `threshold`. An
-    invocation that waits for another one is not: that one is.
+    invocation that waits for a call it has made is not stuck: what it called is. What is queued behind another is.
 
     Metrics in the namespace `Restate`, with the dimension `Monitor`, this construct's path: `StuckInvocations` and
     `OldestStuckInvocationAge`, in seconds. They are 0 when nothing is stuck. A service of which something is stuck has
@@ -60,7 +60,7 @@ class InvocationMonitor(Construct):
         has to reach the admin API, CloudWatch and, for a key, Secrets Manager.
     role: what it runs as; it is given what it needs. Default: a role that can log.
     tracing: X-Ray. Default none.
-    log_group: where it logs. Default: a group that keeps entries for a month, and goes with the stack.
+    log_group: where it logs. Default: a group that keeps entries for a month, and is deleted with the stack.
     architecture: Default arm64. No effect on what it does.
     runtime: a Python, 3.11 or newer. Default 3.13.
     timeout: of one look. Default 1 minute, of which it asks Restate anew for half as long as Restate does not answer.
@@ -157,8 +157,8 @@ class InvocationMonitor(Construct):
         """Make two alarms with these actions, and return them, as `alarms` does from then on.
 
         One fires when something has been stuck in 2 looks, so at most 2 looks after the threshold, and ends with the
-        first look that finds nothing. The other fires when 3 looks have failed or not been made: nobody would hear of
-        anything. Until the function has looked for the first time, it may take that for its own absence.
+        first look that finds nothing. The other fires when 3 looks have failed or not been made: nothing would be
+        noticed. It may fire once before the function has looked for the first time, as there is no data yet.
 
         runbook: a sentence at the end of the first one's text: where your people look then.
         """
@@ -168,19 +168,19 @@ class InvocationMonitor(Construct):
         stuck = self.metric_stuck().create_alarm(
             self,
             "Stuck",
-            alarm_description=f"Restate {at} has had invocations of {of} for over {minutes} that fail again and again, "
-            "are paused, or cannot begin. They are not lost, but whoever called them waits. The log of "
+            alarm_description=f"Invocations of {of} in Restate {at} have been failing, paused or unable to start for "
+            f"over {minutes}. They are not lost, but their callers wait. The log of "
             f"{self.function.function_name} counts them by service; Restate's UI and CLI list them with their last "
             f"failure. {runbook}".strip(),
             threshold=1,
             comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
             evaluation_periods=LOOKS_UNTIL_ALARM["Stuck"],
-            treat_missing_data=cloudwatch.TreatMissingData.IGNORE,  # that nobody looks is the other alarm's matter
+            treat_missing_data=cloudwatch.TreatMissingData.IGNORE,  # no data is what the other alarm is for
         )
         not_looking = self.function.metric_errors(period=self.interval).create_alarm(
             self,
             "NotLooking",
-            alarm_description=f"Nobody looks for stuck invocations in Restate {at}: {self.function.function_name} "
+            alarm_description=f"The monitor of stuck invocations in Restate {at}, {self.function.function_name}, "
             "fails or does not run. Its log says why: Restate or CloudWatch cannot be reached, or the API key is "
             "rejected. If the log is silent, its schedule is off, or Lambda throttles it.",
             threshold=1,
