@@ -44,14 +44,16 @@ from aws_cdk import CfnOutput, Stack
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_sns as sns
+from aws_cdk.aws_cloudwatch_actions import SnsAction
 from aws_cdk.aws_secretsmanager import ISecret, Secret
-from restate_lambda_cdk import RestateCloudEnvironment, RestateServer, ServiceDeployer
+from restate_lambda_cdk import InvocationMonitor, RestateCloudEnvironment, RestateServer, ServiceDeployer
 """
 THEIRS = {
     **dict.fromkeys(("stack", "platform", "tools"), "Stack"),
     **dict.fromkeys(("function", "flights_function", "trips_function"), "lambda_.Function"),
     **dict.fromkeys(("api_key_arn", "invoker_role_arn"), "str"),
-    **{"vpc": "ec2.Vpc", "admin_clients": "ec2.SecurityGroup", "api_key": "ISecret"},
+    **{"topic": "sns.ITopic", "vpc": "ec2.Vpc", "admin_clients": "ec2.SecurityGroup", "api_key": "ISecret"},
     **{"restate": "RestateServer", "deployer": "ServiceDeployer"},
 }
 SOURCES = "\n".join(path.read_text() for path in (PACKAGE / "src").rglob("*.py"))

@@ -1,11 +1,14 @@
 """A CDK interface, or the class that implements it: to a type checker the class does not satisfy it, because jsii gives
 some parameters other names there. So what a caller may pass is written as either."""
 
+from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_cloudwatch_actions as actions
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_secretsmanager as secretsmanager
 
+AlarmAction = cloudwatch.IAlarmAction | actions.SnsAction
 Key = kms.IKey | kms.Key
 Role = iam.IRole | iam.Role
 Secret = secretsmanager.ISecret | secretsmanager.Secret

@@ -123,7 +123,7 @@ class InvocationMonitor(Construct):
         """For how many seconds the oldest of them has been stuck, likewise."""
         return self._metric(OLDEST_AGE, "Seconds", service)
 
-    def add_alarms(self, *actions: cloudwatch.IAlarmAction, runbook: str = "") -> list[cloudwatch.Alarm]:
+    def add_alarms(self, *actions: either.AlarmAction, runbook: str = "") -> list[cloudwatch.Alarm]:
         """Make two alarms with these actions, and return them, as `alarms` does from then on.
 
         One fires when something has been stuck in 2 looks, so at most 2 looks after the threshold, and ends with the
@@ -160,7 +160,7 @@ class InvocationMonitor(Construct):
         )
         self.alarms = [stuck, not_looking]
         for alarm in self.alarms:
-            alarm.add_alarm_action(*actions)
+            alarm.add_alarm_action(*actions)  # pyright: ignore[reportArgumentType]
         return self.alarms
 
     def _metric(self, name: str, unit: str, service: str | None) -> cloudwatch.Metric:
