@@ -313,7 +313,7 @@ def test_an_invoker_role_that_is_lost_calls_for_help_and_so_does_a_monitor_whose
         # and when the key is rejected, then the other one does, and this one stays
         secrets.put_secret_value(SecretId=deployed.secret, SecretString=OTHER_KEY)
         failure = watch.look()
-        assert failure and "wants another API key (401: who is Bearer ***?)" in failure["errorMessage"]
+        assert failure and "rejected the API key (401: who is Bearer ***?)" in failure["errorMessage"]
         cloud.client("cloudwatch").put_metric_data(Namespace="Any", MetricData=[{"MetricName": "Any", "Value": 1}])
         assert (watch.state("NotLooking"), watch.state("Stuck")) == ("ALARM", "ALARM")
     finally:

@@ -58,6 +58,27 @@ def restate_goes_away(restate: FakeAdmin, monkeypatch: pytest.MonkeyPatch) -> py
     return monkeypatch
 
 
+def test_a_stack_that_is_made_anew_is_the_owner_of_what_its_removal_had_to_leave(
+    restate: FakeAdmin, deadline: Deadline
+) -> None:
+    """Functions with fixed names have the same ARNs again; the stack's ARN ends with another unique id."""
+    gone, anew = (f"arn:aws:cloudformation:eu-west-1:111122223333:stack/Trips/{unique}" for unique in ("1", "2"))
+    assert failure_of(event("Create", restate, V1) | {"StackId": gone}, deadline) is None
+
+    # given that Restate was down when the stack was deleted
+    restate.answers_before = [DOWN] * 1000
+    assert failure_of(event("Delete", restate, V1) | {"StackId": gone}, deadline) is None
+    restate.answers_before = []
+    assert restate.latest("trips") == V1
+
+    # when it is made anew and deleted again
+    for kind in ("Create", "Delete"):
+        assert failure_of(event(kind, restate, V1) | {"StackId": anew}, deadline) is None
+
+    # then nothing of it is left
+    assert not restate.known
+
+
 @pytest.mark.parametrize("arn", [V1, V2])
 def test_a_registration_that_is_renamed_serves_on_when_the_first_one_is_deleted(
     restate: FakeAdmin, deadline: Deadline, arn: str

@@ -161,8 +161,11 @@ def _undone(event: Mapping[str, Any]) -> str | None:
 
 
 def _name(event: Mapping[str, Any]) -> str:
-    """The registration's, as Restate knows it: in all of AWS there is no other of that name."""
-    return f"{event['StackId']}/{event['LogicalResourceId']}"
+    """The registration's, as Restate knows it: in all of AWS there is no other of that name.
+
+    Without the stack's unique id: a stack that is deleted and created again owns what the deletion left behind.
+    """
+    return f"{event['StackId'].rpartition('/')[0]}/{event['LogicalResourceId']}"
 
 
 def send(url: str, content: bytes) -> None:
