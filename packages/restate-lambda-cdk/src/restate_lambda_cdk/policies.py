@@ -99,7 +99,8 @@ def _mark_of_function(version: either.Version) -> str:
         return _mark(version.stack.resolve(unqualified(version)))
     # what CloudFormation cannot change in a function that is there
     replacing = [function.function_name, function.package_type, getattr(function, "tenancy_config", None)]
-    return _mark(version.stack.resolve(replacing)) if any(replacing) else ""
+    set_here = [value for value in map(version.stack.resolve, replacing) if value]  # a name that is not is a token
+    return _mark(set_here) if set_here else ""
 
 
 def _acknowledge_versions(policy: iam.Policy, version: either.Version, reason: str) -> None:
