@@ -1,0 +1,96 @@
+"""docs/add-a-service.md, taken at its word: its blocks, applied to a copy of the sources, make a holiday with a hotel.
+
+The copy's own tests then look at it: they know the hotel by its row alone.
+"""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+BLOCKS = re.findall(r"```diff\n(.*?)```", (ROOT / "docs" / "add-a-service.md").read_text(), re.DOTALL)
+NAMES_WHAT_IS_FORGOTTEN = ("tests/unit/test_services.py", "tests/stack/test_stack.py")
+COMPENSATED = "hotels.reserve, hotel, compensation=hotels.cancel"
+
+
+def git(folder: Path, *arguments: str, text: str = "") -> str:
+    command = ["git", "-c", "user.name=test", "-c", "user.email=test@example.com", *arguments]
+    return subprocess.run(command, cwd=folder, input=text, text=True, capture_output=True, check=True).stdout
+
+
+def run_tests(folder: Path, *what: str) -> tuple[int, str]:
+    """Run tests of the copy, on its own sources."""
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-m", "not slow", "-p", "no:cacheprovider", *what]
+    done = subprocess.run(command, cwd=folder, text=True, capture_output=True, check=False)
+    return done.returncode, done.stdout + done.stderr
+
+
+def apply(folder: Path, *blocks: str) -> None:
+    for block in blocks:
+        git(folder, "apply", "-", text=block)
+    git(folder, "add", "--intent-to-add", "lambdas", "holiday_stack")
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A copy of this checkout's files, as a repository of its own, with what is installed here."""
+    files = git(ROOT, "ls-files", "--cached", "--others", "--exclude-standard", "-z").split("\0")
+    for name in filter(lambda name: (ROOT / name).is_file(), files):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, tmp_path / name)
+    git(tmp_path, "init", "--quiet")
+    git(tmp_path, "add", "--all")
+    git(tmp_path, "commit", "--quiet", "--message", "The holiday as it is")
+    for name in (".venv", "node_modules"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    (tmp_path / ".local").mkdir()
+    (tmp_path / ".local" / "libraries").symlink_to(ROOT / ".local" / "libraries")
+    return tmp_path
+
+
+@pytest.fixture
+def with_hotels(checkout: Path) -> Path:
+    apply(checkout, *BLOCKS)
+    return checkout
+
+
+def test_a_hotel_is_four_files_and_ten_places(with_hotels: Path) -> None:
+    lines = git(with_hotels, "diff", "-U0").splitlines()
+
+    assert sum(line.startswith("+++ ") for line in lines) == 4
+    assert sum(line.startswith("@@ ") for line in lines) == 10
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("forgotten", range(len(BLOCKS)), ids=["row", "module", "steps", "row in the stack"])
+def test_what_is_forgotten_of_it_is_named(checkout: Path, forgotten: int) -> None:
+    apply(checkout, *BLOCKS[:forgotten], *BLOCKS[forgotten + 1 :])
+
+    status, said = run_tests(checkout, *NAMES_WHAT_IS_FORGOTTEN)
+
+    assert (status != 0, "hotels" in said) == (True, True), said
+
+
+@pytest.mark.slow
+def test_with_the_hotel_every_run_type_and_every_fault_plan_passes(with_hotels: Path) -> None:
+    status, said = run_tests(
+        with_hotels, *NAMES_WHAT_IS_FORGOTTEN, "tests/saga", "tests/deploy/test_deploy.py", "tests/faults/test_plans.py"
+    )
+
+    assert status == 0, said
+
+
+@pytest.mark.slow
+def test_a_hotel_whose_compensation_is_forgotten_is_found_by_what_it_leaves(with_hotels: Path) -> None:
+    # given a saga that compensates the hotel's reservation with something that leaves it
+    trips = with_hotels / "lambdas/holiday/trips.py"
+    assert trips.read_text().count(COMPENSATED) == 1
+    trips.write_text(trips.read_text().replace(COMPENSATED, COMPENSATED.replace("hotels.cancel", "cars.cancel")))
+
+    status, said = run_tests(with_hotels, "tests/saga/test_reserve.py", "-k", "failNotification and in_one_process")
+
+    assert (status, "'Hotels': ['confirmed']" in said) == (1, True), said
