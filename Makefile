@@ -24,7 +24,7 @@ endef
 unexport PYTHONPATH PYTHONHOME PYTHONSAFEPATH
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-deploy up down demo trip stuck serve synth check test test-all chaos bench format lock update
+.PHONY: help setup setup-deploy up down demo trip stuck serve synth readme check test test-all chaos bench format lock update
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | awk -F '\t' '{ printf "  make %-12s %s\n", $$1, $$2 }'
@@ -60,6 +60,9 @@ serve: .venv/ready ## run the four services in one local process on :9080, reloa
 synth: .venv/ready ## synthesize the stack's templates, without an AWS account
 	@$(LIBRARIES) lambda
 	@$(DEMO) synth
+
+readme: .venv/ready ## write the saga and the run types into the README, after a change of either
+	@PYTHONPATH=lambdas $(DEMO).readme
 
 check: .venv/ready ## format, lint and types
 	ruff format --check --no-cache

@@ -7,12 +7,12 @@ So a compensation or a step that trips forgets is a failing test. By hand is wha
 from collections.abc import Mapping
 
 from demo.contract import NEVER, NOTHING
-from holiday.services import RUN_TYPES, SERVICES, Service
+from demo.readme import FIRST_STEPS, left
+from holiday.services import SERVICES, Service
 
 TABLES = {name: name.capitalize() for name in SERVICES}
 """What the stack calls each service's table, and begins the name of its output with."""
 
-FIRST_STEPS = tuple(f"{name}.{next(iter(row.steps))}" for name, row in SERVICES.items())
 LATER_STEPS = tuple(f"{name}.{step}" for name, row in SERVICES.items() for step in list(row.steps)[1:])
 STEPS = FIRST_STEPS + LATER_STEPS
 COMPENSATIONS = tuple(f"{name}.{row.compensation}" for name, row in reversed(SERVICES.items()))
@@ -25,22 +25,6 @@ def more_invocations() -> int:
     A service more takes its first step and another handler, and trips is invoked once more when the first has ended.
     """
     return 3 * (len(SERVICES) - 3)
-
-
-def left(run_type: str, services: Mapping[str, Service] = SERVICES) -> dict[str, str]:
-    """What this run type leaves of each service's booking, in the contract's words."""
-    if run_type == "success":
-        return dict.fromkeys(services, "confirmed")
-    failed = RUN_TYPES[run_type]
-    if failed not in FIRST_STEPS:
-        return {name: row.compensated for name, row in services.items()}
-    found = dict.fromkeys(services, NOTHING)
-    for name, row in services.items():
-        if failed.startswith(f"{name}."):
-            found[name] = NEVER
-            break
-        found[name] = row.compensated
-    return found
 
 
 def statuses(run_type: str, services: Mapping[str, Service] = SERVICES) -> dict[str, list[str]]:

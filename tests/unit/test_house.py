@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from demo import readme
 from holiday.services import SERVICES
 
 ROOT = Path(__file__).parents[2]
@@ -54,7 +55,14 @@ def test_the_generic_parts_know_nothing_of_holidays(folder: str) -> None:
     assert [(name, word) for name, said in found.items() for word in said if word.lower() in ours] == []
 
 
-def test_the_code_that_the_readme_shows_is_the_code_that_runs() -> None:
+@pytest.mark.parametrize(("name", "block"), readme.generated().items())
+def test_the_readme_shows_the_code_that_runs_and_the_run_types_that_there_are(name: str, block: str) -> None:
+    begin, end = readme.marked(name)
+
+    assert f"{begin}{block}{end}" in (ROOT / "README.md").read_text(), "run: make readme"
+
+
+def test_the_readme_shows_no_other_code() -> None:
     shown = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
 
     assert shown

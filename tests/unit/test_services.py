@@ -14,11 +14,11 @@ import pytest
 from restate.handler import handler_from_callable
 
 from demo.contract import CONTRACT
+from demo.readme import left
 from holiday import trips
 from holiday.failures import BookingError
 from holiday.services import RUN_TYPES, SERVICES, TripRequest
 from holiday.simulation import simulate
-from tests.expectations import left
 
 LAMBDAS = Path(trips.__file__).parent
 RESERVE = inspect.getsource(trips.reserve)
