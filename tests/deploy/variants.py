@@ -86,8 +86,8 @@ def code_marked(folder: Path, mark: str, **more: tuple[str, str]) -> Path:
     """Sources that say who ran: each row has an attribute `code`, and so has the answer."""
     marks = {
         "bookings.py": (
-            '"transaction_status": status} | attributes',
-            f'"transaction_status": status, "code": "{mark}"}} | attributes',
+            '"transaction_status": status} | booking.attributes',
+            f'"transaction_status": status, "code": "{mark}"}} | booking.attributes',
         ),
         "messages.py": (
             '    status: Literal["success"] = "success"\n    trip_id: str\n',
