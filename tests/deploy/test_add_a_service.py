@@ -3,7 +3,7 @@
 The copy's own tests then look at it: they know the hotel by its row alone.
 """
 
-import re
+import os
 import shutil
 import subprocess
 import sys
@@ -11,15 +11,16 @@ from pathlib import Path
 
 import pytest
 
+from tests.deploy.variants import BLOCKS, apply
+
 ROOT = Path(__file__).parents[2]
-BLOCKS = re.findall(r"```diff\n(.*?)```", (ROOT / "docs" / "add-a-service.md").read_text(), re.DOTALL)
 NAMES_WHAT_IS_FORGOTTEN = ("tests/unit/test_services.py", "tests/stack/test_stack.py")
 COMPENSATED = "hotels.reserve, hotel, compensation=hotels.cancel"
 
 
-def git(folder: Path, *arguments: str, text: str = "") -> str:
+def git(folder: Path, *arguments: str) -> str:
     command = ["git", "-c", "user.name=test", "-c", "user.email=test@example.com", *arguments]
-    return subprocess.run(command, cwd=folder, input=text, text=True, capture_output=True, check=True).stdout
+    return subprocess.run(command, cwd=folder, text=True, capture_output=True, check=True).stdout
 
 
 def run_tests(folder: Path, *what: str) -> tuple[int, str]:
@@ -27,12 +28,6 @@ def run_tests(folder: Path, *what: str) -> tuple[int, str]:
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-m", "not slow", "-p", "no:cacheprovider", *what]
     done = subprocess.run(command, cwd=folder, text=True, capture_output=True, check=False)
     return done.returncode, done.stdout + done.stderr
-
-
-def apply(folder: Path, *blocks: str) -> None:
-    for block in blocks:
-        git(folder, "apply", "-", text=block)
-    git(folder, "add", "--intent-to-add", "lambdas", "holiday_stack")
 
 
 @pytest.fixture
@@ -54,11 +49,13 @@ def checkout(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def with_hotels(checkout: Path) -> Path:
-    apply(checkout, *BLOCKS)
+    apply(checkout)
     return checkout
 
 
 def test_a_hotel_is_four_files_and_ten_places(with_hotels: Path) -> None:
+    git(with_hotels, "add", "--intent-to-add", "lambdas", "holiday_stack")
+
     lines = git(with_hotels, "diff", "-U0").splitlines()
 
     assert sum(line.startswith("+++ ") for line in lines) == 4
@@ -77,8 +74,16 @@ def test_what_is_forgotten_of_it_is_named(checkout: Path, forgotten: int) -> Non
 
 @pytest.mark.slow
 def test_with_the_hotel_every_run_type_and_every_fault_plan_passes(with_hotels: Path) -> None:
+    variables = os.environ | {"PYTHONPATH": str(with_hotels / "lambdas")}
+    subprocess.run([sys.executable, "-m", "demo.readme"], cwd=with_hotels, env=variables, check=True)
+
     status, said = run_tests(
-        with_hotels, *NAMES_WHAT_IS_FORGOTTEN, "tests/saga", "tests/deploy/test_deploy.py", "tests/faults/test_plans.py"
+        with_hotels,
+        *NAMES_WHAT_IS_FORGOTTEN,
+        "tests/unit/test_house.py",
+        "tests/saga",
+        "tests/deploy/test_deploy.py",
+        "tests/faults/test_plans.py",
     )
 
     assert status == 0, said

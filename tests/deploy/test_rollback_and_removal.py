@@ -24,7 +24,7 @@ pytestmark = pytest.mark.slow
 
 NAMES = {"trips", *SERVICES}
 WAITS = (  # a flight whose trip id begins with `waits` is held up until the test resolves an awakeable
-    '    simulate(flight.run_type, "failFlightsReservation")\n',
+    "    simulate(flight.run_type, reserve)\n",
     '    if ctx.key().startswith("waits"):\n'
     "        name, go = ctx.awakeable()\n"
     '        ctx.set("awakeable", name)\n'

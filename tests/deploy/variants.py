@@ -5,9 +5,11 @@ Context keys that begin with `test:` say what is different (`VARIANTS`); all oth
 
 import inspect
 import json
+import re
 import runpy
 import shlex
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 from typing import cast
@@ -22,6 +24,8 @@ from holiday_stack.stack import HolidayStack
 from restate_lambda_cdk import RestateEnvironment
 
 STACK = inspect.getfile(HolidayStack)
+PAGE = LAMBDAS.parent / "docs" / "add-a-service.md"
+BLOCKS = re.findall(r"```diff\n(.*?)```", PAGE.read_text(), re.DOTALL)
 APP = f"{shlex.quote(sys.executable)} -m tests.deploy.variants"
 FAILS = """
 import json, urllib.request
@@ -51,47 +55,39 @@ def edit(path: Path, *changes: tuple[str, str]) -> None:
     path.write_text(text)
 
 
-def with_hotels(folder: Path, drain: int) -> dict[str, str]:
-    """The holiday with a step more, as context: a hotel, which is reserved, confirmed and cancelled as a car is.
+def apply(folder: Path, *blocks: str) -> None:
+    """Apply what docs/add-a-service.md says, all of it or these blocks, to a copy of the sources."""
+    for block in blocks or BLOCKS:
+        command = ["git", "apply", "-"]
+        subprocess.run(command, cwd=folder, input=block, text=True, capture_output=True, check=True)
 
-    Its table is retained. `drain`: for so many seconds the removal of a service waits for work in flight.
+
+def with_hotels(folder: Path, drain: int) -> dict[str, str]:
+    """The holiday with the hotel of docs/add-a-service.md, as context. The hotels' table is retained.
+
+    `drain`: for so many seconds the removal of a service waits for work in flight.
     """
-    holiday = edited(folder, {}) / "holiday"
-    cars = (holiday / "cars.py").read_text()
-    (holiday / "hotels.py").write_text(cars.replace("cars", "hotels"))
-    payments = '    Service("payments", '
-    hotels = 'Service("hotels", "hotel", {"reserve": "failHotelsReservation", "confirm": "failHotelsConfirmation"}),'
-    edit(holiday / "services.py", (payments, f"    {hotels}\n{payments}"))
-    reserve_car = "        await saga.step(cars.reserve"
-    edit(
-        holiday / "trips.py",
-        ("from holiday import ", "from holiday import hotels, "),
-        (
-            reserve_car,
-            "        hotel = trip.booking(hotels.Car, ctx.uuid())\n"
-            f"        await saga.step(hotels.reserve, hotel, compensation=hotels.cancel)\n{reserve_car}",
-        ),
-        ("(cars.confirm, ", "(hotels.confirm, hotel.booking), (cars.confirm, "),
-    )
-    stack = folder / "stack.py"
+    edited(folder / "lambdas", {})
+    stack = folder / "holiday_stack" / "stack.py"
+    stack.parent.mkdir()
     shutil.copyfile(STACK, stack)
-    row, table = '    "cars": [', "self._table(name.capitalize(), settings.disposable)"
+    apply(folder)
+    table = "self._table(name.capitalize(), settings.disposable)"
     edit(
         stack,
-        (row, f'    "hotels": ["dynamodb:PutItem", "dynamodb:UpdateItem"],\n{row}'),
         (table, table.replace("settings.disposable", 'settings.disposable and name != "hotels"')),
         ("services=[name])", f"services=[name], drain=Duration.seconds({drain}))"),
         ("import CfnOutput, ", "import CfnOutput, Duration, "),
     )
-    return {"test:lambdas": str(folder), "test:stack": str(stack)}
+    return {"test:lambdas": str(folder / "lambdas"), "test:stack": str(stack)}
 
 
 def code_marked(folder: Path, mark: str, **more: tuple[str, str]) -> Path:
     """Sources that say who ran: each row has an attribute `code`, and so has the answer."""
     marks = {
         "bookings.py": (
-            '"transaction_status": status} | attributes',
-            f'"transaction_status": status, "code": "{mark}"}} | attributes',
+            '"transaction_status": status} | booking.attributes',
+            f'"transaction_status": status, "code": "{mark}"}} | booking.attributes',
         ),
         "messages.py": (
             '    status: Literal["success"] = "success"\n    trip_id: str\n',
