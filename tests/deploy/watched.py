@@ -21,7 +21,6 @@ from aws_cdk.aws_secretsmanager import Secret
 
 from demo.cloud import HolidayCloud
 from restate_lambda_cdk import InvocationMonitor, RestateServer
-from tests.driver import eventually
 
 STACK = "Watched"
 APP = f"{shlex.quote(sys.executable)} -m tests.deploy.watched"
@@ -57,6 +56,8 @@ class Watch:
 
     def becomes(self, state: str) -> bool:
         """Look until the alarm for what is stuck is in this state, and whether it is."""
+
+        from tests.driver import eventually  # not above: the app below runs where no Lambda code is on the path
 
         def look() -> str:
             assert self.look() is None
