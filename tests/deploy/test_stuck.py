@@ -4,6 +4,7 @@ Everything that the terminal shows is read, so that a key in it would be found.
 """
 
 import os
+import select
 import subprocess
 import sys
 from collections.abc import Generator, Iterator
@@ -18,12 +19,17 @@ from tests.conftest import in_both_modes
 from tests.deploy.gatekeeper import Gatekeeper, guarding
 from tests.deploy.test_never_ending import operate
 from tests.deploy.test_operations import taken_away
-from tests.driver import Holiday, eventually
+from tests.driver import TIMEOUT, Holiday, eventually
 
 KEY, OTHER_KEY = "key_right-1234", "key_wrong-5678"
 URL, API_KEY = "Admin API", "API key"
 """What each prompt begins with."""
-IN_A_TERMINAL = "import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))"
+# Whoever runs the tests in the background may have SIGINT ignored, which a program inherits.
+IN_A_TERMINAL = """
+import os, pty, signal, sys
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))
+"""
 COMMAND = [sys.executable, "-m", "demo.stuck", "--elsewhere"]
 
 
@@ -61,6 +67,8 @@ class Terminal:
 
     def _read(self) -> bool:
         assert self._process.stdout
+        ready, _, _ = select.select([self._process.stdout], [], [], TIMEOUT)
+        assert ready, f"Nothing more is shown after: {self.shown}"
         read = os.read(self._process.stdout.fileno(), 4096)
         self.shown += read.decode(errors="replace")
         return bool(read)
