@@ -8,7 +8,6 @@ from collections.abc import Callable
 
 from demo import demo, serve, synth, trip
 from demo.cloud import HolidayCloud
-from dependencies.output import accept_any_encoding
 from localcloud import terminal
 from localcloud.terminal import console, say
 
@@ -59,17 +58,13 @@ COMMANDS: dict[str, Callable[..., None]] = {
 
 def main(cloud: HolidayCloud | None = None) -> int:
     """Run the command line's one command on this cloud, by default that of `make up`; returns the exit status."""
-    accept_any_encoding()
-    parser = argparse.ArgumentParser(prog="python -m demo", description="The holiday on the local cloud.")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="command")
-    for name, command in COMMANDS.items():
-        options = commands.add_parser(name, help=command.__doc__, description=command.__doc__)
-        if name == "trip":
-            options.add_argument("trip_id", nargs="?", help="default: the last demo's successful trip")
-    arguments = vars(parser.parse_args())
-    chosen: str = arguments.pop("command")
-    cloud = cloud or HolidayCloud.default()
-    return terminal.run(chosen, lambda: COMMANDS[chosen](cloud, **arguments), cloud)
+    description = "The holiday on the local cloud."
+    return terminal.main("python -m demo", description, COMMANDS, cloud or HolidayCloud.default(), _add_options)
+
+
+def _add_options(parser: argparse.ArgumentParser, command: str) -> None:
+    if command == "trip":
+        parser.add_argument("trip_id", nargs="?", help="default: the last demo's successful trip")
 
 
 def _deploy(cloud: HolidayCloud) -> None:

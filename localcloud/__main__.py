@@ -6,7 +6,6 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from dependencies.output import accept_any_encoding
 from localcloud import terminal
 from localcloud.cloud import LocalCloud
 from localcloud.terminal import say
@@ -47,20 +46,13 @@ COMMANDS: dict[str, Callable[..., None]] = {"up": up, "destroy": destroy, "down"
 
 def main(cloud: LocalCloud | None = None) -> int:
     """Run the command line's one command on this cloud, by default that of `make up`; returns the exit status."""
-    accept_any_encoding()
-    parser = argparse.ArgumentParser(prog="python -m localcloud", description="A local cloud for any CDK app.")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="command")
-    for name, command in COMMANDS.items():
-        options = commands.add_parser(name, help=command.__doc__, description=command.__doc__)
-        if name != "down":
-            _add_app_options(options, name)
-    arguments = vars(parser.parse_args())
-    chosen: str = arguments.pop("command")
-    cloud = cloud or LocalCloud.default()
-    return terminal.run(chosen, lambda: COMMANDS[chosen](cloud, **arguments), cloud)
+    description = "A local cloud for any CDK app."
+    return terminal.main("python -m localcloud", description, COMMANDS, cloud or LocalCloud.default(), _add_app_options)
 
 
 def _add_app_options(options: argparse.ArgumentParser, command: str) -> None:
+    if command == "down":
+        return
     options.add_argument("--app", required=True, help="the command that synthesizes a CDK app: 'python app.py'")
     options.add_argument("--folder", type=_folder, help="where that command runs; default: here")
     options.add_argument("stacks", nargs="*", help="default: all stacks of the app")

@@ -4,10 +4,11 @@ Every failure that a person can act on ends as one sentence, and every interrupt
 this run started and nothing else.
 """
 
+import argparse
 import signal
 import sys
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from types import FrameType
 from typing import NoReturn
@@ -17,6 +18,7 @@ from botocore.exceptions import BotoCoreError
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from dependencies.output import accept_any_encoding
 from localcloud.cloud import LocalCloud
 from localcloud.deploy import Note
 from localcloud.environment import LocalCloudError
@@ -50,6 +52,27 @@ def step(title: str) -> Generator[Note]:
 def say(line: str) -> None:
     """Print a line as it is, unwrapped, so that what it names can be pasted."""
     console.print(line, markup=False, soft_wrap=True)
+
+
+def main(
+    prog: str,
+    description: str,
+    commands: Mapping[str, Callable[..., None]],
+    cloud: LocalCloud,
+    add_options: Callable[[argparse.ArgumentParser, str], None],
+) -> int:
+    """Run the command line's one command on this cloud; returns the exit status.
+
+    commands: by name. Each takes the cloud and its options, which `add_options` adds, and its docstring is its help.
+    """
+    accept_any_encoding()
+    parser = argparse.ArgumentParser(prog=prog, description=description)
+    choices = parser.add_subparsers(dest="command", required=True, metavar="command")
+    for name, command in commands.items():
+        add_options(choices.add_parser(name, help=command.__doc__, description=command.__doc__), name)
+    arguments = vars(parser.parse_args())
+    chosen: str = arguments.pop("command")
+    return run(chosen, lambda: commands[chosen](cloud, **arguments), cloud)
 
 
 def run(name: str, command: Callable[[], None], cloud: LocalCloud) -> int:
