@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from demo import demo, serve, synth, trip
 from demo.cloud import HolidayCloud
+from dependencies.output import accept_any_encoding
 from localcloud import terminal
 from localcloud.terminal import console, say
 
@@ -58,6 +59,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
 
 def main(cloud: HolidayCloud | None = None) -> int:
     """Run the command line's one command on this cloud, by default that of `make up`; returns the exit status."""
+    accept_any_encoding()
     description = "The holiday on the local cloud."
     return terminal.main("python -m demo", description, COMMANDS, cloud or HolidayCloud.default(), _add_options)
 

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from dependencies.output import accept_any_encoding
 from localcloud import terminal
 from localcloud.cloud import LocalCloud
 from localcloud.terminal import say
@@ -46,6 +47,7 @@ COMMANDS: dict[str, Callable[..., None]] = {"up": up, "destroy": destroy, "down"
 
 def main(cloud: LocalCloud | None = None) -> int:
     """Run the command line's one command on this cloud, by default that of `make up`; returns the exit status."""
+    accept_any_encoding()
     description = "A local cloud for any CDK app."
     return terminal.main("python -m localcloud", description, COMMANDS, cloud or LocalCloud.default(), _add_app_options)
 

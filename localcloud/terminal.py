@@ -18,7 +18,6 @@ from botocore.exceptions import BotoCoreError
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from dependencies.output import accept_any_encoding
 from localcloud.cloud import LocalCloud
 from localcloud.deploy import Note
 from localcloud.environment import LocalCloudError
@@ -65,7 +64,6 @@ def main(
 
     commands: by name. Each takes the cloud and its options, which `add_options` adds, and its docstring is its help.
     """
-    accept_any_encoding()
     parser = argparse.ArgumentParser(prog=prog, description=description)
     choices = parser.add_subparsers(dest="command", required=True, metavar="command")
     for name, command in commands.items():
