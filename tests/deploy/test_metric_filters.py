@@ -22,6 +22,8 @@ from tests.driver import Holiday, eventually
 from tests.expectations import COMPENSATIONS
 from tests.filter_patterns import matches, value_of
 
+pytestmark = pytest.mark.slow
+
 
 @dataclass
 class Runs:

@@ -17,7 +17,7 @@ from localcloud.ports import Ports
 from monitor.stuck import query as monitor_query
 from tests.conftest import in_both_modes
 from tests.deploy.state import deployments
-from tests.deploy.test_never_ending import begin, operate
+from tests.deploy.test_never_ending import begin, operate, try_again
 from tests.deploy.test_operations import taken_away
 from tests.deploy.watched import THRESHOLD, Watch
 from tests.driver import Holiday, eventually
@@ -63,7 +63,7 @@ def test_the_alarm_fires_for_a_refund_whose_table_is_gone_and_returns_to_ok_with
         assert listed["seconds"] >= THRESHOLD
 
     # and when the table is back, it is quiet again
-    operate(holiday, refund["id"], "resume")
+    try_again(holiday, refund["id"])
     holiday.settle()
     assert watch.becomes("OK")
 
@@ -110,7 +110,7 @@ def test_the_alarm_fires_for_what_is_paused_until_it_is_resumed(holiday: Holiday
 
     assert watch.becomes("ALARM")
 
-    operate(holiday, refund["id"], "resume")
+    try_again(holiday, refund["id"])
     holiday.settle()
     assert watch.becomes("OK")
 
@@ -193,7 +193,7 @@ def test_what_is_queued_behind_a_stuck_one_counts_once_and_its_caller_does_not(h
         listed = stuck.ask(holiday.cloud.admin_url, None, stuck.query(0))
         assert sorted(row["id"] for row in listed) == sorted([waiting["id"], refund["id"]])
         assert {stuck.trip_of(row) for row in listed} == {trip_id}
-    operate(holiday, refund["id"], "resume")
+    try_again(holiday, refund["id"])
     holiday.settle()
 
 

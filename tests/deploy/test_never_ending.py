@@ -68,6 +68,13 @@ def operate(holiday: Holiday, invocation: str, verb: str) -> None:
     httpx.patch(url, timeout=60, trust_env=False).raise_for_status()
 
 
+def try_again(holiday: Holiday, invocation: str) -> None:
+    """At once. One that is being tried at this moment, or has ended, is refused with 409, and needs no more."""
+    url = f"{holiday.cloud.admin_url}/invocations/{invocation}/resume"
+    answer = httpx.patch(url, timeout=60, trust_env=False)
+    assert answer.is_success or answer.status_code == httpx.codes.CONFLICT, answer.text
+
+
 def failures(holiday: Holiday, invocation: str) -> int:
     """How many of its attempts have failed. It must not have ended."""
     [found] = holiday.query(unfinished(f"id = '{invocation}'"))

@@ -17,7 +17,7 @@ from localcloud.environment import ROOT
 from localcloud.invocations import unfinished
 from tests.conftest import in_both_modes
 from tests.deploy.gatekeeper import Gatekeeper, guarding
-from tests.deploy.test_never_ending import operate
+from tests.deploy.test_never_ending import operate, try_again
 from tests.deploy.test_operations import taken_away
 from tests.driver import TIMEOUT, Holiday, eventually
 
@@ -162,5 +162,5 @@ def test_it_says_which_trip_where_the_invocation_has_no_key(holiday: Holiday) ->
         expected = {payment["id"]: trip_id, generated: trip_id, later.json()["invocationId"]: "later"}
         assert sorted(found) == sorted(expected.items())
     operate(holiday, later.json()["invocationId"], "kill")
-    operate(holiday, payment["id"], "resume")
+    try_again(holiday, payment["id"])
     holiday.settle()
