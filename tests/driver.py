@@ -4,7 +4,6 @@ The saga's tests use it against every way of running the services; it knows the 
 subscribed to the topic, and nothing of how the services are run.
 """
 
-import json
 import time
 import uuid
 from collections.abc import Callable, Mapping
@@ -16,6 +15,7 @@ import httpx
 from demo.cloud import HolidayCloud
 from holiday.services import SERVICES, Service
 from localcloud.cloud import LocalCloud
+from localcloud.inbox import Inbox
 from localcloud.invocations import SENT_AND_NOT_DONE, unfinished
 
 T = TypeVar("T")
@@ -55,15 +55,12 @@ class Holiday:
     cloud: HolidayCloud
     names: dict[str, str]
     http: httpx.Client = field(init=False)
-    _queue: str = field(init=False)
+    _inbox: Inbox = field(init=False)
     _notices: list[dict[str, str]] = field(default_factory=list[dict[str, str]], init=False)
 
     def __post_init__(self) -> None:
         self.http = httpx.Client(base_url=self.cloud.ingress_url, timeout=TIMEOUT, trust_env=False)
-        sqs, sns = self.cloud.client("sqs"), self.cloud.client("sns")
-        self._queue = sqs.create_queue(QueueName=f"notices-of-the-tests-{uuid.uuid4()}")["QueueUrl"]
-        arn = sqs.get_queue_attributes(QueueUrl=self._queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-        sns.subscribe(TopicArn=self.names["TopicArn"], Protocol="sqs", Endpoint=arn)
+        self._inbox = Inbox(self.cloud.client, self.names["TopicArn"], f"notices-of-the-tests-{uuid.uuid4()}")
 
     @property
     def tables(self) -> dict[str, str]:
@@ -93,12 +90,7 @@ class Holiday:
 
     def notices(self, trip_id: str) -> list[dict[str, str]]:
         """Every notice about the trip that has arrived so far, with its SNS subject as `subject`."""
-        sqs = self.cloud.client("sqs")
-        while messages := sqs.receive_message(QueueUrl=self._queue, MaxNumberOfMessages=10).get("Messages"):
-            for message in messages:
-                envelope = json.loads(message.get("Body", ""))
-                self._notices.append(json.loads(envelope["Message"]) | {"subject": envelope["Subject"]})
-                sqs.delete_message(QueueUrl=self._queue, ReceiptHandle=message.get("ReceiptHandle", ""))
+        self._notices += self._inbox.read()
         return [notice for notice in self._notices if notice["trip_id"] == trip_id]
 
     def unfinished(self) -> int:

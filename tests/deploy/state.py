@@ -48,7 +48,7 @@ def published_versions(cloud: LocalCloud) -> set[str]:
 
 def book(cloud: HolidayCloud) -> contract.Trip:
     """Book one trip and wait until its rows and its notice are as the contract says."""
-    inbox = booking.Inbox(cloud, cloud.outputs()["TopicArn"])
+    inbox = booking.inbox(cloud)
     trip = booking.book(cloud, f"deploy-{uuid.uuid4()}", "success")
     booking.settle(cloud, inbox, [trip])
     return trip

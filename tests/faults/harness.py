@@ -6,7 +6,6 @@ leaves it open whether a reservation was made.
 """
 
 import asyncio
-import json
 import subprocess
 import sys
 import threading
@@ -23,6 +22,7 @@ import httpx
 from demo.cloud import HolidayCloud
 from holiday.services import SERVICES
 from localcloud.environment import ROOT
+from localcloud.inbox import Inbox
 from localcloud.invocations import unfinished
 from localcloud.ports import Ports
 from localcloud.servers import Server
@@ -99,7 +99,7 @@ class Harness:
         self._http = httpx.AsyncClient(trust_env=False, timeout=PATIENCE, limits=httpx.Limits(max_connections=500))
         self._invocations: defaultdict[str, list[str]] = defaultdict(list)
         self._heard: list[dict[str, str]] = []
-        self._queue = self._subscribe()
+        self._inbox = Inbox(cloud.client, names["TopicArn"], "notices-under-fault")
         proxy.cancel = self.cancel
 
     @classmethod
@@ -293,11 +293,7 @@ class Harness:
 
     def notices(self, mark: str) -> list[dict[str, str]]:
         """Every notice so far about trips whose ids begin with `mark`."""
-        sqs = self.cloud.client("sqs")
-        while messages := sqs.receive_message(QueueUrl=self._queue, MaxNumberOfMessages=10).get("Messages"):
-            self._heard += [json.loads(message.get("Body", "")) for message in messages]
-            handles = [{"Id": str(n), "ReceiptHandle": m.get("ReceiptHandle", "")} for n, m in enumerate(messages)]
-            sqs.delete_message_batch(QueueUrl=self._queue, Entries=handles)  # pyright: ignore[reportArgumentType]
+        self._heard += self._inbox.read()
         return [notice for notice in self._heard if notice["trip_id"].startswith(mark)]
 
     async def _reserve_and_cancel(self, trip_id: str, run_type: str) -> Reservation:
@@ -314,18 +310,6 @@ class Harness:
                     if answer.status_code not in (502, 503, 504):
                         return answer
                 await asyncio.sleep(0.2)
-
-    def _subscribe(self) -> str:
-        sqs = self.cloud.client("sqs")
-        queue = sqs.create_queue(QueueName="notices-under-fault")["QueueUrl"]
-        arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-        raw = {"RawMessageDelivery": "true"}
-        topic = self.names["TopicArn"]
-        allowed = {"Effect": "Allow", "Principal": {"Service": "sns.amazonaws.com"}, "Action": "sqs:SendMessage"}
-        policy = {"Statement": [allowed | {"Resource": arn}]}
-        sqs.set_queue_attributes(QueueUrl=queue, Attributes={"Policy": json.dumps(policy)})
-        self.cloud.client("sns").subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn, Attributes=raw)
-        return queue
 
 
 def count(reservations: Sequence[Reservation]) -> Counter[int]:
