@@ -8,6 +8,7 @@ import httpx
 
 from demo.cloud import HolidayCloud
 from demo.contract import CONTRACT, Row, Trip, complaint
+from localcloud import tables
 from localcloud.cloud import LocalCloud
 from localcloud.inbox import Inbox
 
@@ -38,11 +39,11 @@ def inbox(cloud: HolidayCloud) -> Inbox:
 
 def settle(cloud: HolidayCloud, inbox: Inbox, trips: Sequence[Trip]) -> None:
     """Read rows and notices until every trip is as the contract says, or time is up."""
-    tables, deadline = cloud.tables(), time.monotonic() + SETTLE_TIMEOUT
+    kinds, deadline = cloud.tables(), time.monotonic() + SETTLE_TIMEOUT
     while True:
         heard = inbox.read()
         for trip in trips:
-            trip.rows = dict.fromkeys(tables, Row()) | _rows(cloud, tables, trip.trip_id)
+            trip.rows = dict.fromkeys(kinds, Row()) | _rows(cloud, kinds, trip.trip_id)
             trip.notices += [notice["status"] for notice in heard if notice["trip_id"] == trip.trip_id]
         if not any(complaint(trip) for trip in trips) or time.monotonic() > deadline:
             return
@@ -54,15 +55,9 @@ def rows_of(cloud: HolidayCloud, trip_id: str) -> dict[str, Row]:
     return _rows(cloud, cloud.tables(), trip_id)
 
 
-def _rows(cloud: LocalCloud, tables: Mapping[str, str], trip_id: str) -> dict[str, Row]:
+def _rows(cloud: LocalCloud, kinds: Mapping[str, str], trip_id: str) -> dict[str, Row]:
     rows: dict[str, Row] = {}
-    for kind, table in tables.items():
-        found = cloud.client("dynamodb").query(
-            TableName=table,
-            KeyConditionExpression="pk = :trip",
-            ExpressionAttributeValues={":trip": {"S": trip_id}},
-            ConsistentRead=True,
-        )
-        for item in found["Items"]:
-            rows[kind] = {name: str(next(iter(value.values()))) for name, value in item.items()}
+    for kind, table in kinds.items():
+        for row in tables.of_key(cloud.client, table, trip_id):
+            rows[kind] = row
     return rows

@@ -13,13 +13,15 @@ from typing import Any, ClassVar, TypeVar
 import httpx
 
 from demo.cloud import HolidayCloud
+from demo.contract import NEVER, is_tombstone
 from holiday.services import SERVICES, Service
+from localcloud import tables
 from localcloud.cloud import LocalCloud
 from localcloud.inbox import Inbox
 from localcloud.invocations import SENT_AND_NOT_DONE, unfinished
+from localcloud.tables import Row
 
 T = TypeVar("T")
-Row = dict[str, str]
 
 TIMEOUT = 120.0
 """Seconds that a condition may take to come true: generous, because the machine may be busy with other things."""
@@ -79,12 +81,12 @@ class Holiday:
 
     def rows(self, trip_id: str) -> dict[str, list[Row]]:
         """The trip's rows in each table: {"Flights": [...], "Cars": [...], …}."""
-        return {table: self._rows(name, trip_id) for table, name in self.tables.items()}
+        return {table: tables.of_key(self.cloud.client, name, trip_id) for table, name in self.tables.items()}
 
     def statuses(self, trip_id: str) -> dict[str, list[str]]:
         """The statuses in each table, a tombstone's with "(never taken)" after it."""
         return {
-            table: sorted(row["transaction_status"] + (" (never taken)" if len(row) == 5 else "") for row in rows)
+            table: sorted(row["transaction_status"] + (f" ({NEVER})" if is_tombstone(row) else "") for row in rows)
             for table, rows in self.rows(trip_id).items()
         }
 
@@ -104,19 +106,6 @@ class Holiday:
     def settle(self) -> None:
         """Wait until every invocation, one-way undo and notice included, has ended."""
         assert eventually(self.unfinished, lambda count: count == 0) == 0
-
-    def _rows(self, table: str, trip_id: str) -> list[Row]:
-        pages = (
-            self.cloud.client("dynamodb")
-            .get_paginator("query")
-            .paginate(
-                TableName=table,
-                ConsistentRead=True,
-                KeyConditionExpression="pk = :trip",
-                ExpressionAttributeValues={":trip": {"S": trip_id}},
-            )
-        )
-        return [{name: value.get("S", "") for name, value in row.items()} for page in pages for row in page["Items"]]
 
 
 def log_lines(cloud: LocalCloud) -> list[str]:

@@ -16,6 +16,7 @@ import pytest
 from restate.vm import VMWrapper
 
 from demo import serve
+from localcloud import tables
 from localcloud.admin import Admin
 from localcloud.invocations import unfinished
 from localcloud.ports import Ports
@@ -279,9 +280,8 @@ def test_a_refund_whose_table_is_gone_ends_on_the_next_version_if_that_has_anoth
         finally:
             admin.register_versions(cloud.versions().values())
             services.stop()
-    [row] = cloud.client("dynamodb").scan(TableName=f"Payments-{trip_id}")["Items"]
-    assert row["pk"] == {"S": trip_id}
-    assert row["transaction_status"] == {"S": "refunded"}
+    [row] = tables.all_of(cloud.client, f"Payments-{trip_id}")
+    assert (row["pk"], row["transaction_status"]) == (trip_id, "refunded")
     deployment = admin.find(services.url)
     assert deployment
     admin.remove(deployment)

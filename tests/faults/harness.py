@@ -21,14 +21,16 @@ import httpx
 
 from demo.cloud import HolidayCloud
 from holiday.services import SERVICES
+from localcloud import tables
 from localcloud.environment import ROOT
 from localcloud.inbox import Inbox
 from localcloud.invocations import unfinished
 from localcloud.ports import Ports
 from localcloud.servers import Server
+from localcloud.tables import Row
 from tests.driver import eventually
 from tests.expectations import TABLES
-from tests.faults.invariant import Reservation, Row, violations
+from tests.faults.invariant import Reservation, violations
 from tests.faults.plans import Plan, Trip
 from tests.faults.proxy import Call, Proxy
 from tests.saga.conftest import answers, create_table
@@ -278,18 +280,8 @@ class Harness:
 
     def rows(self, mark: str) -> dict[str, list[Row]]:
         """All rows of the trips whose ids begin with `mark`."""
-        found: dict[str, list[Row]] = {}
-        scan = self.cloud.client("dynamodb").get_paginator("scan")
-        for name, table in TABLES.items():
-            pages = scan.paginate(
-                TableName=self.names[f"{table}TableName"],
-                FilterExpression="begins_with(pk, :mark)",
-                ExpressionAttributeValues={":mark": {"S": mark}},
-                ConsistentRead=True,
-            )
-            items = (item for page in pages for item in page["Items"])
-            found[name] = [{key: value.get("S", "") for key, value in item.items()} for item in items]
-        return found
+        client = self.cloud.client
+        return {name: tables.all_of(client, self.names[f"{table}TableName"], mark) for name, table in TABLES.items()}
 
     def notices(self, mark: str) -> list[dict[str, str]]:
         """Every notice so far about trips whose ids begin with `mark`."""

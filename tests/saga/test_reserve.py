@@ -2,12 +2,12 @@
 
 import json
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import httpx
 import pytest
 
 from holiday.services import RUN_TYPES, SERVICES
+from localcloud import tables
 from tests.driver import Holiday, eventually
 from tests.expectations import COMPENSATIONS, TABLES, statuses
 
@@ -268,6 +268,5 @@ def test_a_wrong_path_is_not_found(holiday: Holiday, path: str) -> None:
     assert holiday.http.post(path, json={}).status_code == 404
 
 
-def totals(holiday: Holiday) -> dict[str, Any]:
-    dynamodb = holiday.cloud.client("dynamodb")
-    return {name: dynamodb.scan(TableName=table, Select="COUNT")["Count"] for name, table in holiday.tables.items()}
+def totals(holiday: Holiday) -> dict[str, int]:
+    return {name: len(tables.all_of(holiday.cloud.client, table)) for name, table in holiday.tables.items()}
