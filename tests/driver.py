@@ -35,16 +35,6 @@ def eventually(look: Callable[[], T], is_right: Callable[[T], bool], timeout: fl
     return found
 
 
-def ask(cloud: LocalCloud, sql: str) -> list[dict[str, Any]]:
-    """Ask Restate's introspection tables. For a moment after a start it answers 500."""
-    url, accept = f"{cloud.admin_url}/query", {"accept": "application/json"}
-    answer = eventually(
-        lambda: httpx.post(url, json={"query": sql}, headers=accept, timeout=TIMEOUT, trust_env=False),
-        lambda found: not found.is_server_error,
-    )
-    return answer.raise_for_status().json()["rows"]
-
-
 @dataclass
 class Holiday:
     """A holiday service in `cloud`. `names` holds the stack's outputs, or what stands in for them.
@@ -75,6 +65,22 @@ class Holiday:
         body = {} if request is None else {"request": request}
         return self.http.post("/trips/reserve", json=body, headers={k.replace("_", "-"): v for k, v in headers.items()})
 
+    def send(self, request: dict[str, Any] | None = None, delay: str = "") -> str:
+        """The same without waiting for the answer, or for a later time ("1h"): the reservation's invocation id."""
+        body = {} if request is None else {"request": request}
+        sent = self.http.post("/trips/reserve/send", json=body, params={"delay": delay} if delay else {})
+        return sent.raise_for_status().json()["invocationId"]
+
+    def answer(self, invocation: str) -> httpx.Response:
+        """Wait for what the caller of a reservation is told."""
+        return self.http.get(f"/restate/invocation/{invocation}/attach")
+
+    def forget(self, invocation: str) -> None:
+        """Make Restate forget an invocation that has ended, and its idempotency key, as it does after the retention."""
+        self.cloud.admin.operate("purge", invocation)
+        known = f"SELECT id FROM sys_invocation_status WHERE id = '{invocation}'"
+        assert eventually(lambda: self.query(known), lambda found: not found) == []
+
     def invocation_of(self, response: httpx.Response) -> str:
         """Which run of the saga answered: the id that its notice carries."""
         return response.headers["x-restate-id"]
@@ -101,7 +107,7 @@ class Holiday:
 
     def query(self, sql: str) -> list[dict[str, Any]]:
         """Ask Restate's introspection tables."""
-        return ask(self.cloud, sql)
+        return self.cloud.admin.query(sql)
 
     def settle(self) -> None:
         """Wait until every invocation, one-way undo and notice included, has ended."""
