@@ -25,7 +25,7 @@ from tests.deploy.test_operations import commands, comparable, prints, run, sect
 from tests.deploy.test_serve import Serving
 from tests.deploy.variants import edit, edited
 from tests.driver import Holiday, eventually
-from tests.saga.conftest import create_table
+from tests.one_process import create_table
 
 pytestmark = pytest.mark.slow
 

@@ -21,7 +21,7 @@ from localcloud.logs import pattern_of
 from tests.conftest import in_both_modes
 from tests.driver import Holiday, eventually
 from tests.expectations import TABLES
-from tests.saga.conftest import create_table
+from tests.one_process import create_table
 
 PAGE = (ROOT / "docs" / "operations.md").read_text()
 CHANGING = re.compile(r"\b(pause|resume|cancel) ")
