@@ -17,7 +17,7 @@ from localcloud.servers import WITHOUT_VQUEUES
 from tests.deploy.gatekeeper import Gatekeeper, guarding
 from tests.deploy.greetings import APP, SERVICE, STACK, written
 from tests.deploy.state import addresses, deployments, routes, services, stacks, unfinished
-from tests.driver import eventually
+from tests.driver import eventually, logged
 
 pytestmark = pytest.mark.slow
 
@@ -263,7 +263,7 @@ def test_destroy_ends_well_where_the_key_is_refused(greetings: Greetings, gateke
 
     # when it is destroyed, then it is gone, and the log says what is left in Restate
     greetings.cloud.destroy(STACK)
-    assert "left in Restate, to be removed by hand" in "".join(logged(greetings.cloud).values())
+    assert "left in Restate, to be removed by hand" in str(logged(greetings.cloud))
     assert services(greetings.cloud).keys() == {"greeter"}
 
     # and what is left can be removed by hand
@@ -280,7 +280,7 @@ def test_destroy_ends_well_while_restate_is_down(greetings: Greetings) -> None:
     # when it is destroyed, then it is gone, and the log says what is left in Restate
     greetings.cloud.destroy(STACK)
     assert STACK not in stacks(greetings.cloud)
-    assert "left in Restate, to be removed by hand" in "".join(logged(greetings.cloud).values())
+    assert "left in Restate, to be removed by hand" in str(logged(greetings.cloud))
 
     # and what is left can be removed by hand
     greetings.cloud.restart_restate()
@@ -319,18 +319,7 @@ def texts(cloud: LocalCloud) -> dict[str, str]:
     for name in stacks(cloud):
         found[f"stack {name}"] = str(formation.describe_stacks(StackName=name)["Stacks"])
         found[f"events of {name}"] = str(formation.describe_stack_events(StackName=name)["StackEvents"])
-    return found | logged(cloud)
-
-
-def logged(cloud: LocalCloud) -> dict[str, str]:
-    """What functions have logged, by log group."""
-    logs = cloud.client("logs")
-    found: dict[str, str] = {}
-    for group in logs.describe_log_groups()["logGroups"]:
-        name = group.get("logGroupName", "")
-        pages = logs.get_paginator("filter_log_events").paginate(logGroupName=name)
-        found[name] = "\n".join(event.get("message", "") for page in pages for event in page["events"])
-    return found
+    return found | {name: "\n".join(lines) for name, lines in logged(cloud).items()}
 
 
 def where_it_shows(cloud: LocalCloud, key: str, and_this: str) -> list[str]:
