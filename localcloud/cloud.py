@@ -11,10 +11,12 @@ import uuid
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict
+from functools import cached_property
 from pathlib import Path
 from typing import Self
 
 from localcloud import emulator, stacks
+from localcloud.admin import Admin
 from localcloud.clients import Clients
 from localcloud.deploy import Note
 from localcloud.environment import LOCAL, ROOT, LocalCloudError, local_environment
@@ -183,6 +185,11 @@ class LocalCloud:
     def environment(self) -> dict[str, str]:
         """The environment built from nothing for a local command that uses this cloud."""
         return local_environment(self.aws_url, self.directory / "tmp")
+
+    @cached_property
+    def admin(self) -> Admin:
+        """Restate's admin API."""
+        return Admin(self.admin_url)
 
     def run_id(self) -> dict[str, str]:
         """The variable by which `stop` finds a process of this cloud that it did not start itself."""

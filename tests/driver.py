@@ -4,7 +4,6 @@ The saga's tests use it against every way of running the services; it knows the 
 subscribed to the topic, and nothing of how the services are run.
 """
 
-import json
 import time
 import uuid
 from collections.abc import Callable, Mapping
@@ -14,12 +13,15 @@ from typing import Any, ClassVar, TypeVar
 import httpx
 
 from demo.cloud import HolidayCloud
+from demo.contract import NEVER, is_tombstone
 from holiday.services import SERVICES, Service
+from localcloud import tables
 from localcloud.cloud import LocalCloud
+from localcloud.inbox import Inbox
 from localcloud.invocations import SENT_AND_NOT_DONE, unfinished
+from localcloud.tables import Row
 
 T = TypeVar("T")
-Row = dict[str, str]
 
 TIMEOUT = 120.0
 """Seconds that a condition may take to come true: generous, because the machine may be busy with other things."""
@@ -31,16 +33,6 @@ def eventually(look: Callable[[], T], is_right: Callable[[T], bool], timeout: fl
     while not is_right(found := look()) and time.monotonic() < deadline:
         time.sleep(0.05)
     return found
-
-
-def ask(cloud: LocalCloud, sql: str) -> list[dict[str, Any]]:
-    """Ask Restate's introspection tables. For a moment after a start it answers 500."""
-    url, accept = f"{cloud.admin_url}/query", {"accept": "application/json"}
-    answer = eventually(
-        lambda: httpx.post(url, json={"query": sql}, headers=accept, timeout=TIMEOUT, trust_env=False),
-        lambda found: not found.is_server_error,
-    )
-    return answer.raise_for_status().json()["rows"]
 
 
 @dataclass
@@ -55,15 +47,12 @@ class Holiday:
     cloud: HolidayCloud
     names: dict[str, str]
     http: httpx.Client = field(init=False)
-    _queue: str = field(init=False)
+    _inbox: Inbox = field(init=False)
     _notices: list[dict[str, str]] = field(default_factory=list[dict[str, str]], init=False)
 
     def __post_init__(self) -> None:
         self.http = httpx.Client(base_url=self.cloud.ingress_url, timeout=TIMEOUT, trust_env=False)
-        sqs, sns = self.cloud.client("sqs"), self.cloud.client("sns")
-        self._queue = sqs.create_queue(QueueName=f"notices-of-the-tests-{uuid.uuid4()}")["QueueUrl"]
-        arn = sqs.get_queue_attributes(QueueUrl=self._queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-        sns.subscribe(TopicArn=self.names["TopicArn"], Protocol="sqs", Endpoint=arn)
+        self._inbox = Inbox(self.cloud.client, self.names["TopicArn"], f"notices-of-the-tests-{uuid.uuid4()}")
 
     @property
     def tables(self) -> dict[str, str]:
@@ -76,29 +65,40 @@ class Holiday:
         body = {} if request is None else {"request": request}
         return self.http.post("/trips/reserve", json=body, headers={k.replace("_", "-"): v for k, v in headers.items()})
 
+    def send(self, request: dict[str, Any] | None = None, delay: str = "") -> str:
+        """The same without waiting for the answer, or for a later time ("1h"): the reservation's invocation id."""
+        body = {} if request is None else {"request": request}
+        sent = self.http.post("/trips/reserve/send", json=body, params={"delay": delay} if delay else {})
+        return sent.raise_for_status().json()["invocationId"]
+
+    def answer(self, invocation: str) -> httpx.Response:
+        """Wait for what the caller of a reservation is told."""
+        return self.http.get(f"/restate/invocation/{invocation}/attach")
+
+    def forget(self, invocation: str) -> None:
+        """Make Restate forget an invocation that has ended, and its idempotency key, as it does after the retention."""
+        self.cloud.admin.operate("purge", invocation)
+        known = f"SELECT id FROM sys_invocation_status WHERE id = '{invocation}'"
+        assert eventually(lambda: self.query(known), lambda found: not found) == []
+
     def invocation_of(self, response: httpx.Response) -> str:
         """Which run of the saga answered: the id that its notice carries."""
         return response.headers["x-restate-id"]
 
     def rows(self, trip_id: str) -> dict[str, list[Row]]:
         """The trip's rows in each table: {"Flights": [...], "Cars": [...], …}."""
-        return {table: self._rows(name, trip_id) for table, name in self.tables.items()}
+        return {table: tables.of_key(self.cloud.client, name, trip_id) for table, name in self.tables.items()}
 
     def statuses(self, trip_id: str) -> dict[str, list[str]]:
         """The statuses in each table, a tombstone's with "(never taken)" after it."""
         return {
-            table: sorted(row["transaction_status"] + (" (never taken)" if len(row) == 5 else "") for row in rows)
+            table: sorted(row["transaction_status"] + (f" ({NEVER})" if is_tombstone(row) else "") for row in rows)
             for table, rows in self.rows(trip_id).items()
         }
 
     def notices(self, trip_id: str) -> list[dict[str, str]]:
         """Every notice about the trip that has arrived so far, with its SNS subject as `subject`."""
-        sqs = self.cloud.client("sqs")
-        while messages := sqs.receive_message(QueueUrl=self._queue, MaxNumberOfMessages=10).get("Messages"):
-            for message in messages:
-                envelope = json.loads(message.get("Body", ""))
-                self._notices.append(json.loads(envelope["Message"]) | {"subject": envelope["Subject"]})
-                sqs.delete_message(QueueUrl=self._queue, ReceiptHandle=message.get("ReceiptHandle", ""))
+        self._notices += self._inbox.read()
         return [notice for notice in self._notices if notice["trip_id"] == trip_id]
 
     def unfinished(self) -> int:
@@ -107,37 +107,29 @@ class Holiday:
 
     def query(self, sql: str) -> list[dict[str, Any]]:
         """Ask Restate's introspection tables."""
-        return ask(self.cloud, sql)
+        return self.cloud.admin.query(sql)
 
     def settle(self) -> None:
         """Wait until every invocation, one-way undo and notice included, has ended."""
         assert eventually(self.unfinished, lambda count: count == 0) == 0
 
-    def _rows(self, table: str, trip_id: str) -> list[Row]:
-        pages = (
-            self.cloud.client("dynamodb")
-            .get_paginator("query")
-            .paginate(
-                TableName=table,
-                ConsistentRead=True,
-                KeyConditionExpression="pk = :trip",
-                ExpressionAttributeValues={":trip": {"S": trip_id}},
-            )
-        )
-        return [{name: value.get("S", "") for name, value in row.items()} for page in pages for row in page["Items"]]
+
+def logged(cloud: LocalCloud, of: str = "") -> dict[str, list[str]]:
+    """Every line that functions and the platform logged, by the name of the log group, which has `of` in it."""
+    logs = cloud.client("logs")
+    found: dict[str, list[str]] = {}
+    for group in logs.describe_log_groups()["logGroups"]:
+        if of not in (name := group.get("logGroupName", "")):
+            continue
+        pages = logs.get_paginator("filter_log_events").paginate(logGroupName=name)
+        messages = [event.get("message", "") for page in pages for event in page["events"]]
+        found[name] = [line for message in messages for line in message.splitlines()]
+    return found
 
 
 def log_lines(cloud: LocalCloud) -> list[str]:
-    """Every line that the four functions and the platform logged."""
-    logs = cloud.client("logs")
-    groups = [group.get("logGroupName", "") for group in logs.describe_log_groups()["logGroups"]]
-    pages = [
-        page
-        for group in groups
-        if "Service" in group
-        for page in logs.get_paginator("filter_log_events").paginate(logGroupName=group)
-    ]
-    return [line for page in pages for event in page["events"] for line in event.get("message", "").splitlines()]
+    """Those of the four functions."""
+    return [line for lines in logged(cloud, "Service").values() for line in lines]
 
 
 def lambda_invocations(cloud: LocalCloud) -> int:
