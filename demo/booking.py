@@ -53,18 +53,29 @@ def rows_of(cloud: HolidayCloud, trip_id: str) -> dict[str, Row]:
     return _rows(cloud, cloud.tables(), trip_id)
 
 
+def every_row_of(cloud: HolidayCloud, trip_id: str) -> dict[str, list[Row]]:
+    """The same with all rows of each kind: a trip that was tried before has more than one."""
+    return {kind: _query(cloud, table, trip_id) for kind, table in cloud.tables().items()}
+
+
 def _rows(cloud: LocalCloud, tables: Mapping[str, str], trip_id: str) -> dict[str, Row]:
-    rows: dict[str, Row] = {}
-    for kind, table in tables.items():
-        found = cloud.client("dynamodb").query(
+    found = {kind: _query(cloud, table, trip_id) for kind, table in tables.items()}
+    return {kind: rows[-1] for kind, rows in found.items() if rows}
+
+
+def _query(cloud: LocalCloud, table: str, trip_id: str) -> list[Row]:
+    pages = (
+        cloud.client("dynamodb")
+        .get_paginator("query")
+        .paginate(
             TableName=table,
             KeyConditionExpression="pk = :trip",
             ExpressionAttributeValues={":trip": {"S": trip_id}},
             ConsistentRead=True,
         )
-        for item in found["Items"]:
-            rows[kind] = {name: str(next(iter(value.values()))) for name, value in item.items()}
-    return rows
+    )
+    items = (item for page in pages for item in page["Items"])
+    return [{name: str(next(iter(value.values()))) for name, value in item.items()} for item in items]
 
 
 class Inbox:
