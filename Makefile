@@ -24,7 +24,7 @@ endef
 unexport PYTHONPATH PYTHONHOME PYTHONSAFEPATH
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-deploy up down demo trip stuck serve synth readme check test test-all chaos bench format lock update
+.PHONY: help setup setup-deploy up down demo trip rows cancel stuck serve synth readme check test test-all chaos bench format lock update
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | awk -F '\t' '{ printf "  make %-12s %s\n", $$1, $$2 }'
@@ -49,6 +49,13 @@ demo: .venv/ready ## make up, then book seven trips and show what came of them
 
 trip: .venv/ready ## follow one trip through the logs of all four functions: ID=<trip id>, by default the demo's
 	@$(DEMO) trip $${ID:+-- "$$ID"}
+
+rows: .venv/ready ## show one trip's rows, notices and runs: ID=<trip id>, by default the demo's
+	@$(DEMO) rows $${ID:+-- "$$ID"}
+
+cancel: .venv/ready ## cancel a trip that is under way: ID=<trip id>; CANCEL=--elsewhere for another Restate
+	@[ -n "$$ID" ] || { echo "Which trip? make cancel ID=<trip id>"; exit 1; }
+	@$(DEMO) cancel $(CANCEL) -- "$$ID"
 
 stuck: .venv/ready ## list invocations that are stuck, why, and what to do: STUCK=--elsewhere for another Restate
 	@.venv/bin/python -m demo.stuck $(STUCK)

@@ -1,4 +1,4 @@
-"""`python -m demo`: the commands behind `make up`, `demo`, `trip`, `serve` and `synth`."""
+"""`python -m demo`: the commands behind `make up`, `demo`, `trip`, `rows`, `cancel`, `serve` and `synth`."""
 
 import argparse
 import os
@@ -6,8 +6,9 @@ import sys
 import time
 from collections.abc import Callable
 
-from demo import demo, serve, synth, trip
+from demo import cancel, demo, rows, serve, synth, trip
 from demo.cloud import HolidayCloud
+from demo.restate import Restate, typed
 from dependencies.output import accept_any_encoding
 from localcloud import terminal
 from localcloud.terminal import console, say
@@ -33,6 +34,16 @@ def show_trip(cloud: HolidayCloud, trip_id: str | None) -> None:
     trip.follow(cloud, trip_id, console)
 
 
+def show_rows(cloud: HolidayCloud, trip_id: str | None) -> None:
+    """Show one trip's rows, notices and runs: of this trip, or of the last demo's successful one."""
+    rows.show(cloud, trip_id or trip.last_of_the_demo(cloud), console)
+
+
+def cancel_trip(cloud: HolidayCloud, trip_id: str, elsewhere: bool) -> None:
+    """Cancel a trip that is under way, by its id: what it has done is compensated."""
+    cancel.cancel(typed() if elsewhere else Restate(cloud.admin_url), trip_id, say)
+
+
 def serve_here(cloud: HolidayCloud) -> None:
     """Serve all services from this checkout on :9080, with reload, as Restate's latest deployment."""
     if not (cloud.is_running() and cloud.outputs()):
@@ -52,6 +63,8 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "up": up,
     "demo": show_demo,
     "trip": show_trip,
+    "rows": show_rows,
+    "cancel": cancel_trip,
     "serve": serve_here,
     "synth": show_synth,
 }
@@ -65,8 +78,12 @@ def main(cloud: HolidayCloud | None = None) -> int:
 
 
 def _add_options(parser: argparse.ArgumentParser, command: str) -> None:
-    if command == "trip":
+    if command in ("trip", "rows"):
         parser.add_argument("trip_id", nargs="?", help="default: the last demo's successful trip")
+    if command == "cancel":
+        where = "ask for another Restate's URL and API key; default: the local cloud's"
+        parser.add_argument("--elsewhere", action="store_true", help=where)
+        parser.add_argument("trip_id", help="the id that the trip was reserved under")
 
 
 def _deploy(cloud: HolidayCloud) -> None:

@@ -55,9 +55,11 @@ def rows_of(cloud: HolidayCloud, trip_id: str) -> dict[str, Row]:
     return _rows(cloud, cloud.tables(), trip_id)
 
 
+def every_row_of(cloud: HolidayCloud, trip_id: str) -> dict[str, list[Row]]:
+    """The same with all rows of each kind: a trip that was tried before has more than one."""
+    return {kind: tables.of_key(cloud.client, table, trip_id) for kind, table in cloud.tables().items()}
+
+
 def _rows(cloud: LocalCloud, kinds: Mapping[str, str], trip_id: str) -> dict[str, Row]:
-    rows: dict[str, Row] = {}
-    for kind, table in kinds.items():
-        for row in tables.of_key(cloud.client, table, trip_id):
-            rows[kind] = row
-    return rows
+    found = {kind: tables.of_key(cloud.client, table, trip_id) for kind, table in kinds.items()}
+    return {kind: rows[-1] for kind, rows in found.items() if rows}

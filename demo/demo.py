@@ -12,6 +12,7 @@ from demo.booking import book, inbox, run_types, settle
 from demo.cloud import HolidayCloud
 from demo.contract import Trip, complaint, word
 from demo.trip import follow
+from localcloud.environment import KEY, REGION
 
 
 def run(cloud: HolidayCloud, console: Console) -> bool:
@@ -69,16 +70,24 @@ def show_what_next(cloud: HolidayCloud, console: Console, trip_id: str | None = 
     lines = [
         f"Ingress       {cloud.ingress_url}",
         f"Restate's UI  {cloud.admin_url}/ui/",
+        f"AWS           {cloud.aws_url}, region {REGION}, access key {KEY}, secret key {KEY}",
         f"Tables        {', '.join(cloud.tables().values())}",
         "",
         "Try it:",
         f"  curl {url} --json '{{}}'",
         f"""  curl {url} --json '{{"request": {{"run_type": "failPayment"}}}}'""",
         f"""  curl {url} --json '{{"request": {{"depart_city": "Oslo", "rental": "Volvo"}}}}'""",
-        *([f"  make trip ID={trip_id}"] if trip_id else []),
+        *([f"  make trip ID={trip_id}", f"  make rows ID={trip_id}"] if trip_id else []),
+        f"  {aws_cli(cloud)} dynamodb scan --table-name {next(iter(cloud.tables().values()))} --output table",
         "",
         "Stop it:",
         "  make down",
     ]
     for line in lines:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def aws_cli(cloud: HolidayCloud) -> str:
+    """What begins a command of the AWS CLI that is meant for this cloud, whatever the caller's own settings are."""
+    keys = f"AWS_ACCESS_KEY_ID={KEY} AWS_SECRET_ACCESS_KEY={KEY}"
+    return f"{keys} aws --endpoint-url {cloud.aws_url} --region {REGION}"

@@ -1,6 +1,10 @@
-"""`make trip`: one trip followed through the logs of all functions."""
+"""`make trip`: one trip followed through the logs of all functions, run by run.
 
-from collections.abc import Sequence
+A trip id may be asked for again: a duplicate, another try, a key that is used again. Which run a step belongs to, only
+Restate knows; what happened in which order, the logs say.
+"""
+
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from rich import box
@@ -8,11 +12,15 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from demo import runs
 from demo.cloud import HolidayCloud
+from demo.restate import Restate
+from demo.runs import Call, Run
 from localcloud.environment import LocalCloudError
 from localcloud.logs import Line, ask, pattern_of, query
 
 OF_THE_DEMO = "demo-[0-9a-f]+-success"
+ENDS = ("done", "refused")
 
 
 def follow(cloud: HolidayCloud, trip_id: str | None, console: Console) -> None:
@@ -28,7 +36,12 @@ def follow(cloud: HolidayCloud, trip_id: str | None, console: Console) -> None:
             f"No function has logged anything about trip {trip_id!r}: the id is in the answer of trips/reserve and in "
             "the notice, and a local cloud knows only the trips since its last start."
         )
-    show(lines, console)
+    restate = Restate(cloud.admin_url)
+    calls = {call.id: call for call in runs.calls_of(restate, trip_id)}
+    numbers, found = by_run(lines, calls)
+    show(lines, numbers, console)
+    console.print()
+    runs.show(answered(found, runs.runs_of(restate, trip_id)), console)
     console.print(f"\n{text}\n", markup=False, soft_wrap=True, style="dim")
 
 
@@ -53,19 +66,65 @@ def last_of_the_demo(cloud: HolidayCloud) -> str:
     return lines[-1]["trip_id"]
 
 
-def show(lines: Sequence[Line], console: Console) -> None:
+def by_run(lines: Sequence[Line], calls: Mapping[str, Call]) -> tuple[list[int | None], list[Run]]:
+    """The number of the run that each line belongs to, and the runs in the order in which they began.
+
+    A key that is used again runs under the same invocation id: what `trips.reserve` logs after its end is another run.
+    A line is of no run if Restate does not know any more who called its handler.
+    """
+    found: list[Run] = []
+    last: dict[str, int] = {}
+    numbers: list[int | None] = []
+    for line in lines:
+        own, at = line["invocation_id"], datetime.fromisoformat(line["timestamp"])
+        if (line["service"], line["handler"]) == ("trips", "reserve"):
+            is_end = line["message"] in ENDS
+            if own not in last or (found[last[own]].answer and not is_end):
+                last[own] = len(found)
+                found.append(Run(own, at, ""))
+            if is_end:
+                found[last[own]] = Run(own, found[last[own]].created, said(line))
+            numbers.append(last[own] + 1)
+        else:
+            numbers.append(_caller(calls.get(own), found))
+    return numbers, found
+
+
+def _caller(call: Call | None, found: Sequence[Run]) -> int | None:
+    begun = [number for number, run in enumerate(found, 1) if call and run.id == call.run]
+    before = [number for number in begun if call and found[number - 1].created <= call.created]
+    return (before or begun or [None])[-1]
+
+
+def answered(found: Sequence[Run], known: Sequence[Run]) -> list[Run]:
+    """The runs, each with the answer that Restate gave. It knows only the last of those under one invocation id."""
+    answers = {run.id: run.answer for run in known}
+    last = {run.id: number for number, run in enumerate(found)}
+    return [
+        Run(run.id, run.created, answers[run.id] if last[run.id] == number and run.id in answers else run.answer)
+        for number, run in enumerate(found)
+    ]
+
+
+def show(lines: Sequence[Line], numbers: Sequence[int | None], console: Console) -> None:
     """Print the lines as a table, with the milliseconds since the first."""
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 2, 0, 0), pad_edge=False, show_edge=False)
     table.add_column("time (UTC)", no_wrap=True)
     table.add_column("ms", justify="right", no_wrap=True)
+    table.add_column("run", no_wrap=True)
     table.add_column("handler", no_wrap=True)
     table.add_column("what it logged")
     begin = datetime.fromisoformat(lines[0]["timestamp"])
-    for line in lines:
+    for line, number in zip(lines, numbers, strict=True):
         at = datetime.fromisoformat(line["timestamp"])
         milliseconds = (at - begin).total_seconds() * 1000
         colour = {"done": "green", "refused": "yellow", "failed": "red"}.get(line["message"], "")
-        said = f"{line['message']}: {line['reason']}" if "reason" in line else line["message"]
         handler = f"{line['service']}.{line['handler']}"
-        table.add_row(f"{at:%H:%M:%S.%f}"[:-3], f"{milliseconds:.0f}", handler, Text(said, style=colour))
+        table.add_row(
+            f"{at:%H:%M:%S.%f}"[:-3], f"{milliseconds:.0f}", str(number or "?"), handler, Text(said(line), style=colour)
+        )
     console.print(table)
+
+
+def said(line: Line) -> str:
+    return f"{line['message']}: {line['reason']}" if "reason" in line else line["message"]

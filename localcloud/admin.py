@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterable, Mapping
+from http import HTTPStatus
 from typing import Any
 
 import httpx
@@ -58,7 +59,7 @@ class Admin:
     def try_again(self, invocation: str) -> None:
         """At once. One that is being tried at this moment, or has ended, is refused with 409, and needs no more."""
         answer = self._http.patch(f"/invocations/{invocation}/resume")
-        if answer.status_code != httpx.codes.CONFLICT:
+        if answer.status_code != HTTPStatus.CONFLICT:
             answer.raise_for_status()
 
     def unfinished(self, deployment: str) -> int:

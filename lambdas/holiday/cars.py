@@ -7,7 +7,7 @@ from holiday.bookings import Bookings
 from holiday.kept import Kept
 from holiday.logs import outcome
 from holiday.messages import Booking, Compensation
-from holiday.retries import GIVE_UP_AFTER_8_ATTEMPTS, RETRY_UP_TO_A_MINUTE
+from holiday.retries import GIVE_UP_AFTER_8_ATTEMPTS, KEEP_FOR, RETRY_UP_TO_A_MINUTE
 from holiday.services import SERVICES
 from holiday.simulation import simulate
 
@@ -24,6 +24,7 @@ cars = restate.VirtualObject(
     "cars",
     description="Holds, confirms and cancels rental cars. One object per trip.",
     ingress_private=True,
+    journal_retention=KEEP_FOR,
     invocation_context_managers=[outcome],
 )
 bookings = Bookings(SERVICES["cars"])

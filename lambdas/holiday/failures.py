@@ -20,13 +20,18 @@ Reason = Literal[
     "unknown",  # a newer version's
 ]
 REASONS: dict[str, Reason] = {reason: reason for reason in get_args(Reason)}
+HINTS: dict[Reason, str] = {
+    "duplicate": "Choose another trip_id.",
+    "rolled back": "To try again, send a new idempotency key.",
+}
+"""What a caller can do who gets one of these."""
 
 
 class BookingError(TerminalError):
     """What a handler raises when it fails for good. Restate does not retry it."""
 
-    def __init__(self, reason: Reason, message: str, status: int = 409) -> None:
-        super().__init__(message, status, {"reason": reason})
+    def __init__(self, reason: Reason, message: str, status: int = 409, hint: str = "") -> None:
+        super().__init__(message, status, {"reason": reason} | ({"hint": hint} if hint else {}))
 
 
 @dataclass(frozen=True)
@@ -49,4 +54,5 @@ class Failure:
 
     def error(self, status: int, message: str, undoing: str = "") -> TerminalError:
         """What the caller gets: the message, and as metadata this failure and which compensations were sent."""
-        return TerminalError(message, status, {**vars(self), "undoing": undoing})
+        hint = {"hint": HINTS[self.reason]} if self.reason in HINTS else {}
+        return TerminalError(message, status, {**vars(self), "undoing": undoing, **hint})

@@ -12,7 +12,7 @@ from holiday.failures import BookingError
 from holiday.kept import Kept
 from holiday.logs import outcome
 from holiday.messages import Booking, Compensation
-from holiday.retries import GIVE_UP_AFTER_8_ATTEMPTS, RETRY_UP_TO_A_MINUTE
+from holiday.retries import GIVE_UP_AFTER_8_ATTEMPTS, KEEP_FOR, RETRY_UP_TO_A_MINUTE
 from holiday.services import SERVICES
 from holiday.simulation import simulate
 
@@ -30,6 +30,7 @@ flights = restate.VirtualObject(
     "flights",
     description="Holds, confirms and cancels flights. One object per trip, one live flight per trip.",
     ingress_private=True,
+    journal_retention=KEEP_FOR,
     invocation_context_managers=[outcome],
 )
 bookings = Bookings(SERVICES["flights"])

@@ -7,7 +7,7 @@ from holiday.bookings import Bookings
 from holiday.kept import Kept
 from holiday.logs import outcome
 from holiday.messages import Booking, Compensation
-from holiday.retries import GIVE_UP_AFTER_8_ATTEMPTS, RETRY_UP_TO_A_MINUTE
+from holiday.retries import GIVE_UP_AFTER_8_ATTEMPTS, KEEP_FOR, RETRY_UP_TO_A_MINUTE
 from holiday.services import SERVICES
 from holiday.simulation import simulate
 
@@ -23,6 +23,7 @@ payments = restate.VirtualObject(
     "payments",
     description="Takes and refunds payments. One object per trip.",
     ingress_private=True,
+    journal_retention=KEEP_FOR,
     invocation_context_managers=[outcome],
 )
 bookings = Bookings(SERVICES["payments"])

@@ -1,11 +1,12 @@
-"""The saga's three retry policies: forward steps give up, everything that keeps a promise does not.
+"""The saga's three retry policies, and for how long Restate keeps what has ended.
 
-A step that was given up is killed by Restate and counts as failed, so the saga is rolled back and the caller gets an
-answer. A compensation, a notice and the saga itself must end well however long that takes: they never give up, and
-never pause (a paused invocation would hold its trip's key until somebody resumes it). A caller waits for the saga, so
-at most ten seconds pass before it is tried again. Nobody waits for a compensation or a notice, and in an outage every
-trip leaves some: their intervals grow to a minute, and begin at two seconds, because Restate's VQueues take from those
-that wait at least that long their place among the running, and so other trips do not wait for it.
+Forward steps give up, everything that keeps a promise does not. A step that was given up is killed by Restate and
+counts as failed, so the saga is rolled back and the caller gets an answer. A compensation, a notice and the saga itself
+must end well however long that takes: they never give up, and never pause (a paused invocation would hold its trip's
+key until somebody resumes it). A caller waits for the saga, so at most ten seconds pass before it is tried again.
+Nobody waits for a compensation or a notice, and in an outage every trip leaves some: their intervals grow to a minute,
+and begin at two seconds, because Restate's VQueues take from those that wait at least that long their place among the
+running, and so other trips do not wait for it.
 """
 
 from datetime import timedelta
@@ -33,3 +34,7 @@ RETRY_UP_TO_A_MINUTE = InvocationRetryPolicy(
     max_interval=timedelta(minutes=1),
     max_attempts=_ENDLESS,
 )
+
+KEEP_FOR = timedelta(days=1)
+"""After its end, an invocation's journal, its outcome and its idempotency key. Whoever asks later why a trip failed
+finds its rows, its notice and its log lines."""

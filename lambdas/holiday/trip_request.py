@@ -21,6 +21,10 @@ T = TypeVar("T")
 MOST_BYTES = 64 * 1024
 """Of a body. Lambda takes 6 MB, and every invocation of a trip carries its whole journal, the body included."""
 
+EXAMPLE = (
+    'Every field is optional. For example: {"request": {"trip_id": "oslo", "depart_time": "2021-07-07T06:00:00.000Z"}}'
+)
+
 
 class ReserveRequest(Struct, frozen=True, forbid_unknown_fields=True):
     """The body of `POST /trips/reserve`."""
@@ -29,9 +33,10 @@ class ReserveRequest(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Invalid(Struct, frozen=True):
-    """Takes the place of a request that is invalid: why, and what would be allowed."""
+    """Takes the place of a request that is invalid: why, and what to send instead, which `why` may say already."""
 
     why: str
+    hint: str
 
 
 def reject_invalid(
@@ -42,7 +47,7 @@ def reject_invalid(
     @wraps(handler)
     async def wrapped(ctx: Context, request: ReserveRequest | Invalid) -> T:
         if isinstance(request, Invalid):
-            raise BookingError("invalid", request.why, 400)
+            raise BookingError("invalid", request.why, 400, request.hint)
         return await handler(ctx, request)
 
     return wrapped
@@ -53,20 +58,25 @@ class ReserveRequestSerde(Serde[Any]):
 
     def deserialize(self, buf: bytes) -> ReserveRequest | Invalid:
         if not buf.strip():
-            return Invalid("The body is empty. Send {} to book the sample trip.")
+            return _invalid("The body is empty.", "Send {} to book the sample trip.")
         if len(buf) > MOST_BYTES:
-            return Invalid(f"The body has {len(buf):,} bytes. At most {MOST_BYTES:,} bytes are allowed.")
+            return _invalid(f"The body has {len(buf):,} bytes.", f"At most {MOST_BYTES:,} bytes are allowed.")
         try:
             request = msgspec.json.decode(buf, type=ReserveRequest)
             json.loads(buf, object_pairs_hook=_check_keys)
         except msgspec.ValidationError as error:
-            return Invalid(f"Invalid request: {str(error)[:300]}.{_allowed(str(error))}")
+            return _invalid(f"Invalid request: {str(error)[:300]}.", _allowed(str(error)))
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            return Invalid(f"The body is not valid JSON: {error}.")
+            return _invalid(f"The body is not valid JSON: {error}.")
         return request
 
     def serialize(self, obj: ReserveRequest | None) -> bytes:
         return msgspec.json.encode(obj)
+
+
+def _invalid(why: str, allowed: str = "") -> Invalid:
+    """What is allowed ends the message, unless that says it already; a program finds a hint in the metadata anyhow."""
+    return Invalid(f"{why} {allowed}".strip(), allowed or EXAMPLE)
 
 
 def _check_keys(pairs: list[tuple[str, object]]) -> None:
@@ -82,7 +92,7 @@ def _allowed(error: str) -> str:
     """What would have been right where msgspec's message only says what was wrong."""
     if "unknown field" in error:
         fields = TripRequest.__struct_fields__ if "$.request" in error else ReserveRequest.__struct_fields__
-        return f" Allowed fields: {', '.join(fields)}."
+        return f"Allowed fields: {', '.join(fields)}."
     if "run_type" in error:
-        return f" Allowed run types: {', '.join(RUN_TYPES)}."
+        return f"Allowed run types: {', '.join(RUN_TYPES)}."
     return ""

@@ -5,8 +5,6 @@ and never awaited, forward steps give up while compensations and notices do not,
 commit point: nothing is awaited after it.
 """
 
-from datetime import timedelta
-
 import restate
 from restate import Context, TerminalError
 
@@ -14,7 +12,7 @@ from holiday import cars, flights, notifications, payments
 from holiday.logs import about, outcome
 from holiday.messages import TripBooked
 from holiday.notices import KeptNotice, Notice
-from holiday.retries import NEVER_GIVE_UP, RETRY_UP_TO_A_MINUTE
+from holiday.retries import KEEP_FOR, NEVER_GIVE_UP, RETRY_UP_TO_A_MINUTE
 from holiday.saga import Saga
 from holiday.simulation import simulate
 from holiday.trip_request import ReserveRequest, ReserveRequestSerde, reject_invalid
@@ -23,11 +21,13 @@ trips = restate.Service(
     "trips",
     description="Books a holiday: flight, rental car and payment, or nothing at all.",
     invocation_retry_policy=NEVER_GIVE_UP,
+    journal_retention=KEEP_FOR,
+    idempotency_retention=KEEP_FOR,
     invocation_context_managers=[outcome],
 )
 
 
-@trips.handler(input_serde=ReserveRequestSerde(), idempotency_retention=timedelta(days=1))
+@trips.handler(input_serde=ReserveRequestSerde())
 @reject_invalid
 async def reserve(ctx: Context, request: ReserveRequest) -> TripBooked:
     """Book a flight, a rental car and the payment of a trip, or nothing at all."""

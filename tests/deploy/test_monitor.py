@@ -11,6 +11,7 @@ import pytest
 
 from demo import stuck
 from demo.cloud import HolidayCloud
+from demo.restate import Restate
 from localcloud.invocations import unfinished
 from localcloud.ports import Ports
 from monitor.stuck import query as monitor_query
@@ -56,7 +57,7 @@ def test_the_alarm_fires_for_a_refund_whose_table_is_gone_and_returns_to_ok_with
         assert watch.published("StuckInvocations", "trips") == []
 
         # and `make stuck` lists what the monitor counts, and knows its sort
-        [listed] = stuck.ask(holiday.cloud.admin_url, None, stuck.query(0))
+        [listed] = Restate(holiday.cloud.admin_url).query(stuck.query(0))
         assert listed["target"] == f"payments/{trip_id}/refund"
         assert stuck.sort_of(listed) == "A table is not found"
         assert listed["seconds"] >= THRESHOLD
@@ -189,7 +190,7 @@ def test_what_is_queued_behind_a_stuck_one_counts_once_and_its_caller_does_not(h
 
         # then both count, once each, and the trip that waits for its payment does not
         assert holiday.query(monitor_query(0, [])) == [{"service": "payments", "stuck": 2, "oldest_seconds": ANY}]
-        listed = stuck.ask(holiday.cloud.admin_url, None, stuck.query(0))
+        listed = Restate(holiday.cloud.admin_url).query(stuck.query(0))
         assert sorted(row["id"] for row in listed) == sorted([waiting["id"], refund["id"]])
         assert {stuck.trip_of(row) for row in listed} == {trip_id}
     holiday.cloud.admin.try_again(refund["id"])

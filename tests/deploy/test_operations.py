@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 import uuid
@@ -19,6 +20,7 @@ from localcloud.environment import ROOT
 from localcloud.invocations import unfinished
 from localcloud.logs import pattern_of
 from tests.conftest import in_both_modes
+from tests.deploy.command import of
 from tests.driver import Holiday, eventually
 from tests.expectations import TABLES
 from tests.one_process import create_table
@@ -73,6 +75,15 @@ def run(cloud: LocalCloud, command: str) -> tuple[int, str]:
     return done.returncode, done.stdout
 
 
+def here(cloud: LocalCloud, command: str) -> str:
+    """A command of a page, for this cloud instead of the default one."""
+    cancel = f"PYTHONPATH={ROOT} {shlex.join([*of(cloud, 'demo'), 'cancel', '--'])}"
+    urls = {"http://127.0.0.1:8080": cloud.ingress_url, "http://127.0.0.1:9070": cloud.admin_url}
+    for default, own in {**urls, "make cancel ID=": f"{cancel} "}.items():
+        command = command.replace(default, own)
+    return command
+
+
 @contextmanager
 def taken_away(cloud: LocalCloud, table: str) -> Generator[None]:
     """A table is gone, as after somebody's mistake, and is put back."""
@@ -105,18 +116,17 @@ def test_a_trip_is_found_paused_resumed_and_cancelled_by_the_page_s_commands(
 
     with taken_away(cloud, holiday.names["PaymentsTableName"]):
         # given a trip that is as stuck as the page's
-        trip_id, invocation_id = stuck(holiday)
+        trip_id, _ = stuck(holiday)
         for command, lines in shown:
             # when a command of the page is given
-            here = re.sub(r"\binv_\w+", invocation_id, command).replace("narvik", trip_id)
-            here = here.replace("http://127.0.0.1:9070", cloud.admin_url)
+            own = here(cloud, command).replace("narvik", trip_id)
             expected = comparable("\n".join(lines).replace("narvik", trip_id))
-            look = partial(run, cloud, f"{setting}\n{here}")
+            look = partial(run, cloud, f"{setting}\n{own}")
 
             # then it succeeds, and prints what the page shows; one that only looks may look until that has come true
             is_right = partial(prints, expected)
             status, printed = look() if CHANGING.search(command) else eventually(look, is_right, timeout=30)
-            assert is_right((status, printed)), f"{here}\n{printed}\n\ninstead of\n\n" + "\n".join(expected)
+            assert is_right((status, printed)), f"{own}\n{printed}\n\ninstead of\n\n" + "\n".join(expected)
 
     # and in the end the trip is undone, as the page says
     holiday.settle()

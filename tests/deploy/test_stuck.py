@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from demo import stuck
+from demo.runs import UNFINISHED_WITH_TRIP, trip_of
 from localcloud.environment import ROOT
 from localcloud.invocations import unfinished
 from tests.conftest import in_both_modes
@@ -155,8 +155,7 @@ def test_it_says_which_trip_where_the_invocation_has_no_key(holiday: Holiday) ->
         later = holiday.send({"trip_id": "later"}, "1h")
 
         # when they are asked for with the list's query, whatever their status, then each is there once, with its trip
-        of_any_status = stuck.query(0).partition("WHERE u.stuck_since")[0]
-        found = [(row["id"], stuck.trip_of(row)) for row in holiday.query(of_any_status)]
+        found = [(row["id"], trip_of(row)) for row in holiday.query(UNFINISHED_WITH_TRIP)]
         trip_id = payment["target"].split("/")[1]
         expected = {payment["id"]: trip_id, generated: trip_id, later: "later"}
         assert sorted(found) == sorted(expected.items())

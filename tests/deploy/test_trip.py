@@ -2,6 +2,7 @@
 
 import re
 
+import httpx
 import pytest
 
 from demo.cloud import HolidayCloud
@@ -11,7 +12,7 @@ from tests.deploy.test_local_cloud import command
 from tests.driver import Holiday, eventually
 from tests.expectations import FIRST_STEPS, LATER_STEPS
 
-LINE = re.compile(r"^(?P<time>\d\d:\d\d:\d\d\.\d{3}) +(?P<ms>\d+) +(?P<what>.*?) *$", re.MULTILINE)
+LINE = re.compile(r"^(?P<time>\d\d:\d\d:\d\d\.\d{3}) +(?P<ms>\d+) +(?P<run>\d+|\?) +(?P<what>.*?) *$", re.MULTILINE)
 
 
 @pytest.fixture(scope="module")
@@ -29,6 +30,14 @@ def followed(cloud: LocalCloud, trip_id: str | None, until: str) -> tuple[int, s
         return trip.returncode, said
 
     return eventually(look, lambda seen: bool(re.search(until, seen[1])))
+
+
+def forget(holiday: Holiday, invocation_id: str) -> None:
+    """Have Restate forget an invocation and its idempotency key, as it does after a day."""
+    purge = f"{holiday.cloud.admin_url}/invocations/{invocation_id}/purge"
+    httpx.patch(purge, trust_env=False, timeout=60).raise_for_status()
+    known = f"SELECT id FROM sys_invocation_status WHERE id = '{invocation_id}'"
+    assert eventually(lambda: holiday.query(known), lambda found: not found) == []
 
 
 @pytest.mark.parametrize("trip_id", ["follow-me", '-a/b"c\\d.[e]* é'])
@@ -53,6 +62,7 @@ def test_a_trip_is_followed_through_all_four_functions_in_order(holiday: Holiday
     assert sorted(confirmed) == side_by_side
     assert [line["time"] for line in lines] == sorted(line["time"] for line in lines)
     assert lines[0]["ms"] == "0" and int(lines[-1]["ms"]) > 0
+    assert {line["run"] for line in lines} == {"1"}
     assert "fields @timestamp, @message | filter @message like /" in said
 
 
@@ -64,6 +74,43 @@ def test_a_trip_that_failed_shows_what_failed_and_every_undo(holiday: Holiday) -
     assert status == 0
     for line in ("payments.process +refused: simulated", "payments.refund +done", "cars.cancel", "flights.cancel"):
         assert re.search(line, said)
+
+
+def test_the_runs_of_one_trip_id_are_told_apart(holiday: Holiday) -> None:
+    # given a trip that is tried, tried again with the same key after Restate has forgotten that, booked, and asked for
+    # once more
+    trip_id, tried = "follow-runs", {"trip_id": "follow-runs", "run_type": "failFlightsReservation"}
+    first = holiday.reserve(tried, idempotency_key=trip_id)
+    holiday.settle()
+    forget(holiday, holiday.invocation_of(first))
+    again = holiday.reserve(tried, idempotency_key=trip_id)
+    assert holiday.invocation_of(again) == holiday.invocation_of(first)
+    booked, duplicate = holiday.reserve({"trip_id": trip_id}), holiday.reserve({"trip_id": trip_id})
+
+    # when it is followed
+    status, printed = followed(
+        holiday.cloud, trip_id, until="refused: duplicate(.|\n)+trips.reserve +refused: duplicate"
+    )
+
+    # then each line has the run that it belongs to
+    assert status == 0
+    steps: dict[str, set[str]] = {}
+    for line in LINE.finditer(printed):
+        steps.setdefault(line["run"], set()).add(" ".join(line["what"].split()))
+    assert steps["1"] >= {"flights.reserve refused: simulated", "flights.cancel done", "trips.notify done"}
+    assert steps["2"] == {"trips.reserve flights.reserve"} | {
+        f"{handler} refused: rolled back" for handler in ("flights.reserve", "trips.reserve")
+    }
+    assert steps["3"] >= {"trips.reserve done", *(f"{step} done" for step in (*FIRST_STEPS, *LATER_STEPS))}
+    assert steps["4"] == {"trips.reserve flights.reserve"} | {
+        f"{handler} refused: duplicate" for handler in ("flights.reserve", "trips.reserve")
+    }
+    # and each run has its invocation, and its answer
+    said = " ".join(printed.split())
+    for number, answer in enumerate((first, again, booked, duplicate), 1):
+        assert re.search(rf" {number} [0-9:.]+ {holiday.invocation_of(answer)} ", said)
+    for words in ("refused: simulated", "[422] Trip follow-runs was rolled", "[200] booked", "[409] Trip follow-runs"):
+        assert words in said
 
 
 def test_an_unknown_trip_is_one_sentence_and_a_failure(cloud: LocalCloud, stack: dict[str, str]) -> None:

@@ -119,6 +119,7 @@ def test_an_id_that_is_held_is_refused_and_its_trip_left_alone(holiday: Holiday,
 
     assert response.status_code == 409
     assert response.json()["metadata"]["reason"] == "duplicate"
+    assert response.json()["metadata"]["hint"] == "Choose another trip_id."
     assert trip_id in response.json()["message"]
     holiday.settle()
     assert {table: row for table, [row] in holiday.rows(trip_id).items()} == before
@@ -227,6 +228,9 @@ def test_a_bad_request_is_400_and_leaves_nothing(
     assert response.status_code == 400
     assert [word for word in words if word not in response.json()["message"]] == []
     assert "Traceback" not in response.text
+    if "not public" not in words:  # which Restate answers itself
+        metadata = response.json()["metadata"]
+        assert (metadata["reason"], bool(metadata["hint"])) == ("invalid", True)
     holiday.settle()
     assert totals(holiday) == before
 
@@ -256,6 +260,18 @@ def test_bytes_are_counted_and_not_letters(holiday: Holiday, trip_id: str) -> No
 
     assert refused.status_code == 400
     assert "65,536 bytes" in refused.json()["message"]
+
+
+@pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded"])
+def test_another_content_type_than_json_is_refused_by_restate_itself(holiday: Holiday, content_type: str) -> None:
+    response = holiday.http.post("/trips/reserve", content="{}", headers={"content-type": content_type})
+
+    assert (response.status_code, response.json()["source"]) == (400, "ingress")
+    assert "application/json" in response.json()["message"]
+
+
+def test_another_method_is_not_allowed(holiday: Holiday) -> None:
+    assert holiday.http.put("/trips/reserve", json={}).status_code == 405
 
 
 @pytest.mark.parametrize("path", ["/trips/book", "/cruises/reserve"])

@@ -35,3 +35,10 @@ def test_the_caller_is_told_the_failure_and_its_compensations_as_metadata() -> N
         "cause": "as asked",
         "undoing": "flights.cancel",
     }
+
+
+@pytest.mark.parametrize(("reason", "has_hint"), [("duplicate", True), ("rolled back", True), ("simulated", False)])
+def test_who_can_do_something_about_it_gets_a_hint(reason: Reason, has_hint: bool) -> None:
+    error = Failure("oslo", "flights.reserve", reason, "any").error(422, "any")
+
+    assert ("hint" in (error.metadata or {})) == has_hint

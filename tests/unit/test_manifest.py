@@ -78,8 +78,13 @@ def test_retries_start_soon_and_their_intervals_grow_up_to_a_bound(
     assert policy["retryPolicyMaxInterval"] <= LONGEST_INTERVAL[HANDLERS[name]]
 
 
-def test_an_idempotency_key_is_remembered_for_a_day(manifest: dict[str, dict[str, Any]]) -> None:
-    assert manifest["trips.reserve"]["idempotencyRetention"] == 24 * 60 * 60 * 1000
+def test_an_idempotency_key_and_every_journal_are_kept_for_a_day_whatever_the_server_s_default(
+    manifest: dict[str, dict[str, Any]],
+) -> None:
+    day = 24 * 60 * 60 * 1000
+
+    assert manifest["trips.reserve"]["idempotencyRetention"] == day
+    assert {name: handler.get("journalRetention") for name, handler in manifest.items()} == dict.fromkeys(HANDLERS, day)
 
 
 @pytest.mark.parametrize("name", [name for name, kind in HANDLERS.items() if kind == PROMISE])

@@ -8,6 +8,8 @@ import pytest
 from rich.console import Console
 
 from demo import stuck
+from demo.restate import Restate
+from demo.runs import trip_of
 from fake_admin import FakeAdmin, served
 from localcloud.environment import LocalCloudError
 
@@ -54,7 +56,7 @@ def test_the_list_shows_what_it_is_since_when_why_and_what_to_do() -> None:
 
 def test_a_wrong_key_is_one_sentence_without_it() -> None:
     with served(FakeAdmin(api_key="right")) as admin, pytest.raises(LocalCloudError) as failure:
-        stuck.ask(admin.url, "wrong-key", "SELECT 1")
+        Restate(admin.url, "wrong-key").query("SELECT 1")
 
     assert "rejected the API key (401)" in str(failure.value)
     assert "wrong-key" not in str(failure.value)
@@ -75,7 +77,7 @@ def test_a_wrong_key_is_one_sentence_without_it() -> None:
 )
 def test_what_cannot_be_asked_says_why(url: str, key: str | None, said: str) -> None:
     with pytest.raises(LocalCloudError, match=said):
-        stuck.ask(url, key, "SELECT 1")
+        Restate(url, key).query("SELECT 1")
 
 
 def test_a_key_for_this_machine_goes_through_no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -84,7 +86,7 @@ def test_a_key_for_this_machine_goes_through_no_proxy(monkeypatch: pytest.Monkey
             monkeypatch.setenv(name, proxy.url)
 
         with pytest.raises(LocalCloudError, match="rejected the API key"):
-            stuck.ask(admin.url.replace("127.0.0.1", "localhost"), "wrong", "SELECT 1")
+            Restate(admin.url.replace("127.0.0.1", "localhost"), "wrong").query("SELECT 1")
 
 
 def body(content: bytes) -> dict[str, str]:
@@ -105,11 +107,11 @@ def body(content: bytes) -> dict[str, str]:
     ],
 )
 def test_the_trip_is_what_an_invocation_is_for_or_calls_or_was_asked_for(row: dict[str, Any], trip: str) -> None:
-    assert stuck.trip_of(ROW | row) == trip
+    assert trip_of(ROW | row) == trip
 
 
 def test_a_port_that_is_not_the_admin_api_s_is_said_to_be_none() -> None:
     with served(FakeAdmin(answers_before=[(404, "nothing here")])) as other, pytest.raises(LocalCloudError) as failure:
-        stuck.ask(other.url, None, "SELECT 1")
+        Restate(other.url).query("SELECT 1")
 
     assert "answered 404: is it Restate's admin API" in str(failure.value)

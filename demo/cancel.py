@@ -1,0 +1,37 @@
+"""`make cancel`: cancels a trip that is under way, by its id, and says how it was answered.
+
+All runs of the id that are under way are cancelled: one that only waited its turn would else book the trip after all.
+"""
+
+import time
+from collections.abc import Callable
+
+from demo.restate import Restate
+from demo.runs import Run, runs_of, under_way
+from localcloud.environment import LocalCloudError
+
+ANSWER_TIMEOUT = 15.0
+
+
+def cancel(restate: Restate, trip_id: str, say: Callable[[str], None]) -> None:
+    """Cancel a trip and wait for its answer. Raises LocalCloudError if it is not under way."""
+    invocations = under_way(restate, trip_id)
+    if not invocations:
+        raise LocalCloudError(_why_not(trip_id, runs_of(restate, trip_id)))
+    for invocation in invocations:
+        restate.cancel(invocation)
+    deadline = time.monotonic() + ANSWER_TIMEOUT
+    while (waiting := under_way(restate, trip_id)) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    answers = {run.id: run.answer for run in runs_of(restate, trip_id)}
+    for invocation in invocations:
+        if invocation in waiting:
+            say(f"{invocation} will be cancelled when the attempt that is running has ended, or can be made.")
+        else:
+            say(f"{invocation} {answers.get(invocation, 'was cancelled before it began.')}")
+
+
+def _why_not(trip_id: str, runs: list[Run]) -> str:
+    if not runs:
+        return f"Restate knows no trip {trip_id!r}: it keeps a trip for a day after its end."
+    return f"Trip {trip_id!r} is not under way, so there is nothing to cancel. Its last answer was: {runs[-1].answer}"

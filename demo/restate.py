@@ -1,0 +1,83 @@
+"""The admin API of the local cloud's Restate, or of another one whose URL and API key a person types.
+
+A key comes from the terminal, is sent to the URL that was named and nowhere else, and is in no argument, variable or
+message.
+"""
+
+import sys
+from dataclasses import dataclass, field
+from getpass import getpass
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+
+from localcloud.environment import LocalCloudError
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Restate:
+    """The admin API at `url`. What goes wrong is a LocalCloudError, whose one sentence never holds the key."""
+
+    url: str
+    key: str | None = field(default=None, repr=False)
+
+    def query(self, sql: str) -> list[Row]:
+        """Ask the introspection tables."""
+        answer = self._request("POST", "/query", {"query": sql})
+        try:
+            return answer.raise_for_status().json()["rows"]
+        except (httpx.HTTPError, ValueError, KeyError, TypeError):
+            raise self._unexpected(answer) from None
+
+    def cancel(self, invocation_id: str) -> None:
+        """Ask an invocation to cancel itself. It may have ended meanwhile."""
+        answer = self._request("PATCH", f"/invocations/{invocation_id}/cancel")
+        if answer.is_error and answer.status_code not in (404, 409):
+            raise self._unexpected(answer)
+
+    def _request(self, method: str, path: str, body: object = None) -> httpx.Response:
+        is_local = self._check()
+        headers = {"accept": "application/json"} | ({"authorization": f"Bearer {self.key}"} if self.key else {})
+        url = f"{self.url.rstrip('/')}{path}"
+        try:
+            answer = httpx.request(method, url, json=body, headers=headers, timeout=60, trust_env=not is_local)
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise LocalCloudError(f"{self.url} cannot be reached ({type(error).__name__}): is the URL right?") from None
+        if answer.status_code in (401, 403):
+            what = "rejected the API key" if self.key else "requires an API key"
+            raise LocalCloudError(f"{self.url} {what} ({answer.status_code}): use one with the role Admin.")
+        return answer
+
+    def _check(self) -> bool:
+        """Refuse a URL or a key that is none, and a key over plain HTTP. Returns whether it is this machine's."""
+        try:
+            parts = urlsplit(self.url)
+            if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
+                raise ValueError
+        except ValueError:
+            raise LocalCloudError(f"{self.url!r} is not a URL such as https://restate.example.com:9070.") from None
+        if "@" in parts.netloc:
+            raise LocalCloudError("The URL holds a user name or a password: leave them out. The key is asked for next.")
+        is_local = parts.hostname in LOOPBACK
+        if self.key and parts.scheme == "http" and not is_local:
+            raise LocalCloudError(f"{self.url} is plain HTTP, over which a key can be read: name an https URL.")
+        if self.key and not (self.key.isascii() and self.key.isprintable() and " " not in self.key):
+            raise LocalCloudError("The key holds spaces or characters that are in no key: paste it again.")
+        return is_local
+
+    def _unexpected(self, answer: httpx.Response) -> LocalCloudError:
+        status = answer.status_code
+        return LocalCloudError(f"{self.url} answered {status}: is it Restate's admin API, usually at port 9070?")
+
+
+def typed() -> Restate:
+    """The Restate whose URL and API key are typed. LocalCloudError where a key could be seen, or is not typed."""
+    if not sys.stdin.isatty():
+        raise LocalCloudError("--elsewhere reads a URL and an API key from a terminal, and this input is none.")
+    url = input("Admin API, such as https://….env.eu.restate.cloud:9070: ").strip()
+    return Restate(url, getpass("API key, which is not shown (Enter: none): ").strip() or None)

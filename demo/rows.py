@@ -1,0 +1,72 @@
+"""`make rows`: what the tables hold of one trip, and what was published about it.
+
+Which tables there are, the outputs of the stack say. A notice is shown as Restate sent it, and "published" once SNS
+has taken it.
+"""
+
+from collections.abc import Sequence
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from demo import runs
+from demo.booking import every_row_of
+from demo.cloud import HolidayCloud
+from demo.contract import Row, word
+from demo.restate import Restate
+from demo.runs import Call
+from localcloud.environment import LocalCloudError
+
+NOTIFY = "trips/notify"
+KEYS = ("pk", "sk", "trip_id", "id", "transaction_status")
+COLOURS = {"confirmed": "green", "success": "green", "pending": "red"}
+
+
+def show(cloud: HolidayCloud, trip_id: str, console: Console) -> None:
+    """Print a trip's rows, its notices and its runs. Raises LocalCloudError if there is nothing of it."""
+    restate = Restate(cloud.admin_url)
+    rows = every_row_of(cloud, trip_id)
+    calls, known = runs.calls_of(restate, trip_id), runs.runs_of(restate, trip_id)
+    if not known and not any(rows.values()):
+        raise LocalCloudError(
+            f"Nothing is known of trip {trip_id!r}: no table has a row of it, and Restate no run. The id is in the "
+            "answer of trips/reserve; a local cloud knows only the trips since its last start."
+        )
+    numbers = {run.id: str(number) for number, run in enumerate(known, 1)}
+    run_of = {call.message.get("id"): numbers.get(call.run, "?") for call in calls}
+    _show_rows([(kind, row, run_of.get(row["sk"], "?")) for kind, found in rows.items() for row in found], console)
+    show_notices([(call, numbers.get(call.run, "?")) for call in calls if call.target == NOTIFY], console)
+    runs.show(known, console)
+
+
+def _show_rows(rows: Sequence[tuple[str, Row, str]], console: Console) -> None:
+    table = _table("booking", "status", "run", "booking id")
+    table.add_column("what was booked", overflow="fold")
+    for kind, row, run in sorted(rows, key=lambda row: (len(row[2]), row[2])):
+        status = word(row)
+        what = ", ".join(f"{name} {value}" for name, value in row.items() if name not in KEYS)
+        table.add_row(kind, Text(status, style=COLOURS.get(status, "yellow")), run, row["sk"], what)
+    console.print(table)
+
+
+def show_notices(notices: Sequence[tuple[Call, str]], console: Console) -> None:
+    """Print the notices, each with the number of its run."""
+    table = _table("notice", "run", "sent")
+    table.add_column("what it says", overflow="fold")
+    for call, run in notices:
+        status = call.message.get("status", "?")
+        sent = "published" if call.status == "success" else f"not yet ({call.status})"
+        what = call.message.get("message", "")
+        table.add_row(Text(status, style=COLOURS.get(status, "yellow")), run, sent, Text(what))
+    console.print()
+    console.print(table if notices else "No notice: none was sent, or that was longer ago than Restate keeps it.")
+    console.print()
+
+
+def _table(*headings: str) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 2, 0, 0), pad_edge=False, show_edge=False)
+    for heading in headings:
+        table.add_column(heading, no_wrap=True)
+    return table

@@ -1,0 +1,140 @@
+"""The runs of a trip: each reservation that was asked for under its id, what it called, and how Restate answered it.
+
+`trips/reserve` has no key, so Restate does not know it by the trip's id. What it calls has: `flights/oslo/reserve` says
+in `invoked_by_id` which run called it. Restate keeps all this for a day after the end (`KEEP_FOR` in retries.py).
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, cast
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from demo.restate import Restate, Row
+from localcloud.invocations import UNFINISHED
+
+LARGEST_READ = 100_000
+"""Bytes of a request in which the trip's id is looked for. `trips` itself refuses what is over 64 KB."""
+CALLED = "json_get_str(entry_lite_json, 'Command', 'Call', 'invocation_target', 'VirtualObject', 'key')"
+UNFINISHED_WITH_TRIP = (
+    "SELECT u.id, u.target, u.status, u.failures, u.failure, i.restarted_from, j.raw_length, "
+    "coalesce(i.target_service_key, c.key) AS trip, "
+    f"CASE WHEN coalesce(i.target_service_key, c.key) IS NULL AND j.raw_length < {LARGEST_READ} "
+    "THEN j.entry_json END AS input, "
+    "to_unixtime(now()) - to_unixtime(u.stuck_since) AS seconds "
+    f"FROM ({UNFINISHED}) u JOIN sys_invocation i ON i.id = u.id "
+    "LEFT JOIN sys_journal j ON j.id = u.id AND j.index = 0 "
+    f"LEFT JOIN (SELECT id, first_value({CALLED} ORDER BY index) AS key FROM sys_journal "
+    "WHERE entry_type = 'Command: Call' GROUP BY id) c ON c.id = u.id"
+)
+"""The SQL for every invocation that has not ended, to which a condition may be added.
+
+`trip` is the key of the invocation or, if it has none, of what it called first; `input` is where its trip stands
+if it has called nothing.
+"""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One reservation of a trip. `answer` is what its caller got, or what it is doing."""
+
+    id: str
+    created: datetime
+    answer: str
+
+
+@dataclass(frozen=True)
+class Call:
+    """What a run called or sent. `message` is what it was told, empty if Restate does not know it any more."""
+
+    id: str
+    run: str
+    target: str
+    created: datetime
+    status: str
+    message: dict[str, Any]
+
+
+def runs_of(restate: Restate, trip_id: str) -> list[Run]:
+    """The runs of a trip that Restate knows, in the order in which they were asked for.
+
+    A run that has called nothing, because it was refused with 400 or has not begun, is not among them.
+    """
+    rows = restate.query(
+        "SELECT id, created_at, status, completion_result, completion_failure FROM sys_invocation "
+        f"WHERE target = 'trips/reserve' AND id IN ({_callers(trip_id)}) ORDER BY created_at, id"
+    )
+    return [Run(row["id"], datetime.fromisoformat(row["created_at"]), _answer(row)) for row in rows]
+
+
+def calls_of(restate: Restate, trip_id: str) -> list[Call]:
+    """Everything that the runs of a trip called or sent, compensations and notices included."""
+    rows = restate.query(
+        "SELECT i.id, i.invoked_by_id, i.target, i.created_at, i.status, i.completion_result, j.entry_json AS input "
+        "FROM sys_invocation i LEFT JOIN sys_journal j ON j.id = i.id AND j.index = 0 "
+        f"WHERE i.invoked_by_id IN ({_callers(trip_id)}) ORDER BY i.created_at"
+    )
+    return [
+        Call(
+            row["id"],
+            row["invoked_by_id"],
+            row["target"],
+            datetime.fromisoformat(row["created_at"]),
+            row["completion_result"] if row["status"] == "completed" else row["status"],
+            message_of(row),
+        )
+        for row in rows
+    ]
+
+
+def under_way(restate: Restate, trip_id: str) -> list[str]:
+    """The invocations that are booking this trip now, or wait to begin."""
+    rows = restate.query(f"{UNFINISHED_WITH_TRIP} WHERE u.target = 'trips/reserve' ORDER BY u.since")
+    return [row["id"] for row in rows if trip_of(row) == trip_id]
+
+
+def trip_of(row: Row) -> str:
+    """The trip that an invocation is for. One that has not made up its trip's id yet has none."""
+    if row.get("trip"):
+        return row["trip"]
+    message = message_of(row)
+    try:
+        return message.get("trip_id") or message["request"]["trip_id"]
+    except (KeyError, TypeError):
+        return "unknown"
+
+
+def message_of(row: Row) -> dict[str, Any]:
+    """The JSON object that an invocation was given, from its row's `input`; empty if it was given none."""
+    try:
+        message = json.loads(bytes(json.loads(row["input"])["Command"]["Input"]["payload"]))
+    except (KeyError, TypeError, ValueError):
+        return {}
+    return cast(dict[str, Any], message) if isinstance(message, dict) else {}
+
+
+def show(runs: Sequence[Run], console: Console) -> None:
+    """Print the runs, numbered: which invocation each is, when it began and how it was answered."""
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 2, 0, 0), pad_edge=False, show_edge=False)
+    for heading in ("run", "began (UTC)", "invocation"):
+        table.add_column(heading, no_wrap=True)
+    table.add_column("answer", overflow="fold")
+    for number, run in enumerate(runs, 1):
+        table.add_row(str(number), f"{run.created:%H:%M:%S.%f}"[:-3], run.id, Text(run.answer))
+    console.print(table)
+
+
+def _callers(trip_id: str) -> str:
+    key = trip_id.replace("'", "''")
+    return f"SELECT invoked_by_id FROM sys_invocation WHERE target_service_key = '{key}'"
+
+
+def _answer(row: Row) -> str:
+    if row["status"] != "completed":
+        return f"under way ({row['status']})"
+    return "[200] booked" if row["completion_result"] == "success" else row["completion_failure"]

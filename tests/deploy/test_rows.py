@@ -1,0 +1,114 @@
+"""`make rows` and `make cancel`: what is left of a trip, and the end of one that is under way, both by its id."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from demo.cloud import HolidayCloud
+from localcloud.cloud import LocalCloud
+from localcloud.invocations import unfinished
+from tests.deploy.test_local_cloud import command
+from tests.driver import Holiday, eventually
+from tests.expectations import TABLES
+
+
+@pytest.fixture(scope="module")
+def holiday(cloud: HolidayCloud, stack: dict[str, str]) -> Holiday:
+    return Holiday(cloud, stack)
+
+
+def run(cloud: LocalCloud, *arguments: str) -> tuple[int, str]:
+    """How a command ends and what it prints, without its line breaks."""
+    process = command(cloud, *arguments)
+    printed, _ = process.communicate(timeout=60)
+    return process.returncode, " ".join(printed.split())
+
+
+def test_every_row_and_every_notice_is_shown_with_its_run(holiday: Holiday) -> None:
+    # given a trip that failed, was booked when it was tried again, and is asked for once more
+    request = {"trip_id": "rows-it's", "rental": "Volvo"}
+    answers = [holiday.reserve(request | failure) for failure in ({"run_type": "failNotification"}, {}, {})]
+    assert [answer.status_code for answer in answers] == [422, 200, 409]
+    holiday.settle()
+
+    # when its rows are asked for
+    status, said = run(holiday.cloud, "rows", "--", request["trip_id"])
+
+    # then each row of each table is there, with the run that made it
+    assert status == 0
+    runs = {"cancelled": 1, "refunded": 1, "confirmed": 2}
+    rows = holiday.rows(request["trip_id"])
+    assert {table: len(found) for table, found in rows.items()} == dict.fromkeys(TABLES.values(), 2)
+    for name, service in holiday.services.items():
+        for row in rows[TABLES[name]]:
+            word = row["transaction_status"]
+            assert f"{service.booking} {word} {runs[word]} {row['id']}" in said
+    assert said.count("rental Volvo") == 2
+
+    # and each notice and each run, with what the caller was told
+    assert "failure 1 published Trip rows-it's was not booked by this request: trips.notify failed" in said
+    assert "success 2 published Trip rows-it's is booked." in said
+    for number, (answer, told) in enumerate(zip(answers, ("[422] Trip", "[200] booked", "[409] Trip"), strict=True), 1):
+        invocation = holiday.invocation_of(answer)
+        assert re.search(rf" {number} [0-9:.]+ {invocation} {re.escape(told)}", said)
+
+
+@pytest.mark.parametrize(
+    ("name", "says"), [("rows", "Nothing is known of trip 'nobody-s'"), ("cancel", "Restate knows no trip 'nobody-s'")]
+)
+def test_an_unknown_trip_is_one_sentence_and_a_failure(holiday: Holiday, name: str, says: str) -> None:
+    status, said = run(holiday.cloud, name, "--", "nobody-s")
+
+    assert status == 1
+    assert said.startswith(f"✗ {says}")
+
+
+def test_a_trip_that_has_not_begun_is_cancelled_and_one_that_stands_is_not(holiday: Holiday) -> None:
+    # given a trip for later, and a booked one
+    later = holiday.http.post("/trips/reserve/send?delay=1h", json={"request": {"trip_id": "cancel-later"}})
+    scheduled = unfinished(f"id = '{later.json()['invocationId']}'")
+    assert eventually(lambda: holiday.query(scheduled), bool)
+    assert holiday.reserve({"trip_id": "cancel-booked"}).status_code == 200
+
+    # when both are cancelled, then the first is gone
+    status, said = run(holiday.cloud, "cancel", "--", "cancel-later")
+    assert (status, said) == (0, f"{later.json()['invocationId']} was cancelled before it began.")
+    assert holiday.query(scheduled) == []
+
+    # and the second stands
+    status, said = run(holiday.cloud, "cancel", "--", "cancel-booked")
+    assert (status, said.endswith("nothing to cancel. Its last answer was: [200] booked")) == (1, True)
+    assert set(holiday.statuses("cancel-booked")["Payments"]) == {"confirmed"}
+
+
+@pytest.mark.slow
+def test_the_aws_cli_s_line_works_as_it_is_printed_whatever_the_shell_s_own_settings(
+    holiday: Holiday, tmp_path: Path
+) -> None:
+    # given the AWS CLI, which is no part of this project: uv fetches it
+    uvx = Path(sys.executable).parent / "uvx"
+    aws = tmp_path / "aws"
+    aws.write_text(f'#!/bin/sh\nexec {shlex.quote(str(uvx))} --from awscli aws "$@"\n')
+    aws.chmod(0o755)
+    assert holiday.reserve({"trip_id": "seen-by-the-cli"}).status_code == 200
+
+    # when the line that `make up` ends with is pasted into a shell that is set up for somebody's real account
+    up = command(holiday.cloud, "up")
+    printed, _ = up.communicate(timeout=300)
+    assert up.returncode == 0, printed
+    [line] = re.findall(r"^  (AWS_ACCESS_KEY_ID=.+ aws .+)$", printed, re.MULTILINE)
+    theirs = {"AWS_PROFILE": "theirs", "AWS_REGION": "eu-west-1", "AWS_CONFIG_FILE": str(tmp_path / "config")}
+    Path(theirs["AWS_CONFIG_FILE"]).write_text(
+        "[profile theirs]\nregion = eu-west-1\nrole_arn = arn:aws:iam::1:role/x\n"
+    )
+    shell = os.environ | theirs | {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    done = subprocess.run(["bash", "-c", line], env=shell, capture_output=True, text=True, check=False)
+
+    # then it shows the trip
+    assert done.returncode == 0, done.stderr
+    assert "seen-by-the-cli" in done.stdout
