@@ -17,7 +17,7 @@ from typing import Self
 from localcloud import emulator, stacks
 from localcloud.clients import Clients
 from localcloud.deploy import Note
-from localcloud.environment import LOCAL, ROOT, LocalCloudError, local_environment
+from localcloud.environment import LOCAL, ROOT, LocalCloudError, local_client, local_environment
 from localcloud.ports import HOST, Ports, holder, is_free
 from localcloud.processes import uninterrupted
 from localcloud.servers import RUN_ID, Server, Servers, restate_server, restate_settings
@@ -50,7 +50,7 @@ class LocalCloud:
         self.ingress_url = f"http://{HOST}:{ports.ingress}"
         self.admin_url = f"http://{HOST}:{ports.admin}"
         self.aws_url = f"http://{HOST}:{ports.aws}"
-        self.client = Clients(self.aws_url)
+        self.client = Clients(lambda service: local_client(service, self.aws_url))
         self._state = StateFile(self.directory / "cloud.json", ports)
         self._servers = Servers(self._state)
 

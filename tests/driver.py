@@ -1,130 +1,25 @@
-"""Drives a running holiday service the way its users do, and reads what it left: rows and notices.
+"""Drives a running holiday service in a local cloud (acceptance/driver.py), and reads what its functions logged."""
 
-The saga's tests use it against every way of running the services; it knows the ingress, the tables and a queue that is
-subscribed to the topic, and nothing of how the services are run.
-"""
-
-import json
-import time
-import uuid
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, ClassVar, TypeVar
+from typing import Any
 
 import httpx
 
+from acceptance.driver import TIMEOUT, Driver, Row, eventually
+from acceptance.driver import ask as ask_admin
 from demo.cloud import HolidayCloud
-from holiday.services import SERVICES, Service
 from localcloud.cloud import LocalCloud
-from localcloud.invocations import SENT_AND_NOT_DONE, unfinished
 
-T = TypeVar("T")
-Row = dict[str, str]
-
-TIMEOUT = 120.0
-"""Seconds that a condition may take to come true: generous, because the machine may be busy with other things."""
+__all__ = ["TIMEOUT", "Holiday", "Row", "ask", "eventually", "lambda_invocations", "log_lines"]
 
 
-def eventually(look: Callable[[], T], is_right: Callable[[T], bool], timeout: float = TIMEOUT) -> T:
-    """What `look` finds as soon as it is right, or what it found last: the caller's assertion then shows it."""
-    deadline = time.monotonic() + timeout
-    while not is_right(found := look()) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    return found
+class Holiday(Driver[HolidayCloud]):
+    """A holiday service in a local cloud."""
 
 
 def ask(cloud: LocalCloud, sql: str) -> list[dict[str, Any]]:
-    """Ask Restate's introspection tables. For a moment after a start it answers 500."""
-    url, accept = f"{cloud.admin_url}/query", {"accept": "application/json"}
-    answer = eventually(
-        lambda: httpx.post(url, json={"query": sql}, headers=accept, timeout=TIMEOUT, trust_env=False),
-        lambda found: not found.is_server_error,
-    )
-    return answer.raise_for_status().json()["rows"]
-
-
-@dataclass
-class Holiday:
-    """A holiday service in `cloud`. `names` holds the stack's outputs, or what stands in for them.
-
-    services: the rows of what it books, from which tests know what to expect.
-    """
-
-    services: ClassVar[Mapping[str, Service]] = SERVICES
-
-    cloud: HolidayCloud
-    names: dict[str, str]
-    http: httpx.Client = field(init=False)
-    _queue: str = field(init=False)
-    _notices: list[dict[str, str]] = field(default_factory=list[dict[str, str]], init=False)
-
-    def __post_init__(self) -> None:
-        self.http = httpx.Client(base_url=self.cloud.ingress_url, timeout=TIMEOUT, trust_env=False)
-        sqs, sns = self.cloud.client("sqs"), self.cloud.client("sns")
-        self._queue = sqs.create_queue(QueueName=f"notices-of-the-tests-{uuid.uuid4()}")["QueueUrl"]
-        arn = sqs.get_queue_attributes(QueueUrl=self._queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-        sns.subscribe(TopicArn=self.names["TopicArn"], Protocol="sqs", Endpoint=arn)
-
-    @property
-    def tables(self) -> dict[str, str]:
-        """The name of each table that the outputs name: {"Flights": …}."""
-        ending = "TableName"
-        return {name.removesuffix(ending): table for name, table in self.names.items() if name.endswith(ending)}
-
-    def reserve(self, request: dict[str, Any] | None = None, **headers: str) -> httpx.Response:
-        """`POST /trips/reserve` with this request, or with an empty object."""
-        body = {} if request is None else {"request": request}
-        return self.http.post("/trips/reserve", json=body, headers={k.replace("_", "-"): v for k, v in headers.items()})
-
-    def invocation_of(self, response: httpx.Response) -> str:
-        """Which run of the saga answered: the id that its notice carries."""
-        return response.headers["x-restate-id"]
-
-    def rows(self, trip_id: str) -> dict[str, list[Row]]:
-        """The trip's rows in each table: {"Flights": [...], "Cars": [...], …}."""
-        return {table: self._rows(name, trip_id) for table, name in self.tables.items()}
-
-    def statuses(self, trip_id: str) -> dict[str, list[str]]:
-        """The statuses in each table, a tombstone's with "(never taken)" after it."""
-        return {
-            table: sorted(row["transaction_status"] + (" (never taken)" if len(row) == 5 else "") for row in rows)
-            for table, rows in self.rows(trip_id).items()
-        }
-
-    def notices(self, trip_id: str) -> list[dict[str, str]]:
-        """Every notice about the trip that has arrived so far, with its SNS subject as `subject`."""
-        sqs = self.cloud.client("sqs")
-        while messages := sqs.receive_message(QueueUrl=self._queue, MaxNumberOfMessages=10).get("Messages"):
-            for message in messages:
-                envelope = json.loads(message.get("Body", ""))
-                self._notices.append(json.loads(envelope["Message"]) | {"subject": envelope["Subject"]})
-                sqs.delete_message(QueueUrl=self._queue, ReceiptHandle=message.get("ReceiptHandle", ""))
-        return [notice for notice in self._notices if notice["trip_id"] == trip_id]
-
-    def unfinished(self) -> int:
-        """How many invocations Restate has not finished, those that are about to begin included."""
-        return len(self.query(unfinished(columns="id")) or self.query(SENT_AND_NOT_DONE))
-
-    def query(self, sql: str) -> list[dict[str, Any]]:
-        """Ask Restate's introspection tables."""
-        return ask(self.cloud, sql)
-
-    def settle(self) -> None:
-        """Wait until every invocation, one-way undo and notice included, has ended."""
-        assert eventually(self.unfinished, lambda count: count == 0) == 0
-
-    def _rows(self, table: str, trip_id: str) -> list[Row]:
-        pages = (
-            self.cloud.client("dynamodb")
-            .get_paginator("query")
-            .paginate(
-                TableName=table,
-                ConsistentRead=True,
-                KeyConditionExpression="pk = :trip",
-                ExpressionAttributeValues={":trip": {"S": trip_id}},
-            )
-        )
-        return [{name: value.get("S", "") for name, value in row.items()} for page in pages for row in page["Items"]]
+    """Ask Restate's introspection tables."""
+    with httpx.Client(base_url=cloud.admin_url, timeout=TIMEOUT, trust_env=False) as admin:
+        return ask_admin(admin, sql)
 
 
 def log_lines(cloud: LocalCloud) -> list[str]:
