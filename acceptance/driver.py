@@ -38,11 +38,13 @@ class Place(Protocol):
 P = TypeVar("P", bound=Place)
 
 
-def eventually(look: Callable[[], T], is_right: Callable[[T], bool], timeout: float = TIMEOUT) -> T:
+def eventually(
+    look: Callable[[], T], is_right: Callable[[T], bool], timeout: float = TIMEOUT, every: float = 0.05
+) -> T:
     """What `look` finds as soon as it is right, or what it found last: the caller's assertion then shows it."""
     deadline = time.monotonic() + timeout
     while not is_right(found := look()) and time.monotonic() < deadline:
-        time.sleep(0.05)
+        time.sleep(every)
     return found
 
 
@@ -162,7 +164,8 @@ class Driver(Generic[P]):
 
     def settle_one(self, invocation: str) -> None:
         """Wait until this reservation, and what it has called and sent, has ended: whatever other trips do."""
-        assert eventually(lambda: self.unfinished_of(invocation), lambda left: not left) == []
+        left = eventually(lambda: self.unfinished_of(invocation), lambda left: not left)
+        assert not left, f"not finished after {TIMEOUT:.0f} s: {', '.join(left)}"
 
     def _rows(self, table: str, trip_id: str) -> list[Row]:
         pages = (

@@ -56,8 +56,8 @@ def query(minutes: float) -> str:
     )
 
 
-def ask(url: str, key: str | None, sql: str) -> list[Row]:
-    """Ask a Restate. Raises LocalCloudError, whose one sentence never holds the key."""
+def refuse_unsafe(url: str, key: str | None) -> None:
+    """Raise LocalCloudError for what is no URL or no key, and where a key could be read on its way."""
     try:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
@@ -66,11 +66,16 @@ def ask(url: str, key: str | None, sql: str) -> list[Row]:
         raise LocalCloudError(f"{url!r} is not a URL such as https://restate.example.com:9070.") from None
     if "@" in parts.netloc:
         raise LocalCloudError("The URL holds a user name or a password: leave them out. The key is asked for next.")
-    is_local = parts.hostname in LOOPBACK
-    if key and parts.scheme == "http" and not is_local:
+    if key and parts.scheme == "http" and parts.hostname not in LOOPBACK:
         raise LocalCloudError(f"{url} is plain HTTP, over which a key can be read: name an https URL.")
     if key and not (key.isascii() and key.isprintable() and " " not in key):
         raise LocalCloudError("The key holds spaces or characters that are in no key: paste it again.")
+
+
+def ask(url: str, key: str | None, sql: str) -> list[Row]:
+    """Ask a Restate. Raises LocalCloudError, whose one sentence never holds the key."""
+    refuse_unsafe(url, key)
+    is_local = urlsplit(url).hostname in LOOPBACK
     headers = {"accept": "application/json"} | ({"authorization": f"Bearer {key}"} if key else {})
     try:
         answer = httpx.post(
