@@ -18,6 +18,8 @@ from acceptance.sites import Site
 from localcloud.clients import Clients
 from localcloud.environment import ROOT, LocalCloudError
 
+EVERY = 2.0
+"""Seconds between two looks at what takes minutes."""
 CLEAN_UP_SECONDS = 1800
 """For a stack to come to rest and to be deleted. Its registrations wait for work in flight."""
 
@@ -25,7 +27,7 @@ CLEAN_UP_SECONDS = 1800
 class AwsSite(Site):
     """The caller's AWS account and a Restate that is reached with `key`. Raises LocalCloudError without credentials."""
 
-    poll = 1
+    wait = 1
 
     def __init__(
         self,
@@ -114,17 +116,17 @@ class AwsSite(Site):
             self.stack_status,
             lambda status: not status or status == "REVIEW_IN_PROGRESS" or not status.endswith("_IN_PROGRESS"),
             CLEAN_UP_SECONDS,
-            every=self.poll,
+            every=EVERY,
         )
         if at_rest:
             cloudformation.delete_stack(StackName=self.stack)
             gone_or_failed = (None, "DELETE_FAILED")
-            eventually(self.stack_status, lambda status: status in gone_or_failed, CLEAN_UP_SECONDS, every=self.poll)
+            eventually(self.stack_status, lambda status: status in gone_or_failed, CLEAN_UP_SECONDS, every=EVERY)
         if status := self.stack_status():
             raise LocalCloudError(f"CloudFormation leaves it as {status}.")
 
     def _demand_no_services(self) -> None:
-        if services := eventually(self.services, lambda found: not found, 60, every=self.poll):
+        if services := eventually(self.services, lambda found: not found, 60, every=EVERY):
             ids = ", ".join(sorted({deployment for deployment, _ in services.values()}))
             raise LocalCloudError(f"{', '.join(sorted(services))} of {ids}.")
 

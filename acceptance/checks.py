@@ -8,6 +8,7 @@ import shutil
 import uuid
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import httpx
@@ -70,7 +71,7 @@ class Checks:
 
     def deploy(self) -> str:
         names = self.site.deploy(self.site.lambdas)
-        self._holiday = Driver(self.site, names, self.site.key, queue=self.site.name, poll=self.site.poll)
+        self._holiday = Driver(self.site, names, self.site.key, queue=self.site.name, wait=self.site.wait)
         expect("services", set(self.site.services()), {"trips", *SERVICES})
         expect("tables", {name.lower() for name in self.holiday.tables}, set(SERVICES))
         return f"Restate has {', '.join(sorted(self.site.services()))}"
@@ -129,9 +130,7 @@ class Checks:
         expect("the answer again", (again.status_code, again.json()), (first.status_code, first.json()))
 
         # when Restate has forgotten the key, as it does after a day
-        self.holiday.admin.patch(f"/invocations/{invocation}/purge").raise_for_status()
-        known = f"SELECT id FROM sys_invocation WHERE id = '{invocation}'"
-        expect("known after a purge", eventually(lambda: self.holiday.query(known), lambda rows: not rows), [])
+        self.holiday.forget(invocation)
         later = self.holiday.reserve(request, idempotency_key=key)
         expect("a day later", later.status_code, first.status_code)
         if run_type != "success":
@@ -143,13 +142,13 @@ class Checks:
     def cancelled(self) -> str:
         for number in range(TRIES):
             trip_id = new_id()
-            sent = self.holiday.http.post("/trips/reserve/send", json={"request": {"trip_id": trip_id}})
-            invocation: str = sent.raise_for_status().json()["invocationId"]
+            invocation = self.holiday.send({"trip_id": trip_id})
             begun = f"SELECT id FROM sys_invocation WHERE target_service_key = '{trip_id}'"
             eventually(lambda sql=begun: self.holiday.query(sql), bool)
-            self.holiday.admin.patch(f"/invocations/{invocation}/cancel")
+            with suppress(httpx.HTTPStatusError):  # it is booked by now
+                self.site.admin.operate("cancel", invocation)
             self.holiday.settle_one(invocation)
-            answer = self.holiday.http.get(f"/restate/invocation/{invocation}/attach")
+            answer = self.holiday.answer(invocation)
             if answer.status_code == 200:  # it was booked before
                 self._check(answer, trip_id, "success", invocation)
                 continue

@@ -4,7 +4,6 @@ The acceptance and the saga's tests use it against every way of running the serv
 Restate's admin API and a queue that is subscribed to the topic, and nothing of how the services are run.
 """
 
-import json
 import time
 import uuid
 from collections.abc import Callable, Mapping
@@ -13,12 +12,16 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 import httpx
 
+from demo.contract import NEVER, is_tombstone
 from holiday.services import SERVICES, Service
+from localcloud import tables
+from localcloud.admin import Admin
 from localcloud.clients import Clients
+from localcloud.inbox import Inbox
 from localcloud.invocations import SENT_AND_NOT_DONE, unfinished
+from localcloud.tables import Row
 
 T = TypeVar("T")
-Row = dict[str, str]
 
 TIMEOUT = 120.0
 """Seconds that a condition may take to come true: generous, because the machine may be busy with other things."""
@@ -30,7 +33,7 @@ class Place(Protocol):
     @property
     def ingress_url(self) -> str: ...
     @property
-    def admin_url(self) -> str: ...
+    def admin(self) -> Admin: ...
     @property
     def client(self) -> Clients: ...
 
@@ -48,28 +51,12 @@ def eventually(
     return found
 
 
-def http(url: str, key: str | None = None) -> httpx.Client:
-    """A client of this server, which gets the key if there is one. No proxy and no file of the caller's takes part."""
-    headers = {"authorization": f"Bearer {key}"} if key else {}
-    return httpx.Client(base_url=url, headers=headers, timeout=TIMEOUT, trust_env=False)
-
-
-def ask(admin: httpx.Client, sql: str) -> list[dict[str, Any]]:
-    """Ask Restate's introspection tables. For a moment after a start it answers 500."""
-    answer = eventually(
-        lambda: admin.post("/query", json={"query": sql}, headers={"accept": "application/json"}),
-        lambda found: not found.is_server_error,
-    )
-    return answer.raise_for_status().json()["rows"]
-
-
 @dataclass
 class Driver(Generic[P]):
     """A holiday service in `cloud`. `names` holds the stack's outputs, or what stands in for them.
 
-    key: the API key that Restate demands. queue: the name of the queue that hears the notices; made, not deleted.
-    poll: for how many seconds one request waits for notices. On AWS, one that does not wait may miss some.
-    services: the rows of what it books, from which checks know what to expect.
+    key: the API key that the ingress demands. queue: the name of the queue that hears the notices; made, not deleted.
+    wait: see Inbox. services: the rows of what it books, from which checks know what to expect.
     """
 
     services: ClassVar[Mapping[str, Service]] = SERVICES
@@ -78,24 +65,16 @@ class Driver(Generic[P]):
     names: dict[str, str]
     key: str | None = field(default=None, repr=False)
     queue: str = field(default_factory=lambda: f"notices-of-the-tests-{uuid.uuid4()}")
-    poll: int = 0
+    wait: int = 0
     http: httpx.Client = field(init=False)
-    admin: httpx.Client = field(init=False)
-    _queue_url: str = field(init=False)
+    _inbox: Inbox = field(init=False)
     _notices: list[dict[str, str]] = field(default_factory=list[dict[str, str]], init=False)
 
     def __post_init__(self) -> None:
-        self.http, self.admin = http(self.cloud.ingress_url, self.key), http(self.cloud.admin_url, self.key)
-        sqs, topic = self.cloud.client("sqs"), self.names["TopicArn"]
-        self._queue_url = sqs.create_queue(QueueName=self.queue)["QueueUrl"]
-        arn = sqs.get_queue_attributes(QueueUrl=self._queue_url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-        may_send = {
-            **{"Effect": "Allow", "Principal": {"Service": "sns.amazonaws.com"}, "Action": "sqs:SendMessage"},
-            **{"Resource": arn, "Condition": {"ArnEquals": {"aws:SourceArn": topic}}},
-        }
-        policy = json.dumps({"Version": "2012-10-17", "Statement": [may_send]})
-        sqs.set_queue_attributes(QueueUrl=self._queue_url, Attributes={"Policy": policy})
-        self.cloud.client("sns").subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
+        headers = {"authorization": f"Bearer {self.key}"} if self.key else {}
+        url = self.cloud.ingress_url
+        self.http = httpx.Client(base_url=url, headers=headers, timeout=TIMEOUT, trust_env=False)
+        self._inbox = Inbox(self.cloud.client, self.names["TopicArn"], self.queue, self.wait)
 
     @property
     def tables(self) -> dict[str, str]:
@@ -108,44 +87,49 @@ class Driver(Generic[P]):
         body = {} if request is None else {"request": request}
         return self.http.post("/trips/reserve", json=body, headers={k.replace("_", "-"): v for k, v in headers.items()})
 
+    def send(self, request: dict[str, Any] | None = None, delay: str = "") -> str:
+        """The same without waiting for the answer, or for a later time ("1h"): the reservation's invocation id."""
+        body = {} if request is None else {"request": request}
+        sent = self.http.post("/trips/reserve/send", json=body, params={"delay": delay} if delay else {})
+        return sent.raise_for_status().json()["invocationId"]
+
+    def answer(self, invocation: str) -> httpx.Response:
+        """Wait for what the caller of a reservation is told."""
+        return self.http.get(f"/restate/invocation/{invocation}/attach")
+
+    def forget(self, invocation: str) -> None:
+        """Make Restate forget an invocation that has ended, and its idempotency key, as it does after the retention."""
+        self.cloud.admin.operate("purge", invocation)
+        known = f"SELECT id FROM sys_invocation_status WHERE id = '{invocation}'"
+        assert eventually(lambda: self.query(known), lambda found: not found) == []
+
     def invocation_of(self, response: httpx.Response) -> str:
         """Which run of the saga answered: the id that its notice carries."""
         return response.headers["x-restate-id"]
 
     def rows(self, trip_id: str) -> dict[str, list[Row]]:
         """The trip's rows in each table: {"Flights": [...], "Cars": [...], …}."""
-        return {table: self._rows(name, trip_id) for table, name in self.tables.items()}
+        return {table: tables.of_key(self.cloud.client, name, trip_id) for table, name in self.tables.items()}
 
     def totals(self) -> dict[str, int]:
         """How many rows each table holds, of all trips."""
-        dynamodb = self.cloud.client("dynamodb")
-        return {
-            name: dynamodb.scan(TableName=table, Select="COUNT", ConsistentRead=True)["Count"]
-            for name, table in self.tables.items()
-        }
+        return {table: len(tables.all_of(self.cloud.client, name)) for table, name in self.tables.items()}
 
     def statuses(self, trip_id: str) -> dict[str, list[str]]:
         """The statuses in each table, a tombstone's with "(never taken)" after it."""
         return {
-            table: sorted(row["transaction_status"] + (" (never taken)" if len(row) == 5 else "") for row in rows)
+            table: sorted(row["transaction_status"] + (f" ({NEVER})" if is_tombstone(row) else "") for row in rows)
             for table, rows in self.rows(trip_id).items()
         }
 
     def notices(self, trip_id: str) -> list[dict[str, str]]:
         """Every notice about the trip that has arrived so far, with its SNS subject as `subject`."""
-        sqs = self.cloud.client("sqs")
-        while messages := sqs.receive_message(
-            QueueUrl=self._queue_url, MaxNumberOfMessages=10, WaitTimeSeconds=self.poll
-        ).get("Messages"):
-            for message in messages:
-                envelope = json.loads(message.get("Body", ""))
-                self._notices.append(json.loads(envelope["Message"]) | {"subject": envelope["Subject"]})
-                sqs.delete_message(QueueUrl=self._queue_url, ReceiptHandle=message.get("ReceiptHandle", ""))
+        self._notices += self._inbox.read()
         return [notice for notice in self._notices if notice["trip_id"] == trip_id]
 
     def query(self, sql: str) -> list[dict[str, Any]]:
         """Ask Restate's introspection tables."""
-        return ask(self.admin, sql)
+        return self.cloud.admin.query(sql)
 
     def unfinished(self) -> int:
         """How many invocations Restate has not finished, those that are about to begin included."""
@@ -166,16 +150,3 @@ class Driver(Generic[P]):
         """Wait until this reservation, and what it has called and sent, has ended: whatever other trips do."""
         left = eventually(lambda: self.unfinished_of(invocation), lambda left: not left)
         assert not left, f"not finished after {TIMEOUT:.0f} s: {', '.join(left)}"
-
-    def _rows(self, table: str, trip_id: str) -> list[Row]:
-        pages = (
-            self.cloud.client("dynamodb")
-            .get_paginator("query")
-            .paginate(
-                TableName=table,
-                ConsistentRead=True,
-                KeyConditionExpression="pk = :trip",
-                ExpressionAttributeValues={":trip": {"S": trip_id}},
-            )
-        )
-        return [{name: value.get("S", "") for name, value in row.items()} for page in pages for row in page["Items"]]

@@ -13,7 +13,6 @@ from typing import Literal
 
 import httpx
 
-from acceptance.driver import http
 from acceptance.sites import Site
 from localcloud.environment import ROOT
 
@@ -48,7 +47,7 @@ def versions(site: Site) -> dict[str, str]:
     """What ran. Raises nothing: a version that cannot be read is unknown."""
     found = {name: importlib.metadata.version(name) for name in PACKAGES}
     try:
-        restate = http(site.admin_url, site.key).get("/version").json()["version"]
+        restate = site.admin.version()
     except (httpx.HTTPError, ValueError, KeyError, TypeError):
         restate = "unknown"
     commit = subprocess.run(

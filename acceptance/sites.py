@@ -13,10 +13,10 @@ from pathlib import Path
 import httpx
 from botocore.exceptions import ClientError
 
-from acceptance.driver import http
 from demo.cloud import HolidayCloud
 from holiday_stack.settings import Settings
 from localcloud import stacks
+from localcloud.admin import Admin
 from localcloud.clients import Clients
 from localcloud.deploy import cdk
 from localcloud.environment import ROOT, LocalCloudError, assert_local
@@ -29,11 +29,12 @@ class Site:
     """A Restate, an AWS, and the one stack of this run. `settings` are what it is told; `folder` has the logs."""
 
     key: str | None = None
-    poll = 0
+    wait = 0
 
     def __init__(self, name: str, ingress_url: str, admin_url: str, client: Clients, folder: Path) -> None:
         self.name, self.ingress_url, self.admin_url, self.client = name, ingress_url, admin_url, client
         self.folder = folder
+        self.admin = Admin(admin_url, self.key)
         self.settings = {"prefix": name, "disposable": "true"}
         self.stack = Settings(prefix=name).stack_name
         self.lambdas = ROOT / "lambdas"
@@ -69,14 +70,14 @@ class Site:
         Raises LocalCloudError, whose sentence does not hold the key.
         """
         try:
-            answer = http(self.admin_url, self.key).get("/services")
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise LocalCloudError(f"{self.admin_url} cannot be reached ({type(error).__name__}).") from None
-        if answer.status_code in (401, 403):
-            raise LocalCloudError(f"Restate's admin API rejected the API key ({answer.status_code}).")
-        if answer.is_error:
-            raise LocalCloudError(f"{self.admin_url} answered {answer.status_code}: is it Restate's admin API?")
-        return {found["name"]: (found["deployment_id"], found["revision"]) for found in answer.json()["services"]}
+            services = self.admin.services()
+        except httpx.HTTPStatusError as error:
+            status = error.response.status_code
+            what = "rejects this API key" if status in (401, 403) else "is not Restate's admin API"
+            raise LocalCloudError(f"{self.admin_url} {what} ({status}).") from None
+        except (httpx.HTTPError, httpx.InvalidURL, ValueError, KeyError) as error:
+            raise LocalCloudError(f"{self.admin_url} does not answer as Restate ({type(error).__name__}).") from None
+        return {found["name"]: (found["deployment_id"], found["revision"]) for found in services}
 
     def refuse_services(self) -> None:
         """Raise LocalCloudError if Restate has services: what is there is somebody's."""

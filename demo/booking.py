@@ -1,19 +1,16 @@
 """Books trips through the ingress, as any client would, and reads back what became of them from where it really is: the
 tables, and the notices as an SQS subscriber gets them."""
 
-import json
 import time
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, cast
 
 import httpx
 
 from demo.cloud import HolidayCloud
 from demo.contract import CONTRACT, Row, Trip, complaint
+from localcloud import tables
 from localcloud.cloud import LocalCloud
-
-if TYPE_CHECKING:
-    from mypy_boto3_sqs import SQSClient
+from localcloud.inbox import Inbox
 
 SETTLE_TIMEOUT = 30.0
 
@@ -35,14 +32,19 @@ def book(cloud: LocalCloud, trip_id: str, run_type: str) -> Trip:
     return Trip(trip_id, run_type, answer.status_code, answer.text, time.monotonic() - begin)
 
 
-def settle(cloud: HolidayCloud, inbox: "Inbox", trips: Sequence[Trip]) -> None:
+def inbox(cloud: HolidayCloud) -> Inbox:
+    """The notices from now on, or since the last demo of this cloud."""
+    return Inbox(cloud.client, cloud.outputs()["TopicArn"], "holiday-notices")
+
+
+def settle(cloud: HolidayCloud, inbox: Inbox, trips: Sequence[Trip]) -> None:
     """Read rows and notices until every trip is as the contract says, or time is up."""
-    tables, deadline = cloud.tables(), time.monotonic() + SETTLE_TIMEOUT
+    kinds, deadline = cloud.tables(), time.monotonic() + SETTLE_TIMEOUT
     while True:
         heard = inbox.read()
         for trip in trips:
-            trip.rows = dict.fromkeys(tables, Row()) | _rows(cloud, tables, trip.trip_id)
-            trip.notices += heard.get(trip.trip_id, [])
+            trip.rows = dict.fromkeys(kinds, Row()) | _rows(cloud, kinds, trip.trip_id)
+            trip.notices += [notice["status"] for notice in heard if notice["trip_id"] == trip.trip_id]
         if not any(complaint(trip) for trip in trips) or time.monotonic() > deadline:
             return
         time.sleep(0.1)
@@ -53,38 +55,9 @@ def rows_of(cloud: HolidayCloud, trip_id: str) -> dict[str, Row]:
     return _rows(cloud, cloud.tables(), trip_id)
 
 
-def _rows(cloud: LocalCloud, tables: Mapping[str, str], trip_id: str) -> dict[str, Row]:
+def _rows(cloud: LocalCloud, kinds: Mapping[str, str], trip_id: str) -> dict[str, Row]:
     rows: dict[str, Row] = {}
-    for kind, table in tables.items():
-        found = cloud.client("dynamodb").query(
-            TableName=table,
-            KeyConditionExpression="pk = :trip",
-            ExpressionAttributeValues={":trip": {"S": trip_id}},
-            ConsistentRead=True,
-        )
-        for item in found["Items"]:
-            rows[kind] = {name: str(next(iter(value.values()))) for name, value in item.items()}
+    for kind, table in kinds.items():
+        for row in tables.of_key(cloud.client, table, trip_id):
+            rows[kind] = row
     return rows
-
-
-class Inbox:
-    """An SQS queue that is subscribed to the topic; made on the first demo of a cloud and used again by the next."""
-
-    def __init__(self, cloud: LocalCloud, topic: str) -> None:
-        self._sqs: SQSClient = cloud.client("sqs")
-        self._queue = self._sqs.create_queue(QueueName="holiday-demo")["QueueUrl"]
-        arn = self._sqs.get_queue_attributes(QueueUrl=self._queue, AttributeNames=["QueueArn"])["Attributes"][
-            "QueueArn"
-        ]
-        raw = {"RawMessageDelivery": "true"}
-        cloud.client("sns").subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn, Attributes=raw)
-
-    def read(self) -> dict[str, list[str]]:
-        """The notices that have arrived since the last call: the status of each, by trip id."""
-        heard: dict[str, list[str]] = {}
-        while messages := self._sqs.receive_message(QueueUrl=self._queue, MaxNumberOfMessages=10).get("Messages"):
-            for message in messages:
-                notice = cast("dict[str, str]", json.loads(message.get("Body", "{}")))
-                heard.setdefault(notice["trip_id"], []).append(notice["status"])
-                self._sqs.delete_message(QueueUrl=self._queue, ReceiptHandle=message.get("ReceiptHandle", ""))
-        return heard

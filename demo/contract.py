@@ -6,6 +6,8 @@ trip: with the trip it stands, and without it does not.
 
 from dataclasses import dataclass, field
 
+from localcloud.tables import Row
+
 NEVER, NOTHING = "never taken", "—"
 KINDS = ("flight", "car", "payment")
 CONTRACT = {  # run type: what the flight, the car and the payment have come to once everything has settled
@@ -17,8 +19,6 @@ CONTRACT = {  # run type: what the flight, the car and the payment have come to 
     "failCarRentalConfirmation": ("cancelled", "cancelled", "refunded"),
     "failNotification": ("cancelled", "cancelled", "refunded"),
 }
-
-Row = dict[str, str]
 
 
 @dataclass
@@ -59,5 +59,9 @@ def word(row: Row | None) -> str:
     if not row:
         return NOTHING
     status = row.get("transaction_status", "without a status")
-    is_tombstone = set(row) <= {"pk", "sk", "id", "trip_id", "transaction_status"}
-    return NEVER if is_tombstone and status in ("cancelled", "refunded") else status
+    return NEVER if is_tombstone(row) and status in ("cancelled", "refunded") else status
+
+
+def is_tombstone(row: Row) -> bool:
+    """Whether this row stands for a booking that was undone before it was made."""
+    return set(row) <= {"pk", "sk", "id", "trip_id", "transaction_status"}

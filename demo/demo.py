@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from demo.booking import Inbox, book, run_types, settle
+from demo.booking import book, inbox, run_types, settle
 from demo.cloud import HolidayCloud
 from demo.contract import Trip, complaint, word
 from demo.trip import follow
@@ -16,7 +16,7 @@ from demo.trip import follow
 
 def run(cloud: HolidayCloud, console: Console) -> bool:
     """Book a trip of each run type, show what they left, and return whether all of it is as the contract says."""
-    inbox = Inbox(cloud, cloud.outputs()["TopicArn"])
+    heard = inbox(cloud)
     token = uuid.uuid4().hex[:6]
     types, trips = run_types(cloud), list[Trip]()
     with cloud.step(f"Booking {len(types)} trips") as note:
@@ -24,7 +24,7 @@ def run(cloud: HolidayCloud, console: Console) -> bool:
             note(run_type)
             trips.append(book(cloud, f"demo-{token}-{run_type}", run_type))
     with cloud.step("Waiting for the undo and the notices") as note:
-        settle(cloud, inbox, trips)
+        settle(cloud, heard, trips)
     console.print("\nThe first of them through all functions, as one query of their logs tells it:\n")
     follow(cloud, trips[0].trip_id, console)
     show(trips, console)

@@ -1,6 +1,8 @@
 """Restate's admin API, as far as local commands and tests need it."""
 
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Mapping
+from functools import cached_property
 from typing import Any
 
 import httpx
@@ -8,14 +10,33 @@ import httpx
 from localcloud.environment import LocalCloudError
 from localcloud.invocations import unfinished
 
+TIMEOUT = 60.0
+
 
 class Admin:
-    """The admin API at `url`."""
+    """The admin API at `url`, and the API key that it demands, if it does."""
 
-    def __init__(self, url: str) -> None:
-        self._http = httpx.Client(base_url=url, trust_env=False, timeout=30)
+    def __init__(self, url: str, key: str | None = None) -> None:
+        self._url, self._key = url, key
 
-    def register(self, address: dict[str, str], metadata: dict[str, str] | None = None) -> None:
+    @cached_property
+    def _http(self) -> httpx.Client:
+        headers = {"authorization": f"Bearer {self._key}"} if self._key else {}
+        return httpx.Client(base_url=self._url, headers=headers, trust_env=False, timeout=TIMEOUT)
+
+    def deployments(self) -> list[dict[str, Any]]:
+        """Everything that is registered."""
+        return self._http.get("/deployments").raise_for_status().json()["deployments"]
+
+    def services(self) -> list[dict[str, Any]]:
+        """Every service, each with the deployment that is its latest."""
+        return self._http.get("/services").raise_for_status().json()["services"]
+
+    def version(self) -> str:
+        """The server's."""
+        return self._http.get("/version").raise_for_status().json()["version"]
+
+    def register(self, address: Mapping[str, Any], metadata: Mapping[str, str] | None = None) -> None:
         """Make the deployment at this `uri` or `arn` the latest of its services. Raises LocalCloudError."""
         body = {**address, "force": True, "breaking": True} | ({"metadata": metadata} if metadata else {})
         answer = self._http.post("/deployments", json=body)
@@ -29,18 +50,31 @@ class Admin:
 
     def find(self, uri: str) -> str | None:
         """The id of the deployment at this address."""
-        deployments: list[dict[str, Any]] = self._http.get("/deployments").json()["deployments"]
-        return next((found["id"] for found in deployments if found.get("uri", "").rstrip("/") == uri), None)
+        return next((found["id"] for found in self.deployments() if found.get("uri", "").rstrip("/") == uri), None)
+
+    def remove(self, deployment: str) -> None:
+        """Remove a deployment, also one that something is pinned to."""
+        self._http.delete(f"/deployments/{deployment}", params={"force": "true"}).raise_for_status()
+
+    def publish(self, service: str, *, public: bool) -> None:
+        """Let callers from outside call a service, or do not, until it is registered again."""
+        self._http.patch(f"/services/{service}", json={"public": public}).raise_for_status()
+
+    def operate(self, verb: str, invocation: str) -> dict[str, Any]:
+        """What an operator does to an invocation: cancel, kill, pause, resume or purge it. What Restate answers."""
+        answer = self._http.patch(f"/invocations/{invocation}/{verb}").raise_for_status()
+        return answer.json() if answer.content else {}
 
     def unfinished(self, deployment: str) -> int:
         """How many invocations will only ever continue on this deployment."""
         return len(self.query(unfinished(f"pinned = '{deployment}'", "id")))
 
     def query(self, sql: str) -> list[dict[str, Any]]:
-        """Ask Restate's introspection tables."""
-        answer = self._http.post("/query", json={"query": sql}, headers={"accept": "application/json"})
+        """Ask Restate's introspection tables. For a moment after a start it answers 500."""
+        deadline = time.monotonic() + TIMEOUT
+        while (answer := self._query(sql)).is_server_error and time.monotonic() < deadline:
+            time.sleep(0.05)
         return answer.raise_for_status().json()["rows"]
 
-    def remove(self, deployment: str) -> None:
-        """Remove a deployment that nothing is pinned to."""
-        self._http.delete(f"/deployments/{deployment}", params={"force": "true"}).raise_for_status()
+    def _query(self, sql: str) -> httpx.Response:
+        return self._http.post("/query", json={"query": sql}, headers={"accept": "application/json"})

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Self
 
 from localcloud import emulator, stacks
+from localcloud.admin import Admin
 from localcloud.clients import Clients
 from localcloud.deploy import Note
 from localcloud.environment import LOCAL, ROOT, LocalCloudError, local_client, local_environment
@@ -50,6 +51,7 @@ class LocalCloud:
         self.ingress_url = f"http://{HOST}:{ports.ingress}"
         self.admin_url = f"http://{HOST}:{ports.admin}"
         self.aws_url = f"http://{HOST}:{ports.aws}"
+        self.admin = Admin(self.admin_url)
         self.client = Clients(lambda service: local_client(service, self.aws_url))
         self._state = StateFile(self.directory / "cloud.json", ports)
         self._servers = Servers(self._state)

@@ -1,25 +1,14 @@
 """Drives a running holiday service in a local cloud (acceptance/driver.py), and reads what its functions logged."""
 
-from typing import Any
-
-import httpx
-
-from acceptance.driver import TIMEOUT, Driver, Row, eventually
-from acceptance.driver import ask as ask_admin
+from acceptance.driver import TIMEOUT, Driver, eventually
 from demo.cloud import HolidayCloud
 from localcloud.cloud import LocalCloud
 
-__all__ = ["TIMEOUT", "Holiday", "Row", "ask", "eventually", "lambda_invocations", "log_lines"]
+__all__ = ["TIMEOUT", "Holiday", "eventually", "lambda_invocations", "log_lines"]
 
 
 class Holiday(Driver[HolidayCloud]):
     """A holiday service in a local cloud."""
-
-
-def ask(cloud: LocalCloud, sql: str) -> list[dict[str, Any]]:
-    """Ask Restate's introspection tables."""
-    with httpx.Client(base_url=cloud.admin_url, timeout=TIMEOUT, trust_env=False) as admin:
-        return ask_admin(admin, sql)
 
 
 def log_lines(cloud: LocalCloud) -> list[str]:

@@ -4,7 +4,6 @@ import os
 import uuid
 from collections.abc import Set
 from pathlib import Path
-from typing import Any
 
 import httpx
 import psutil
@@ -13,21 +12,17 @@ from demo import booking, contract
 from demo.cloud import HolidayCloud
 from localcloud import invocations
 from localcloud.cloud import LocalCloud
-from tests.driver import ask, eventually
+from tests.driver import eventually
 
 
 def services(cloud: LocalCloud) -> dict[str, tuple[str, int]]:
     """Where Restate sends each service's new invocations, the deployment's id, and the revision that it has reached."""
-    answer = httpx.get(f"{cloud.admin_url}/services", trust_env=False).raise_for_status()
-    found: list[dict[str, Any]] = answer.json()["services"]
-    return {service["name"]: (service["deployment_id"], service["revision"]) for service in found}
+    return {service["name"]: (service["deployment_id"], service["revision"]) for service in cloud.admin.services()}
 
 
 def deployments(cloud: LocalCloud) -> dict[str, str]:
     """What is registered with Restate: the ARN or address of each deployment, by id."""
-    answer = httpx.get(f"{cloud.admin_url}/deployments", trust_env=False).raise_for_status()
-    found: list[dict[str, str]] = answer.json()["deployments"]
-    return {deployment["id"]: deployment.get("arn") or deployment["uri"] for deployment in found}
+    return {found["id"]: found.get("arn") or found["uri"] for found in cloud.admin.deployments()}
 
 
 def addresses(cloud: LocalCloud, expected: Set[str]) -> set[str]:
@@ -48,7 +43,7 @@ def published_versions(cloud: LocalCloud) -> set[str]:
 
 def book(cloud: HolidayCloud) -> contract.Trip:
     """Book one trip and wait until its rows and its notice are as the contract says."""
-    inbox = booking.Inbox(cloud, cloud.outputs()["TopicArn"])
+    inbox = booking.inbox(cloud)
     trip = booking.book(cloud, f"deploy-{uuid.uuid4()}", "success")
     booking.settle(cloud, inbox, [trip])
     return trip
@@ -79,13 +74,13 @@ def emulator_of(cloud: LocalCloud) -> psutil.Process:
 
 def unfinished(cloud: LocalCloud) -> list[str]:
     """What Restate has not finished: running, suspended, queued or backing off."""
-    rows = ask(cloud, invocations.unfinished())
+    rows = cloud.admin.query(invocations.unfinished())
     return [f"{row['target']} {row['status']}" for row in rows]
 
 
 def awakeable(cloud: LocalCloud, trip_id: str) -> str | None:
     """The awakeable that a trip waits for in `flights`, as the waiting variant of the sources notes it there."""
-    found = ask(cloud, f"SELECT value_utf8 FROM state WHERE service_key = '{trip_id}' AND key = 'awakeable'")
+    found = cloud.admin.query(f"SELECT value_utf8 FROM state WHERE service_key = '{trip_id}' AND key = 'awakeable'")
     return found[0]["value_utf8"].strip('"') if found else None
 
 
@@ -104,5 +99,5 @@ def stacks(cloud: LocalCloud) -> set[str]:
 
 def deployments_of(cloud: LocalCloud, service: str) -> set[str]:
     """The ids of the deployments that offer a service."""
-    rows = ask(cloud, f"SELECT deployment_id FROM sys_service WHERE name = '{service}'")
+    rows = cloud.admin.query(f"SELECT deployment_id FROM sys_service WHERE name = '{service}'")
     return {row["deployment_id"] for row in rows}

@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-import httpx
 import pytest
 
 from demo.cloud import HolidayCloud
@@ -109,9 +108,7 @@ def book_trips_that_end_by_themselves(holiday: Holiday, runs: Runs) -> None:
     rolled_back = book("TripsRolledBack simulated", {"run_type": "failPayment"}, idempotency_key="b")
     holiday.settle()
     for invocation_id in (booked, rolled_back):
-        patch(holiday, invocation_id, "purge")
-        known = f"SELECT id FROM sys_invocation_status WHERE id = '{invocation_id}'"
-        assert eventually(lambda known=known: holiday.query(known), lambda found: not found) == []
+        holiday.forget(invocation_id)
     answer = holiday.reserve({"trip_id": "again"}, idempotency_key="a")
     assert (answer.status_code, holiday.invocation_of(answer)) == (200, booked)
     assert book("TripsRefused rolled back", {"run_type": "failPayment"}, idempotency_key="b") == rolled_back
@@ -120,12 +117,12 @@ def book_trips_that_end_by_themselves(holiday: Holiday, runs: Runs) -> None:
 def fail_and_cancel(holiday: Holiday, runs: Runs, service: str, step: str) -> None:
     """Book a trip whose step fails until it is cancelled, and then its compensation."""
     trip_id = f"{service}-{uuid.uuid4().hex[:6]}"
-    sent = holiday.http.post("/trips/reserve/send", json={"request": {"trip_id": trip_id}})
+    invocation_id = holiday.send({"trip_id": trip_id})
     compensation = f"{service}.{SERVICES[service].compensation}"
-    runs.expect(sent.json()["invocationId"], "TripsRolledBack cancelled")
+    runs.expect(invocation_id, "TripsRolledBack cancelled")
     runs.expect_failure(trip_id, f"{service}.{step}", compensation)
     wait_for_failure(runs, trip_id, f"{service}.{step}")
-    patch(holiday, sent.json()["invocationId"], "cancel")
+    holiday.cloud.admin.operate("cancel", invocation_id)
     wait_for_failure(runs, trip_id, compensation)
 
 
@@ -139,11 +136,6 @@ def wait_for_failure(runs: Runs, trip_id: str, handler: str) -> None:
 
 def name_of(line: dict[str, str]) -> str:
     return f"{line['service']}.{line['handler']}"
-
-
-def patch(holiday: Holiday, invocation_id: str, verb: str) -> None:
-    url = f"{holiday.cloud.admin_url}/invocations/{invocation_id}/{verb}"
-    httpx.patch(url, trust_env=False, timeout=60).raise_for_status()
 
 
 @contextmanager

@@ -11,13 +11,12 @@ import pytest
 
 from demo import stuck
 from demo.cloud import HolidayCloud
-from localcloud.admin import Admin
 from localcloud.invocations import unfinished
 from localcloud.ports import Ports
 from monitor.stuck import query as monitor_query
 from tests.conftest import in_both_modes
 from tests.deploy.state import deployments
-from tests.deploy.test_never_ending import begin, operate
+from tests.deploy.test_never_ending import begin
 from tests.deploy.test_operations import taken_away
 from tests.deploy.watched import THRESHOLD, Watch
 from tests.driver import Holiday, eventually
@@ -63,7 +62,7 @@ def test_the_alarm_fires_for_a_refund_whose_table_is_gone_and_returns_to_ok_with
         assert listed["seconds"] >= THRESHOLD
 
     # and when the table is back, it is quiet again
-    operate(holiday, refund["id"], "resume")
+    holiday.cloud.admin.operate("resume", refund["id"])
     holiday.settle()
     assert watch.becomes("OK")
 
@@ -72,7 +71,7 @@ def test_the_alarm_fires_for_a_refund_whose_table_is_gone_and_returns_to_ok_with
 def test_the_alarm_fires_for_a_deployment_removed_by_force_until_its_trip_is_moved(
     holiday: Holiday, watch: Watch
 ) -> None:
-    admin = Admin(holiday.cloud.admin_url)
+    admin = holiday.cloud.admin
     with taken_away(holiday.cloud, holiday.names["PaymentsTableName"]):
         # given a trip whose deployment somebody removes while it waits for its payment
         trip_id, invocation = begin(holiday)
@@ -89,11 +88,11 @@ def test_the_alarm_fires_for_a_deployment_removed_by_force_until_its_trip_is_mov
         admin.register_versions(holiday.cloud.versions().values())
 
     # and when it has been moved, it is quiet again
-    operate(holiday, invocation, "pause")
+    holiday.cloud.admin.operate("pause", invocation)
     paused = unfinished(f"id = '{invocation}' AND status = 'paused'")
     assert eventually(lambda: holiday.query(paused), bool)
-    operate(holiday, invocation, "resume?deployment=latest")
-    assert holiday.http.get(f"/restate/invocation/{invocation}/attach").status_code == 200
+    holiday.cloud.admin.operate("resume?deployment=latest", invocation)
+    assert holiday.answer(invocation).status_code == 200
     holiday.settle()
     assert watch.becomes("OK")
 
@@ -104,13 +103,13 @@ def test_the_alarm_fires_for_what_is_paused_until_it_is_resumed(holiday: Holiday
         trip_id, _ = begin(holiday, "failPayment")
         failing = unfinished(f"target = 'payments/{trip_id}/refund' AND failures > 0")
         [refund] = eventually(lambda: holiday.query(failing), bool)
-        operate(holiday, refund["id"], "pause")
+        holiday.cloud.admin.operate("pause", refund["id"])
         paused = unfinished(f"id = '{refund['id']}' AND status = 'paused' AND stuck_since < now()")
         assert eventually(lambda: holiday.query(paused), bool)
 
     assert watch.becomes("ALARM")
 
-    operate(holiday, refund["id"], "resume")
+    holiday.cloud.admin.operate("resume", refund["id"])
     holiday.settle()
     assert watch.becomes("OK")
 
@@ -123,10 +122,10 @@ def test_how_long_a_booking_took_is_published_once_for_each_and_without_the_time
     begin = datetime.now(UTC).replace(second=0, microsecond=0)
 
     # and trips: two that were booked, one that was booked later, one that was rolled back and one that was refused
-    later = holiday.http.post("/trips/reserve/send?delay=3s", json={}).json()["invocationId"]
+    later = holiday.send(delay="3s")
     for request in ({}, {}, {"run_type": "failPayment"}, {"run_type": "nonsense"}):
         holiday.reserve(request)
-    assert holiday.http.get(f"/restate/invocation/{later}/attach").status_code == 200
+    assert holiday.answer(later).status_code == 200
     holiday.settle()
 
     # when it looks at each minute since, but first for nobody's schedule
@@ -183,7 +182,7 @@ def test_what_is_queued_behind_a_stuck_one_counts_once_and_its_caller_does_not(h
         trip_id, _ = begin(holiday, "failPayment")
         failing = unfinished(f"target = 'payments/{trip_id}/refund' AND failures > 1 AND stuck_since < now()")
         assert eventually(lambda: holiday.query(failing), bool)
-        holiday.http.post("/trips/reserve/send", json={"request": {"trip_id": trip_id}}).raise_for_status()
+        holiday.send({"trip_id": trip_id})
         queued = unfinished(f"target = 'payments/{trip_id}/process' AND status = 'queued' AND stuck_since < now()")
         [waiting] = eventually(lambda: holiday.query(queued), bool)
         [refund] = holiday.query(failing)
@@ -193,7 +192,7 @@ def test_what_is_queued_behind_a_stuck_one_counts_once_and_its_caller_does_not(h
         listed = stuck.ask(holiday.cloud.admin_url, None, stuck.query(0))
         assert sorted(row["id"] for row in listed) == sorted([waiting["id"], refund["id"]])
         assert {stuck.trip_of(row) for row in listed} == {trip_id}
-    operate(holiday, refund["id"], "resume")
+    holiday.cloud.admin.operate("resume", refund["id"])
     holiday.settle()
 
 
@@ -201,7 +200,7 @@ def test_what_waits_for_another_or_for_its_time_is_not_stuck(holiday: Holiday) -
     # given a trip that waits for a payment that fails, and one that is to begin tomorrow
     with taken_away(holiday.cloud, holiday.names["PaymentsTableName"]):
         trip_id, invocation = begin(holiday)
-        later = holiday.http.post("/trips/reserve/send?delay=1d", json={}).json()["invocationId"]
+        later = holiday.send(delay="1d")
         failing = unfinished(f"target = 'payments/{trip_id}/process' AND failures > 1 AND stuck_since < now()")
         assert eventually(lambda: holiday.query(failing), bool)
 
@@ -209,5 +208,5 @@ def test_what_waits_for_another_or_for_its_time_is_not_stuck(holiday: Holiday) -
         waiting = holiday.query(unfinished(f"id IN ('{invocation}', '{later}')"))
         assert {row["status"] for row in waiting} == {"suspended", "scheduled"}
         assert [row for row in waiting if row.get("stuck_since")] == []
-    operate(holiday, later, "kill")
+    holiday.cloud.admin.operate("kill", later)
     holiday.settle()

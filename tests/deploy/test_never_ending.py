@@ -11,12 +11,11 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 
-import httpx
 import pytest
 from restate.vm import VMWrapper
 
 from demo import serve
-from localcloud.admin import Admin
+from localcloud import tables
 from localcloud.invocations import unfinished
 from localcloud.ports import Ports
 from localcloud.servers import WITHOUT_VQUEUES
@@ -26,7 +25,7 @@ from tests.deploy.test_operations import commands, comparable, prints, run, sect
 from tests.deploy.test_serve import Serving
 from tests.deploy.variants import edit, edited
 from tests.driver import Holiday, eventually
-from tests.saga.conftest import create_table
+from tests.one_process import create_table
 
 pytestmark = pytest.mark.slow
 
@@ -46,8 +45,7 @@ def holiday(request: pytest.FixtureRequest) -> Holiday:
 def begin(holiday: Holiday, run_type: str = "") -> tuple[str, str]:
     """Send for a trip: its id, and that of the invocation that books it."""
     request = {"trip_id": f"never-{uuid.uuid4().hex[:8]}"} | ({"run_type": run_type} if run_type else {})
-    sent = holiday.http.post("/trips/reserve/send", json={"request": request})
-    return request["trip_id"], sent.raise_for_status().json()["invocationId"]
+    return request["trip_id"], holiday.send(request)
 
 
 def at_its_payment(holiday: Holiday) -> tuple[str, str]:
@@ -60,12 +58,7 @@ def at_its_payment(holiday: Holiday) -> tuple[str, str]:
 
 def answer(holiday: Holiday, invocation: str) -> int:
     """What the caller is told in the end."""
-    return holiday.http.get(f"/restate/invocation/{invocation}/attach").status_code
-
-
-def operate(holiday: Holiday, invocation: str, verb: str) -> None:
-    url = f"{holiday.cloud.admin_url}/invocations/{invocation}/{verb}"
-    httpx.patch(url, timeout=60, trust_env=False).raise_for_status()
+    return holiday.answer(invocation).status_code
 
 
 def failures(holiday: Holiday, invocation: str) -> int:
@@ -111,7 +104,7 @@ def move(holiday: Holiday, invocation: str, deployment: str = "latest") -> None:
 
 def cancelling_is_in_vain(holiday: Holiday, invocation: str) -> None:
     before = failures(holiday, invocation)
-    operate(holiday, invocation, "cancel")
+    holiday.cloud.admin.operate("cancel", invocation)
     assert eventually(lambda: failures(holiday, invocation), lambda count: count > before + 1) > before + 1
 
 
@@ -140,7 +133,7 @@ def test_a_copy_that_was_restarted_from_a_middle_step_is_killed_and_the_trip_sta
     assert answer(holiday, original) == 200
     holiday.settle()
     before = holiday.rows(trip_id)
-    operate(holiday, original, "restart-as-new?from=3")
+    holiday.cloud.admin.operate("restart-as-new?from=3", original)
     restarted = f"SELECT id FROM sys_invocation WHERE restarted_from = '{original}'"
     [copy] = eventually(lambda: holiday.query(restarted), bool)
 
@@ -170,7 +163,7 @@ def test_trips_under_a_reload_end_on_the_code_that_they_began_on_or_are_cleaned_
 
         # then cancelling does nothing yet, and killing leaves what was held
         cancelling_is_in_vain(holiday, cancelled[1])
-        operate(holiday, killed[1], "kill")
+        holiday.cloud.admin.operate("kill", killed[1])
         assert answer(holiday, killed[1]) == 409
         assert holiday.statuses(killed[0])["Flights"] == ["pending"]
         assert holiday.notices(killed[0]) == []
@@ -214,7 +207,7 @@ def test_a_trip_that_was_moved_to_other_code_is_moved_back(holiday: Holiday, tmp
 
 
 def test_a_trip_whose_deployment_is_gone_goes_on_with_the_next(holiday: Holiday) -> None:
-    admin = Admin(holiday.cloud.admin_url)
+    admin = holiday.cloud.admin
     with taken_away(holiday.cloud, holiday.names["PaymentsTableName"]):
         # given trips whose deployment somebody removes by force
         (_, going_on), (_, cancelled) = at_its_payment(holiday), at_its_payment(holiday)
@@ -228,7 +221,7 @@ def test_a_trip_whose_deployment_is_gone_goes_on_with_the_next(holiday: Holiday)
         # when the version is registered again, then it is another deployment, and they wait
         admin.register_versions(holiday.cloud.versions().values())
     before = failures(holiday, going_on)
-    operate(holiday, going_on, "resume")
+    holiday.cloud.admin.operate("resume", going_on)
     assert eventually(lambda: failures(holiday, going_on), lambda count: count > before) > before
 
     # and resuming them there without a pause is refused, which the page's command does not say
@@ -271,7 +264,7 @@ def test_a_refund_whose_table_is_gone_ends_on_the_next_version_if_that_has_anoth
         # when a version with another table is the latest, then the refund ends there by itself
         services = serve.services(cloud, Ports.free().ingress)
         services.environment["PAYMENTS_TABLE_NAME"] = create_table(cloud, f"Payments-{trip_id}")
-        admin = Admin(cloud.admin_url)
+        admin = cloud.admin
         try:
             assert services.start()
             admin.register({"uri": services.url})
@@ -279,9 +272,8 @@ def test_a_refund_whose_table_is_gone_ends_on_the_next_version_if_that_has_anoth
         finally:
             admin.register_versions(cloud.versions().values())
             services.stop()
-    [row] = cloud.client("dynamodb").scan(TableName=f"Payments-{trip_id}")["Items"]
-    assert row["pk"] == {"S": trip_id}
-    assert row["transaction_status"] == {"S": "refunded"}
+    [row] = tables.all_of(cloud.client, f"Payments-{trip_id}")
+    assert (row["pk"], row["transaction_status"]) == (trip_id, "refunded")
     deployment = admin.find(services.url)
     assert deployment
     admin.remove(deployment)

@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-import httpx
 import pytest
 
 from demo.cloud import HolidayCloud
@@ -22,7 +21,7 @@ from localcloud.logs import pattern_of
 from tests.conftest import in_both_modes
 from tests.driver import Holiday, eventually
 from tests.expectations import TABLES
-from tests.saga.conftest import create_table
+from tests.one_process import create_table
 
 PAGE = (ROOT / "docs" / "operations.md").read_text()
 CHANGING = re.compile(r"\b(pause|resume|cancel) ")
@@ -89,10 +88,10 @@ def taken_away(cloud: LocalCloud, table: str) -> Generator[None]:
 def stuck(holiday: Holiday) -> tuple[str, str]:
     """The id of a trip whose payment fails again and again, and of the invocation that books it."""
     trip_id = f"stuck-{uuid.uuid4().hex[:6]}"
-    sent = holiday.http.post("/trips/reserve/send", json={"request": {"trip_id": trip_id}})
+    invocation = holiday.send({"trip_id": trip_id})
     failing = unfinished(f"target = 'payments/{trip_id}/process' AND failures > 3")
     assert eventually(lambda: holiday.query(failing), bool)
-    return trip_id, sent.json()["invocationId"]
+    return trip_id, invocation
 
 
 @pytest.mark.parametrize("mode", in_both_modes("on_lambda"))
@@ -129,8 +128,7 @@ def test_a_trip_is_found_paused_resumed_and_cancelled_by_the_page_s_commands(
 def test_versions_are_registered_by_hand_as_the_page_says(own_cloud: HolidayCloud) -> None:
     # given a deployment that registered nothing
     outputs = own_cloud.deploy({"registration": "manual"})
-    deployments = f"{own_cloud.admin_url}/deployments"
-    assert httpx.get(deployments, trust_env=False).json()["deployments"] == []
+    assert own_cloud.admin.deployments() == []
 
     # when each version is introduced with the page's curl
     (curl,) = (command for command, _ in commands(section("Deploy without registration")) if "curl" in command)
@@ -145,8 +143,7 @@ def test_versions_are_registered_by_hand_as_the_page_says(own_cloud: HolidayClou
     # then Restate invokes them, through the role
     holiday = Holiday(own_cloud, outputs)
     assert holiday.reserve({"trip_id": "by-hand"}).status_code == 200
-    known = httpx.get(deployments, trust_env=False).json()["deployments"]
-    assert {one["assume_role_arn"] for one in known} == {values["InvokerRoleArn"]}
+    assert {known["assume_role_arn"] for known in own_cloud.admin.deployments()} == {values["InvokerRoleArn"]}
 
 
 def test_the_page_s_log_query_is_the_one_that_make_trip_asks() -> None:

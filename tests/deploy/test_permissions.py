@@ -27,7 +27,7 @@ from tests.deploy import greetings, variants
 from tests.deploy.gatekeeper import Gatekeeper, guarding
 from tests.deploy.state import awakeable, deployments, deployments_of, resolve, routes, unfinished
 from tests.deploy.watched import Watch
-from tests.driver import ask, eventually
+from tests.driver import eventually
 from tests.expectations import TABLES
 
 pytestmark = pytest.mark.slow
@@ -275,7 +275,7 @@ def test_restate_with_another_external_id_can_neither_be_introduced_nor_invoke(
         address = f"{deployed.cloud.ingress_url}/trips/reserve/send"
         invocation = httpx.post(address, json={}, timeout=60, trust_env=False).json()["invocationId"]
         query = invocations.unfinished(f"id = '{invocation}' AND failure IS NOT NULL")
-        (found,) = eventually(lambda: ask(deployed.cloud, query), bool)
+        (found,) = eventually(lambda: deployed.cloud.admin.query(query), bool)
         assert "AssumeRole" in found["failure"]
     finally:
         deployed.let_restate_use(ENVIRONMENT)

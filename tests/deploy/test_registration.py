@@ -17,7 +17,7 @@ from localcloud.servers import WITHOUT_VQUEUES
 from tests.deploy.gatekeeper import Gatekeeper, guarding
 from tests.deploy.greetings import APP, SERVICE, STACK, written
 from tests.deploy.state import addresses, deployments, routes, services, stacks, unfinished
-from tests.driver import ask, eventually
+from tests.driver import eventually
 
 pytestmark = pytest.mark.slow
 
@@ -72,8 +72,7 @@ def edition(word: str) -> str:
 
 def registered(cloud: LocalCloud) -> dict[str, dict[str, Any]]:
     """What Restate says of each deployment, by ARN."""
-    answer = httpx.get(f"{cloud.admin_url}/deployments", trust_env=False).raise_for_status()
-    return {deployment["arn"]: deployment for deployment in answer.json()["deployments"]}
+    return {deployment["arn"]: deployment for deployment in cloud.admin.deployments()}
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -306,11 +305,10 @@ def test_a_permission_that_is_not_known_everywhere_yet_is_ridden_out(
 
 def remove_by_hand(cloud: LocalCloud) -> None:
     """As an operator would, with the key, or past what demands one."""
-    admin = httpx.Client(base_url=cloud.admin_url, timeout=60, trust_env=False)
-    for invocation in ask(cloud, invocations.unfinished(columns="id")):
-        admin.patch(f"/invocations/{invocation['id']}/kill").raise_for_status()
+    for invocation in cloud.admin.query(invocations.unfinished(columns="id")):
+        cloud.admin.operate("kill", invocation["id"])
     for deployment in deployments(cloud):
-        admin.delete(f"/deployments/{deployment}?force=true").raise_for_status()
+        cloud.admin.remove(deployment)
 
 
 def texts(cloud: LocalCloud) -> dict[str, str]:

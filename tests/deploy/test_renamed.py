@@ -73,5 +73,4 @@ def test_an_environment_that_is_renamed_together_with_its_role_is_rolled_back_to
 
 def roles(cloud: HolidayCloud) -> list[str]:
     """The role through which each deployment is invoked."""
-    answer = httpx.get(f"{cloud.admin_url}/deployments", trust_env=False).raise_for_status()
-    return [deployment["assume_role_arn"] for deployment in answer.json()["deployments"]]
+    return [deployment["assume_role_arn"] for deployment in cloud.admin.deployments()]

@@ -15,7 +15,6 @@ import pytest
 
 from demo import contract, serve
 from demo.cloud import HolidayCloud
-from localcloud.admin import Admin
 from localcloud.cloud import LocalCloud
 from localcloud.environment import ROOT
 from localcloud.ports import Ports, is_free
@@ -146,7 +145,7 @@ def test_an_invocation_that_began_there_waits_for_the_next_serve_and_finishes(
     body = {"request": {"trip_id": f"serve-{uuid.uuid4()}"}}
     url = f"{cloud.ingress_url}/trips/reserve"
     caller = threading.Thread(target=lambda: answers.append(httpx.post(url, json=body, trust_env=False, timeout=300)))
-    admin = Admin(cloud.admin_url)
+    admin = cloud.admin
     deployment = admin.find(serving.url)
     assert deployment
     emulator.suspend()

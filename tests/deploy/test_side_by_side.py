@@ -4,6 +4,7 @@ import pytest
 
 from demo import booking
 from demo.cloud import HolidayCloud
+from localcloud import tables
 from localcloud.cloud import LocalCloud
 from tests.deploy.state import addresses, deployments, stacks
 from tests.expectations import TABLES
@@ -51,10 +52,6 @@ def test_two_copies_in_one_account_know_nothing_of_each_other(own_cloud: Holiday
 def statuses(cloud: LocalCloud, names: dict[str, str]) -> list[list[str]]:
     """The statuses of the trip's rows, by table."""
     return [
-        [
-            row["transaction_status"].get("S", "")
-            for row in cloud.client("dynamodb").scan(TableName=names[table], ConsistentRead=True)["Items"]
-            if row["pk"] == {"S": "oslo"}
-        ]
-        for table in (f"{table}TableName" for table in TABLES.values())
+        [row["transaction_status"] for row in tables.of_key(cloud.client, names[f"{table}TableName"], "oslo")]
+        for table in TABLES.values()
     ]

@@ -17,7 +17,6 @@ from localcloud.environment import ROOT
 from localcloud.invocations import unfinished
 from tests.conftest import in_both_modes
 from tests.deploy.gatekeeper import Gatekeeper, guarding
-from tests.deploy.test_never_ending import operate
 from tests.deploy.test_operations import taken_away
 from tests.driver import TIMEOUT, Holiday, eventually
 
@@ -150,17 +149,17 @@ def test_without_a_terminal_it_asks_for_no_key(gatekeeper: Gatekeeper) -> None:
 def test_it_says_which_trip_where_the_invocation_has_no_key(holiday: Holiday) -> None:
     # given a trip whose id is generated, and that waits for its payment, and one that is to begin later
     with taken_away(holiday.cloud, holiday.names["PaymentsTableName"]):
-        generated = holiday.http.post("/trips/reserve/send", json={}).json()["invocationId"]
+        generated = holiday.send()
         failing = unfinished("target LIKE 'payments/%/process' AND failures > 0")
         [payment] = eventually(lambda: holiday.query(failing), bool)
-        later = holiday.http.post("/trips/reserve/send?delay=1h", json={"request": {"trip_id": "later"}})
+        later = holiday.send({"trip_id": "later"}, "1h")
 
         # when they are asked for with the list's query, whatever their status, then each is there once, with its trip
         of_any_status = stuck.query(0).partition("WHERE u.stuck_since")[0]
         found = [(row["id"], stuck.trip_of(row)) for row in holiday.query(of_any_status)]
         trip_id = payment["target"].split("/")[1]
-        expected = {payment["id"]: trip_id, generated: trip_id, later.json()["invocationId"]: "later"}
+        expected = {payment["id"]: trip_id, generated: trip_id, later: "later"}
         assert sorted(found) == sorted(expected.items())
-    operate(holiday, later.json()["invocationId"], "kill")
-    operate(holiday, payment["id"], "resume")
+    holiday.cloud.admin.operate("kill", later)
+    holiday.cloud.admin.operate("resume", payment["id"])
     holiday.settle()

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import httpx
 import pytest
 
 from demo import booking, contract, serve
@@ -75,8 +74,7 @@ def test_a_refused_update_is_rolled_back_and_the_server_by_url_serves_on(
     own_cloud.deploy()
     server = Serving(own_cloud)
     try:
-        by_hand = {"uri": server.url, "force": True}
-        httpx.post(f"{own_cloud.admin_url}/deployments", json=by_hand, trust_env=False, timeout=60).raise_for_status()
+        own_cloud.admin.register({"uri": server.url})
         before, known = services(own_cloud), deployments(own_cloud)
 
         # when changed code is deployed, then that is refused

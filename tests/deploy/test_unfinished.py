@@ -11,7 +11,7 @@ from holiday.services import SERVICES
 from localcloud.cloud import LocalCloud
 from registration.admin import Admin
 from tests.deploy.state import book, deployments
-from tests.driver import ask, eventually
+from tests.driver import eventually
 
 SCHEDULED = "SELECT id FROM sys_invocation_status WHERE status = 'scheduled' AND id = '{}'"
 
@@ -24,17 +24,17 @@ def scheduled(cloud: LocalCloud, stack: dict[str, str]) -> Iterator[str]:
     url = f"{cloud.ingress_url}/trips/reserve/send?delay=1d"
     answer = httpx.post(url, json=body, timeout=60, trust_env=False).raise_for_status()
     invocation: str = answer.json()["invocationId"]
-    assert eventually(lambda: ask(cloud, SCHEDULED.format(invocation)), bool)
+    assert eventually(lambda: cloud.admin.query(SCHEDULED.format(invocation)), bool)
     yield invocation
     Admin(cloud.admin_url).kill(invocation)
-    assert not eventually(lambda: ask(cloud, SCHEDULED.format(invocation)), lambda found: not found)
+    assert not eventually(lambda: cloud.admin.query(SCHEDULED.format(invocation)), lambda found: not found)
 
 
 def test_unfinished_work_is_found_by_its_service_and_completed_work_is_not(cloud: HolidayCloud, scheduled: str) -> None:
     # given a trip that is booked, with all that it did, and one that is to begin tomorrow
     trip_id = book(cloud).trip_id
     pinned = "SELECT id, target FROM sys_invocation WHERE pinned_deployment_id IS NOT NULL AND status = 'completed'"
-    completed = {row["id"] for row in ask(cloud, pinned) if trip_id in row["target"]}
+    completed = {row["id"] for row in cloud.admin.query(pinned) if trip_id in row["target"]}
     assert completed
 
     # when everything unfinished is asked for, then the second is found, and nothing of the first

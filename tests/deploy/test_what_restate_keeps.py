@@ -3,7 +3,6 @@
 import uuid
 from functools import partial
 
-import httpx
 import pytest
 
 from tests.conftest import in_both_modes
@@ -42,13 +41,14 @@ def test_at_a_mismatch_both_logs_hold_the_steps_messages(holiday: Holiday) -> No
     assert not any(city in line for line in ours())
 
     # when it is restarted from a step in the middle, then both say what they compared
-    url = f"{holiday.cloud.admin_url}/invocations/{answer.headers['x-restate-id']}/restart-as-new?from=3"
-    copy: str = httpx.patch(url, timeout=60, trust_env=False).raise_for_status().json()["new_invocation_id"]
+    copy: str = holiday.cloud.admin.operate("restart-as-new?from=3", answer.headers["x-restate-id"])[
+        "new_invocation_id"
+    ]
     try:
         assert city in eventually(restate_s, lambda text: city in text)
         assert eventually(lambda: any(city in line for line in ours()), bool)
     finally:
-        httpx.patch(f"{holiday.cloud.admin_url}/invocations/{copy}/kill", timeout=60, trust_env=False)
+        holiday.cloud.admin.operate("kill", copy)
         holiday.settle()
 
 

@@ -4,7 +4,6 @@ import base64
 import uuid
 from functools import partial
 
-import httpx
 import pytest
 
 from localcloud.invocations import unfinished
@@ -37,11 +36,6 @@ def cancel(holiday: Holiday, invocation: str, verb: str = "resolve") -> None:
     assert answer.status_code == 202, answer.text
 
 
-def send(holiday: Holiday, trip_id: str, delay: str = "") -> str:
-    sent = holiday.http.post(f"/trips/reserve/send{delay}", json={"request": {"trip_id": trip_id}})
-    return sent.raise_for_status().json()["invocationId"]
-
-
 @pytest.fixture(params=in_both_modes("on_lambda"))
 def holiday(request: pytest.FixtureRequest) -> Holiday:
     return request.getfixturevalue(request.param)
@@ -58,13 +52,13 @@ def test_a_caller_who_knows_its_id_cancels_a_trip_through_the_ingress(
 ) -> None:
     with taken_away(holiday.cloud, holiday.names["PaymentsTableName"]):
         # given a trip that is held by a table that is gone
-        invocation = send(holiday, trip_id)
+        invocation = holiday.send({"trip_id": trip_id})
         failing = unfinished(f"target = 'payments/{trip_id}/process' AND failures > 0")
         assert eventually(lambda: holiday.query(failing), bool)
 
         # when somebody signals it at the ingress, then it is cancelled as by an operator
         cancel(holiday, invocation, verb)
-        answer = holiday.http.get(f"/restate/invocation/{invocation}/attach")
+        answer = holiday.answer(invocation)
         assert (answer.status_code, answer.json()["metadata"]["reason"]) == (422, "cancelled")
 
     holiday.settle()
@@ -76,7 +70,7 @@ def test_a_caller_who_knows_its_id_cancels_a_trip_through_the_ingress(
 def test_who_knows_a_compensation_s_id_can_cancel_that_too(holiday: Holiday, trip_id: str) -> None:
     with taken_away(holiday.cloud, holiday.names["PaymentsTableName"]):
         # given a refund that waits behind a payment that cannot be taken
-        invocation = send(holiday, trip_id)
+        invocation = holiday.send({"trip_id": trip_id})
         failing = unfinished(f"target = 'payments/{trip_id}/process' AND failures > 0")
         assert eventually(lambda: holiday.query(failing), bool)
         cancel(holiday, invocation)
@@ -89,8 +83,7 @@ def test_who_knows_a_compensation_s_id_can_cancel_that_too(holiday: Holiday, tri
     everything = unfinished(f"target LIKE '%{trip_id}%' OR target = 'trips/notify'")
     assert eventually(lambda: holiday.query(everything), lambda found: not found) == []
     # The journal of the trip would go on naming what was lost, and nothing would ever be settled here.
-    purge = f"{holiday.cloud.admin_url}/invocations/{invocation}/purge"
-    httpx.patch(purge, timeout=60, trust_env=False).raise_for_status()
+    holiday.forget(invocation)
     holiday.settle()
 
     # and nobody refunds the payment
@@ -102,7 +95,7 @@ def test_a_trip_that_is_cancelled_before_it_starts_leaves_no_row_and_no_notice(
     holiday: Holiday, trip_id: str, way: str
 ) -> None:
     # given a trip for later
-    invocation = send(holiday, trip_id, "?delay=1h")
+    invocation = holiday.send({"trip_id": trip_id}, "1h")
     found = partial(holiday.query, unfinished(f"id = '{invocation}' AND status = 'scheduled'"))
     assert eventually(found, bool)
 
@@ -110,8 +103,7 @@ def test_a_trip_that_is_cancelled_before_it_starts_leaves_no_row_and_no_notice(
     if way == "ingress":
         cancel(holiday, invocation)
     else:
-        url = f"{holiday.cloud.admin_url}/invocations/{invocation}/cancel"
-        httpx.patch(url, timeout=60, trust_env=False).raise_for_status()
+        holiday.cloud.admin.operate("cancel", invocation)
     assert eventually(found, lambda rows: not rows) == []
     holiday.settle()
     assert holiday.statuses(trip_id) == {table: [] for table in TABLES.values()}

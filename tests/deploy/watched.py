@@ -20,6 +20,7 @@ from aws_cdk import aws_sns as sns
 from aws_cdk.aws_secretsmanager import Secret
 
 from demo.cloud import HolidayCloud
+from localcloud.inbox import Inbox
 from restate_lambda_cdk import InvocationMonitor, RestateServer
 
 STACK = "Watched"
@@ -35,10 +36,7 @@ class Watch:
     def __init__(self, cloud: HolidayCloud, **context: str) -> None:
         self.cloud = cloud
         self.names = cloud.deploy(context, APP, STACK)
-        sqs, sns = cloud.client("sqs"), cloud.client("sns")
-        self._queue = sqs.create_queue(QueueName="called")["QueueUrl"]
-        arn = sqs.get_queue_attributes(QueueUrl=self._queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-        sns.subscribe(TopicArn=self.names["Topic"], Protocol="sqs", Endpoint=arn)
+        self._inbox = Inbox(cloud.client, self.names["Topic"], "called")
 
     def look(self, event: Mapping[str, str] | None = None) -> dict[str, Any] | None:
         """Have the function look, for this event of its schedule, if any. What it raised, if it did."""
@@ -68,13 +66,7 @@ class Watch:
 
     def calls(self) -> list[dict[str, str]]:
         """What has been sent to whoever is on call since the last time."""
-        sqs = self.cloud.client("sqs")
-        found: list[dict[str, str]] = []
-        while messages := sqs.receive_message(QueueUrl=self._queue, MaxNumberOfMessages=10).get("Messages"):
-            for message in messages:
-                found.append(json.loads(json.loads(message.get("Body", ""))["Message"]))
-                sqs.delete_message(QueueUrl=self._queue, ReceiptHandle=message.get("ReceiptHandle", ""))
-        return found
+        return self._inbox.read()
 
     def durations(self, handler: str) -> list[tuple[datetime, float, float, float]]:
         """The minutes that durations of a handler are published for: how many, the shortest and the longest."""

@@ -88,7 +88,7 @@ async def run(arguments: argparse.Namespace, directory: Path) -> list[str]:
             try:
                 return await _play(harness, arguments)
             finally:
-                services.stop()
+                services.end()
 
 
 async def _play(harness: Harness, arguments: argparse.Namespace) -> list[str]:

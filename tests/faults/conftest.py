@@ -46,7 +46,7 @@ def one_process(
         harness = Harness.in_one_process(cloud, cloud.proxy)
         services = harness.serve(as_lambda=as_lambda)
         yield harness
-        services.stop()
+        services.end()
 
 
 @contextmanager

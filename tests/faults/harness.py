@@ -1,44 +1,33 @@
 """Runs plans against real services, and holds what they leave against the invariant.
 
 The services run in one process of their own, which is started again when it dies, or on Lambda; either way their AWS
-is the proxy. Restate is asked by `send` and `attach`, with an idempotency key each, so that a broken connection never
-leaves it open whether a reservation was made.
+is the proxy. Reservations are made by `send` and `attach`, with an idempotency key each, so that a broken connection
+never leaves it open whether one was made.
 """
 
 import asyncio
-import json
-import subprocess
-import sys
-import threading
-import time
 import uuid
 from collections import Counter, defaultdict
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import httpx
-
 from demo.cloud import HolidayCloud
-from holiday.services import SERVICES
-from localcloud.environment import ROOT
-from localcloud.invocations import unfinished
+from localcloud import tables
+from localcloud.inbox import Inbox
 from localcloud.ports import Ports
 from localcloud.servers import Server
-from tests.driver import eventually
+from localcloud.tables import Row
+from tests import one_process
 from tests.expectations import TABLES
-from tests.faults.invariant import Reservation, Row, violations
+from tests.faults.invariant import Reservation, violations
 from tests.faults.plans import Plan, Trip
 from tests.faults.proxy import Call, Proxy
-from tests.saga.conftest import answers, create_table
+from tests.faults.restate import PATIENCE, Restate
+from tests.one_process import Restarted
 
 Scene = Callable[["Harness", str], Coroutine[Any, Any, None]]
 """What happens to trips whose ids begin with the text that it is given."""
-
-PATIENCE = 600.0
-"""Seconds that anything may take: an invocation that has not ended by then never will."""
-
 
 INTERNALS = ("Traceback", "Error", "Exception")
 """What no answer may hold: the text of a step that Restate gave up is its last error, or even a stack trace."""
@@ -58,71 +47,30 @@ class CloudBehindProxy(HolidayCloud):
         return super()._settings(server) | (self._endpoints if server == "ministack" else {})
 
 
-class Services:
-    """All four services in one process, which is started again whenever it dies."""
-
-    def __init__(self, environment: dict[str, str], port: int, log: Path, lambdas: Path = ROOT / "lambdas") -> None:
-        self.url = f"http://127.0.0.1:{port}"
-        self.crashes = 0
-        self._command = [sys.executable, "-m", "holiday.local", "--port", str(port)]
-        self._environment = environment
-        self._lambdas = lambdas
-        self._log = log.open("ab")
-        self._stopping = False
-        self.process = self._start()
-        threading.Thread(target=self._watch, daemon=True).start()
-
-    def stop(self) -> None:
-        self._stopping = True
-        self.process.kill()
-        self.process.wait()
-
-    def _start(self) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(
-            self._command, cwd=self._lambdas, env=self._environment, stdout=self._log, stderr=subprocess.STDOUT
-        )
-
-    def _watch(self) -> None:
-        while True:
-            self.process.wait()
-            if self._stopping:
-                return
-            self.crashes += 1
-            self.process = self._start()
-
-
-class Harness:
+class Harness(Restate):
     """A cloud, the names of its tables and topic, and the proxy that stands between them and the services."""
 
     def __init__(self, cloud: HolidayCloud, names: dict[str, str], proxy: Proxy) -> None:
+        super().__init__(cloud)
         self.cloud, self.names, self.proxy = cloud, names, proxy
-        self._http = httpx.AsyncClient(trust_env=False, timeout=PATIENCE, limits=httpx.Limits(max_connections=500))
         self._invocations: defaultdict[str, list[str]] = defaultdict(list)
         self._heard: list[dict[str, str]] = []
-        self._queue = self._subscribe()
+        self._inbox = Inbox(cloud.client, names["TopicArn"], "notices-under-fault")
         proxy.cancel = self.cancel
 
     @classmethod
     def in_one_process(cls, cloud: HolidayCloud, proxy: Proxy) -> "Harness":
         """With tables and a topic of its own; `serve` starts the services."""
-        names = {f"{table}TableName": create_table(cloud, table) for table in TABLES.values()}
-        names["TopicArn"] = cloud.client("sns").create_topic(Name="Notices")["TopicArn"]
-        return cls(cloud, names, proxy)
+        return cls(cloud, one_process.create_resources(cloud), proxy)
 
-    def serve(self, lambdas: Path = ROOT / "lambdas", *, as_lambda: bool = False) -> Services:
+    def serve(self, lambdas: Path = one_process.LAMBDAS, *, as_lambda: bool = False) -> Restarted:
         """Start the services, or another version of them, in one process, and make them Restate's.
 
         With `as_lambda` they are spoken to over HTTP/1.1, in which an await suspends as it does on Lambda.
         """
-        environment = (
-            self.cloud.environment()
-            | {row.table_variable: self.names[f"{TABLES[name]}TableName"] for name, row in SERVICES.items()}
-            | {"SNS_TOPIC": self.names["TopicArn"], "AWS_ENDPOINT": self.proxy.url}
-        )
-        services = Services(environment, Ports.free().ingress, self.cloud.log("services"), lambdas)
-        assert eventually(lambda: answers(f"{services.url}/health"), bool)
-        body = {"uri": services.url, "force": True, "use_http_11": as_lambda}
-        httpx.post(f"{self.cloud.admin_url}/deployments", json=body, timeout=60, trust_env=False).raise_for_status()
+        services = one_process.services(self.cloud, self.names, lambdas, Restarted, AWS_ENDPOINT=self.proxy.url)
+        assert services.start()
+        self.cloud.admin.register({"uri": services.url, "use_http_11": as_lambda})
         return services
 
     async def run(self, plan: Plan) -> list[str]:
@@ -166,7 +114,7 @@ class Harness:
         """Make a reservation and return its invocation id, without waiting for what becomes of it."""
         request = {"trip_id": trip_id} | ({"run_type": run_type} if run_type else {})
         url, headers = f"{self.cloud.ingress_url}/trips/reserve/send", {"idempotency-key": key or uuid.uuid4().hex}
-        answer = await self._insist("POST", url, json={"request": request}, headers=headers)
+        answer = await self.ask("POST", url, json={"request": request}, headers=headers)
         invocation: str = answer.raise_for_status().json()["invocationId"]
         if invocation not in self._invocations[trip_id]:
             self._invocations[trip_id].append(invocation)
@@ -174,7 +122,7 @@ class Harness:
 
     async def answer(self, trip_id: str, invocation: str) -> Reservation:
         """Wait for what a reservation's caller is told."""
-        answer = await self._insist("GET", f"{self.cloud.ingress_url}/restate/invocation/{invocation}/attach")
+        answer = await self.ask("GET", f"{self.cloud.ingress_url}/restate/invocation/{invocation}/attach")
         return Reservation(trip_id, invocation, answer.status_code, answer.text)
 
     async def cancel(self, trip_id: str) -> None:
@@ -184,65 +132,6 @@ class Harness:
                 await asyncio.sleep(0.002)
         for invocation in tuple(self._invocations[trip_id]):
             await self.operate("cancel", invocation)
-
-    async def operate(self, verb: str, invocation: str) -> httpx.Response:
-        """What an operator does to an invocation: cancel, kill, pause or resume it."""
-        return await self._insist("PATCH", f"{self.cloud.admin_url}/invocations/{invocation}/{verb}")
-
-    async def forget(self, invocation: str) -> None:
-        """Make Restate forget an invocation that has ended, and its idempotency key, as it does after the retention.
-
-        By then the steps that it called have ended too. Forgotten before that, and begun again under the same id, it
-        gets their answers, which stops its partition of Restate 1.7.12 for good.
-        """
-        sent = ", ".join(f"'{name}'" for name in {"notify", *(row.compensation for row in SERVICES.values())})
-        called = f"invoked_by_id = '{invocation}' AND target_handler_name NOT IN ({sent})"
-        calls = f"SELECT id FROM sys_invocation WHERE {called} AND status != 'completed'"
-        async with asyncio.timeout(PATIENCE):
-            while await self.query(calls):
-                await asyncio.sleep(0.05)
-        answer = await self.operate("purge", invocation)
-        if answer.status_code != 404:  # a purge that was repeated because Restate was killed in the middle of it
-            answer.raise_for_status()
-        async with asyncio.timeout(PATIENCE):  # it is accepted before it is done
-            while await self.query(f"SELECT id FROM sys_invocation_status WHERE id = '{invocation}'"):
-                await asyncio.sleep(0.02)
-
-    async def query(self, sql: str) -> list[dict[str, Any]]:
-        """Ask Restate's introspection tables. For a moment after a start it answers 500."""
-        url, accept = f"{self.cloud.admin_url}/query", {"accept": "application/json"}
-        async with asyncio.timeout(PATIENCE):
-            while (answer := await self._insist("POST", url, json={"query": sql}, headers=accept)).is_server_error:
-                await asyncio.sleep(0.1)
-        return answer.raise_for_status().json()["rows"]
-
-    async def unfinished(self) -> int:
-        """How many invocations have not ended."""
-        return len(await self.query(unfinished(columns="id")))
-
-    async def until(self, condition: str, targets: set[str] | None = None) -> list[dict[str, Any]]:
-        """Wait for unfinished invocations of which this SQL condition holds: any, or those of just these targets."""
-        found: list[dict[str, Any]] = []
-        async with asyncio.timeout(PATIENCE):
-            while not found or (targets is not None and {row["target"] for row in found} != targets):
-                await asyncio.sleep(0.05)
-                found = await self.query(unfinished(condition))
-        return found
-
-    async def until_done(self, *targets: str) -> None:
-        """Wait until an invocation of each of these targets has ended."""
-        names = ", ".join(f"'{target}'" for target in targets)
-        done = f"SELECT DISTINCT target FROM sys_invocation WHERE target IN ({names}) AND status = 'completed'"
-        async with asyncio.timeout(PATIENCE):
-            while len(await self.query(done)) < len(targets):
-                await asyncio.sleep(0.05)
-
-    async def settle(self) -> list[str]:
-        """Wait until every invocation has ended; returns those that do not."""
-        deadline = time.monotonic() + PATIENCE
-        while (stuck := await self.query(unfinished())) and time.monotonic() < deadline:
-            await asyncio.sleep(0.1)
-        return [f"never ended: {invocation}" for invocation in stuck]
 
     async def check(self, mark: str, trips: Mapping[str, Trip], reservations: Sequence[Reservation]) -> list[str]:
         """The breaches of the invariant by the trips whose ids begin with `mark`, once all has ended.
@@ -278,54 +167,18 @@ class Harness:
 
     def rows(self, mark: str) -> dict[str, list[Row]]:
         """All rows of the trips whose ids begin with `mark`."""
-        found: dict[str, list[Row]] = {}
-        scan = self.cloud.client("dynamodb").get_paginator("scan")
-        for name, table in TABLES.items():
-            pages = scan.paginate(
-                TableName=self.names[f"{table}TableName"],
-                FilterExpression="begins_with(pk, :mark)",
-                ExpressionAttributeValues={":mark": {"S": mark}},
-                ConsistentRead=True,
-            )
-            items = (item for page in pages for item in page["Items"])
-            found[name] = [{key: value.get("S", "") for key, value in item.items()} for item in items]
-        return found
+        client = self.cloud.client
+        return {name: tables.all_of(client, self.names[f"{table}TableName"], mark) for name, table in TABLES.items()}
 
     def notices(self, mark: str) -> list[dict[str, str]]:
         """Every notice so far about trips whose ids begin with `mark`."""
-        sqs = self.cloud.client("sqs")
-        while messages := sqs.receive_message(QueueUrl=self._queue, MaxNumberOfMessages=10).get("Messages"):
-            self._heard += [json.loads(message.get("Body", "")) for message in messages]
-            handles = [{"Id": str(n), "ReceiptHandle": m.get("ReceiptHandle", "")} for n, m in enumerate(messages)]
-            sqs.delete_message_batch(QueueUrl=self._queue, Entries=handles)  # pyright: ignore[reportArgumentType]
+        self._heard += self._inbox.read()
         return [notice for notice in self._heard if notice["trip_id"].startswith(mark)]
 
     async def _reserve_and_cancel(self, trip_id: str, run_type: str) -> Reservation:
         invocation = await self.send(trip_id, run_type, f"{trip_id}-cancelled")
         await self.operate("cancel", invocation)
         return await self.answer(trip_id, invocation)
-
-    async def _insist(self, method: str, url: str, **request: Any) -> httpx.Response:
-        """Ask until there is an answer that Restate itself gave: it may be down, or starting."""
-        async with asyncio.timeout(PATIENCE):
-            while True:
-                with suppress(httpx.TransportError):
-                    answer = await self._http.request(method, url, **request)
-                    if answer.status_code not in (502, 503, 504):
-                        return answer
-                await asyncio.sleep(0.2)
-
-    def _subscribe(self) -> str:
-        sqs = self.cloud.client("sqs")
-        queue = sqs.create_queue(QueueName="notices-under-fault")["QueueUrl"]
-        arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-        raw = {"RawMessageDelivery": "true"}
-        topic = self.names["TopicArn"]
-        allowed = {"Effect": "Allow", "Principal": {"Service": "sns.amazonaws.com"}, "Action": "sqs:SendMessage"}
-        policy = {"Statement": [allowed | {"Resource": arn}]}
-        sqs.set_queue_attributes(QueueUrl=queue, Attributes={"Policy": json.dumps(policy)})
-        self.cloud.client("sns").subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn, Attributes=raw)
-        return queue
 
 
 def count(reservations: Sequence[Reservation]) -> Counter[int]:

@@ -147,14 +147,12 @@ def test_a_slip_in_a_clean_up_is_refused_at_once(
     play: Callable[[Scene], None], service: str, handler: str, body: str, status: int, words: str
 ) -> None:
     async def scene(harness: Harness, trip_id: str) -> None:
-        async with httpx.AsyncClient(base_url=harness.cloud.admin_url, trust_env=False, timeout=60) as admin:
-            (await admin.patch(f"/services/{service}", json={"public": True})).raise_for_status()
+        await asyncio.to_thread(harness.cloud.admin.publish, service, public=True)
         named = "" if "trip id" in words else trip_id
         url, kind = f"{harness.cloud.ingress_url}/{service}/{named}/{handler}", {"content-type": "application/json"}
         async with httpx.AsyncClient(trust_env=False, timeout=60) as http:
             answer = await http.post(url, content=body, headers=kind)
-        async with httpx.AsyncClient(base_url=harness.cloud.admin_url, trust_env=False, timeout=60) as admin:
-            (await admin.patch(f"/services/{service}", json={"public": False})).raise_for_status()
+        await asyncio.to_thread(harness.cloud.admin.publish, service, public=False)
 
         assert (answer.status_code, words in answer.text) == (status, True), answer.text
         assert await harness.settle() == []
@@ -211,8 +209,7 @@ async def post(harness: Harness, service: str, handler: str, trip_id: str, booki
 
 async def undo_by_hand(harness: Harness, service: str, handler: str, trip_id: str, bookings: list[str]) -> None:
     """What docs/reliability.md says to do after a kill."""
-    async with httpx.AsyncClient(base_url=harness.cloud.admin_url, trust_env=False, timeout=60) as admin:
-        (await admin.patch(f"/services/{service}", json={"public": True})).raise_for_status()
-        for booking in bookings:
-            (await post(harness, service, handler, trip_id, booking)).raise_for_status()
-        (await admin.patch(f"/services/{service}", json={"public": False})).raise_for_status()
+    await asyncio.to_thread(harness.cloud.admin.publish, service, public=True)
+    for booking in bookings:
+        (await post(harness, service, handler, trip_id, booking)).raise_for_status()
+    await asyncio.to_thread(harness.cloud.admin.publish, service, public=False)

@@ -133,4 +133,4 @@ async def run(plan: Plan, folder: Path, changes: list[Change]) -> list[str]:
             try:
                 return await harness.run(plan)
             finally:
-                services.stop()
+                services.end()

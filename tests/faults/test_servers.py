@@ -85,7 +85,7 @@ def test_a_cluster_of_three_that_loses_a_node_loses_nothing_else(
                 await asyncio.sleep(pick.uniform(0.5, 1))
                 cloud.kill_node(lost)
                 found = await booking
-                services.stop()
+                services.end()
                 return found
 
     assert runner.run(book()) == []

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from localcloud import tables
 from tests.deploy.state import services
 from tests.deploy.test_permissions import Deployed, in_the_shape_for_restate_cloud
 from tests.deploy.test_registration import logged
@@ -74,8 +75,8 @@ class Holiday:
     def hotels(self, table: str) -> dict[str, list[str]]:
         """The statuses of each trip's hotels."""
         found: dict[str, list[str]] = {}
-        for row in self.cloud.client("dynamodb").scan(TableName=table, ConsistentRead=True)["Items"]:
-            found.setdefault(row["pk"].get("S", ""), []).append(row["transaction_status"].get("S", ""))
+        for row in tables.all_of(self.cloud.client, table):
+            found.setdefault(row["pk"], []).append(row["transaction_status"])
         return found
 
     def _holds(self, handler: str, payload: bytes) -> bool:

@@ -1,0 +1,67 @@
+"""All services in one process of this machine, with tables and a topic of their own, where no deployment is needed."""
+
+import threading
+from pathlib import Path
+from typing import TypeVar
+
+from holiday.services import SERVICES
+from localcloud.cloud import LocalCloud
+from localcloud.environment import ROOT
+from localcloud.ports import Ports
+from localcloud.services import Services
+from tests.expectations import TABLES
+
+LAMBDAS = ROOT / "lambdas"
+S = TypeVar("S", bound=Services)
+
+
+class Restarted(Services):
+    """Services that are started again whenever they die, until `end` ends them."""
+
+    _wanted = True
+
+    def start(self) -> bool:
+        started = super().start()
+        threading.Thread(target=self._watch, daemon=True).start()
+        return started
+
+    def end(self) -> None:
+        self._wanted = False
+        if self._process:
+            self._process.kill()
+            self._process.wait()
+
+    def _watch(self) -> None:
+        while self._wanted:
+            if self._process:
+                self._process.wait()
+            if self._wanted:
+                super().start()
+
+
+def create_resources(cloud: LocalCloud) -> dict[str, str]:
+    """Make the tables and the topic; returns their names as the stack's outputs have them."""
+    names = {f"{table}TableName": create_table(cloud, table) for table in TABLES.values()}
+    return names | {"TopicArn": cloud.client("sns").create_topic(Name="Notices")["TopicArn"]}
+
+
+def create_table(cloud: LocalCloud, name: str) -> str:
+    cloud.client("dynamodb").create_table(
+        TableName=name,
+        BillingMode="PAY_PER_REQUEST",
+        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
+        AttributeDefinitions=[
+            {"AttributeName": "pk", "AttributeType": "S"},
+            {"AttributeName": "sk", "AttributeType": "S"},
+        ],
+    )
+    return name
+
+
+def services(
+    cloud: LocalCloud, names: dict[str, str], lambdas: Path = LAMBDAS, kind: type[S] = Services, **variables: str
+) -> S:
+    """The services that use these resources, which are not started yet. They end with the cloud at the latest."""
+    tables = {row.table_variable: names[f"{TABLES[name]}TableName"] for name, row in SERVICES.items()}
+    environment = cloud.environment() | cloud.run_id() | tables | {"SNS_TOPIC": names["TopicArn"]} | variables
+    return kind("holiday.local", lambdas, Ports.free().ingress, environment, cloud.log("services").open("ab"))
