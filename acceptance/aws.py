@@ -16,7 +16,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from acceptance.driver import eventually
 from acceptance.sites import Site
 from localcloud.clients import Clients
-from localcloud.environment import ROOT, LocalCloudError
+from localcloud.environment import ROOT, LocalCloudError, package_sources
 
 EVERY = 2.0
 """Seconds between two looks at what takes minutes."""
@@ -47,8 +47,7 @@ class AwsSite(Site):
             raise LocalCloudError("There are no AWS credentials: log in, or set AWS_PROFILE.")
         self._credentials = credentials
         ingress_url, admin_url, self.key = restate
-        super().__init__(name, ingress_url, admin_url, Clients(session.client), folder)
-        self.settings |= {**settings, **context}
+        super().__init__(name, ingress_url, admin_url, Clients(session.client), {**settings, **context}, folder)
 
     def account(self) -> str:
         """Whose credentials these are."""
@@ -66,6 +65,7 @@ class AwsSite(Site):
         others = ("AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_SESSION_TOKEN", "PYTHONPATH")
         tools = (Path(sys.executable).parent, ROOT / "node_modules" / ".bin")
         return {name: value for name, value in os.environ.items() if name not in others} | {
+            **package_sources(),
             **keys,
             "AWS_REGION": self.region,
             "AWS_DEFAULT_REGION": self.region,

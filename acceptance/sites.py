@@ -31,13 +31,21 @@ class Site:
     key: str | None = None
     wait = 0
 
-    def __init__(self, name: str, ingress_url: str, admin_url: str, client: Clients, folder: Path) -> None:
+    def __init__(
+        self,
+        name: str,
+        ingress_url: str,
+        admin_url: str,
+        client: Clients,
+        settings: Mapping[str, str],
+        folder: Path,
+    ) -> None:
         self.name, self.ingress_url, self.admin_url, self.client = name, ingress_url, admin_url, client
-        self.folder = folder
         self.admin = Admin(admin_url, self.key)
-        self.settings = {"prefix": name, "disposable": "true"}
+        self.settings = {"prefix": name, "disposable": "true", **settings}
         self.stack = Settings(prefix=name).stack_name
-        self.lambdas = ROOT / "lambdas"
+        self.lambdas = Path(self.settings.get("acceptance:lambdas", ROOT / "lambdas"))
+        self.folder = folder
 
     def environment(self) -> dict[str, str]:
         """What the CDK CLI gets."""
@@ -105,9 +113,9 @@ class LocalSite(Site):
     """A local cloud that is started for the run, and stopped at its end with all that is in it."""
 
     def __init__(self, name: str, cloud: HolidayCloud, context: Mapping[str, str], folder: Path) -> None:
-        super().__init__(name, cloud.ingress_url, cloud.admin_url, cloud.client, folder)
+        settings = {"adminUrl": cloud.admin_url, "ingressUrl": cloud.ingress_url, "bundleFor": "host", **context}
+        super().__init__(name, cloud.ingress_url, cloud.admin_url, cloud.client, settings, folder)
         self._cloud = cloud
-        self.settings |= {"adminUrl": cloud.admin_url, "ingressUrl": cloud.ingress_url, "bundleFor": "host", **context}
 
     def environment(self) -> dict[str, str]:
         environment = self._cloud.environment()

@@ -1,10 +1,11 @@
-"""What stands in front of Restate Cloud's admin API: it passes on to a real restate-server what comes with the API key.
+"""What stands in front of Restate Cloud's admin API, or its ingress: it passes on to a real restate-server what comes
+with the API key.
 
 It notes every request, and can be told to refuse the next ones as a role does that is not known everywhere yet.
 """
 
 import threading
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -15,6 +16,8 @@ import httpx
 NOT_YET = (
     '{"message": "lambda: AccessDeniedException: not authorized to perform sts:AssumeRole", "restate_code": "META0003"}'
 )
+ASKED, ANSWERED = {"accept", "content-type", "idempotency-key"}, {"content-type", "x-restate-id"}
+"""The headers that are passed on, each way."""
 
 
 @dataclass
@@ -41,22 +44,24 @@ def guarding(admin_url: str, key: str) -> Generator[Gatekeeper]:
         def pass_on(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             gatekeeper.asked.append(f"{self.command} {self.path}")
-            status, content = self.answer(body)
+            status, content, headers = self.answer(body)
             self.send_response(status)
+            for name in ANSWERED & headers.keys():
+                self.send_header(name, headers[name])
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
             self.wfile.write(content)
 
-        def answer(self, body: bytes) -> tuple[int, bytes]:
+        def answer(self, body: bytes) -> tuple[int, bytes, Mapping[str, str]]:
             if self.headers.get("Authorization") != f"Bearer {gatekeeper.key}":
                 gatekeeper.refused += 1
-                return 401, f"who is {self.headers.get('Authorization')}?".encode()  # a server that repeats the key
+                return 401, f"who is {self.headers.get('Authorization')}?".encode(), {}  # a server that repeats the key
             if gatekeeper.not_yet and self.command == "POST" and self.path == "/deployments":
                 gatekeeper.not_yet -= 1
-                return 500, NOT_YET.encode()
-            headers = {"Accept": "application/json", "Content-Type": "application/json"}
+                return 500, NOT_YET.encode(), {}
+            headers = {name: value for name, value in self.headers.items() if name.lower() in ASKED}
             answer = inside.request(self.command, self.path, content=body, headers=headers)
-            return answer.status_code, answer.content
+            return answer.status_code, answer.content, answer.headers
 
         do_GET = do_POST = do_PATCH = do_DELETE = pass_on  # noqa: N815
 
