@@ -90,9 +90,9 @@ class AwsSite(Site):
                 f"aws cloudformation delete-stack --stack-name {self.stack}",
             ),
             "what it registered with Restate": (self._demand_no_services, "restate deployments remove --force <id>"),
-            f"its log groups, {self.stack}-…": (
+            f"its log groups, …{self.stack}…": (
                 self._delete_log_groups,
-                f"aws logs describe-log-groups --log-group-name-prefix {self.stack}, then aws logs delete-log-group",
+                f"aws logs describe-log-groups --log-group-name-pattern {self.stack}; aws logs delete-log-group",
             ),
             f"the queue {self.name}": (self._delete_queue, f"aws sqs delete-queue --queue-url {queue}"),
             f"the secret {self.name}, which holds your API key": (self._delete_secret, secret),
@@ -106,7 +106,7 @@ class AwsSite(Site):
                 continue
             try:
                 remove()
-            except (BotoCoreError, ClientError, LocalCloudError) as error:
+            except Exception as error:  # whatever it is, the rest is removed, and this is reported
                 left.append(f"{what}: {error} Remove it: `{by_hand}`")
         return left
 
@@ -132,9 +132,11 @@ class AwsSite(Site):
 
     def _delete_log_groups(self) -> None:
         logs = self.client("logs")
-        for page in logs.get_paginator("describe_log_groups").paginate(logGroupNamePrefix=self.stack):
-            for group in page["logGroups"]:
-                logs.delete_log_group(logGroupName=group.get("logGroupName", ""))
+        pages = logs.get_paginator("describe_log_groups").paginate()
+        names = [group.get("logGroupName", "") for page in pages for group in page["logGroups"]]
+        for name in names:
+            if self.stack in name:  # with what in front of it, differs
+                logs.delete_log_group(logGroupName=name)
 
     def _delete_queue(self) -> None:
         sqs = self.client("sqs")
