@@ -75,7 +75,7 @@ def page(
             for each in results
         ),
         "",
-        "Left behind: " + ("nothing." if not left else ""),
+        "Left behind:" if left else "Left behind: nothing.",
         *(f"- {line}" for line in left),
     ]
     return "\n".join(lines).rstrip() + "\n"
