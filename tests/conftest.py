@@ -7,6 +7,7 @@ destroys the stack takes a cloud of its own from `localcloud.cloud`.
 import os
 import random
 import sys
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -66,6 +67,11 @@ def on_lambda_without_vqueues(tmp_path_factory: pytest.TempPathFactory) -> Itera
     cloud.restate_settings = dict(WITHOUT_VQUEUES)
     with cloud:
         yield Holiday(cloud, cloud.deploy())
+
+
+@pytest.fixture
+def trip_id() -> str:
+    return f"trip-{uuid.uuid4()}"
 
 
 @pytest.fixture

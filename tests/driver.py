@@ -11,17 +11,22 @@ class Holiday(Driver[HolidayCloud]):
     """A holiday service in a local cloud."""
 
 
-def log_lines(cloud: LocalCloud) -> list[str]:
-    """Every line that the four functions and the platform logged."""
+def logged(cloud: LocalCloud, of: str = "") -> dict[str, list[str]]:
+    """Every line that functions and the platform logged, by the name of the log group, which has `of` in it."""
     logs = cloud.client("logs")
-    groups = [group.get("logGroupName", "") for group in logs.describe_log_groups()["logGroups"]]
-    pages = [
-        page
-        for group in groups
-        if "Service" in group
-        for page in logs.get_paginator("filter_log_events").paginate(logGroupName=group)
-    ]
-    return [line for page in pages for event in page["events"] for line in event.get("message", "").splitlines()]
+    found: dict[str, list[str]] = {}
+    for group in logs.describe_log_groups()["logGroups"]:
+        if of not in (name := group.get("logGroupName", "")):
+            continue
+        pages = logs.get_paginator("filter_log_events").paginate(logGroupName=name)
+        messages = [event.get("message", "") for page in pages for event in page["events"]]
+        found[name] = [line for message in messages for line in message.splitlines()]
+    return found
+
+
+def log_lines(cloud: LocalCloud) -> list[str]:
+    """Those of the four functions."""
+    return [line for lines in logged(cloud, "Service").values() for line in lines]
 
 
 def lambda_invocations(cloud: LocalCloud) -> int:

@@ -1,6 +1,5 @@
 """The Step Functions version, both kinds of workflow, in a local cloud whose emulator names errors as Lambda does."""
 
-import uuid
 from collections.abc import Iterator, Mapping
 from typing import ClassVar
 
@@ -63,8 +62,3 @@ def holiday(request: pytest.FixtureRequest, workflows: dict[str, StepFunctions])
     if run_type and run_type not in CONTRACT:
         pytest.skip(f"{run_type} was added to the Restate version")
     return workflows[request.param]
-
-
-@pytest.fixture
-def trip_id() -> str:
-    return f"trip-{uuid.uuid4()}"

@@ -17,7 +17,7 @@ import pytest
 from demo.cloud import HolidayCloud
 from holiday.services import RUN_TYPES, SERVICES
 from tests.deploy.test_operations import commands, run, section, taken_away
-from tests.driver import Holiday, eventually
+from tests.driver import Holiday, eventually, logged
 from tests.expectations import COMPENSATIONS
 from tests.filter_patterns import matches, value_of
 
@@ -44,12 +44,7 @@ class Runs:
             self.failed.setdefault(handler, set()).add(trip_id)
 
     def read(self) -> dict[str, list[str]]:
-        logs = self.cloud.client("logs")
-        for group in logs.describe_log_groups()["logGroups"]:
-            name = group.get("logGroupName", "")
-            pages = logs.get_paginator("filter_log_events").paginate(logGroupName=name)
-            events = [event for page in pages for event in page["events"]]
-            self.lines[name] = [line for event in events for line in event.get("message", "").splitlines()]
+        self.lines |= logged(self.cloud)
         return self.lines
 
     def filters(self) -> list[dict[str, Any]]:

@@ -1,78 +1,36 @@
 """Registration by real deploys of one small service: what is said when it fails, and what moves when a setting does."""
 
 from collections.abc import Iterator
-from itertools import count
 from pathlib import Path
-from typing import Any
 
-import httpx
 import pytest
 
 from demo.cloud import HolidayCloud
 from localcloud import invocations
 from localcloud.cloud import LocalCloud
-from localcloud.environment import LocalCloudError
 from localcloud.ports import Ports
 from localcloud.servers import WITHOUT_VQUEUES
 from tests.deploy.gatekeeper import Gatekeeper, guarding
-from tests.deploy.greetings import APP, SERVICE, STACK, written
+from tests.deploy.greeter import (
+    AS_OBJECT,
+    BROKEN,
+    PRIVATE,
+    WITH_ANOTHER,
+    WITH_PART,
+    Greetings,
+    clear,
+    edition,
+    registered,
+)
+from tests.deploy.greetings import SERVICE, STACK
 from tests.deploy.state import addresses, deployments, routes, services, stacks, unfinished
-from tests.driver import eventually
+from tests.deploy.traces import where_it_shows
+from tests.driver import eventually, logged
 
 pytestmark = pytest.mark.slow
 
 KEY, NEW_KEY = "key_1abcdefghijklmnop", "key_2qrstuvwxyzabcdef"
-PART = '@greeter.handler()\nasync def part(ctx: restate.Context, name: str) -> str:\n    return f"Bye {name}"\n\n\n'
-WITH_PART = SERVICE.replace("handler = ", PART + "handler = ")
-AS_OBJECT = SERVICE.replace("restate.Service(", "restate.VirtualObject(").replace(".Context", ".ObjectContext")
-PRIVATE = SERVICE.replace('Service("greeter"', 'Service("greeter", ingress_private=True')
-BROKEN = "import nothing_like_it\n"
-WITH_ANOTHER = SERVICE.replace("[greeter]", '[greeter, restate.Service("porter")]')
 IN_A_HURRY = {"timeout": "50"}  # seconds, of which 45 are kept back for the answer
-
-
-class Greetings:
-    """The stack of greetings.py in a cloud. Each edition of the service is new code, and so a new version."""
-
-    def __init__(self, cloud: HolidayCloud, folder: Path) -> None:
-        self.cloud = cloud
-        self._folders = (folder / str(number) for number in count())
-
-    def deploy(self, service: str = SERVICE, **context: str) -> str:
-        """Deploy, and return the ARN of the version that was published for it."""
-        outputs = self.cloud.deploy(written(next(self._folders), service) | context, APP, STACK)
-        return outputs["GreeterVersionArn"]
-
-    def failure(self, service: str = SERVICE, **context: str) -> str:
-        """Deploy in vain, and return cdk's last lines, unwrapped."""
-        with pytest.raises(LocalCloudError) as failure:
-            self.deploy(service, **context)
-        return " ".join(str(failure.value).split())
-
-    def greet(self, name: str = "Ann", url: str | None = None) -> httpx.Response:
-        address = f"{url or self.cloud.ingress_url}/greeter/greet"
-        return httpx.post(address, json=name, timeout=60, trust_env=False)
-
-    def wait_for_godot(self) -> None:
-        """Start an invocation that does not end, and wait until it is pinned to the version that is the latest."""
-        address = f"{self.cloud.ingress_url}/greeter/greet/send"
-        httpx.post(address, json="Godot", timeout=60, trust_env=False).raise_for_status()
-        assert eventually(lambda: unfinished(self.cloud), lambda left: left == ["greeter/greet suspended"])
-
-
-def clear(cloud: HolidayCloud) -> None:
-    """Destroy the stack that the test before has left, if it has."""
-    if STACK in stacks(cloud):
-        cloud.destroy(STACK)
-
-
-def edition(word: str) -> str:
-    return SERVICE.replace("Hello", word)
-
-
-def registered(cloud: LocalCloud) -> dict[str, dict[str, Any]]:
-    """What Restate says of each deployment, by ARN."""
-    return {deployment["arn"]: deployment for deployment in cloud.admin.deployments()}
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -263,7 +221,7 @@ def test_destroy_ends_well_where_the_key_is_refused(greetings: Greetings, gateke
 
     # when it is destroyed, then it is gone, and the log says what is left in Restate
     greetings.cloud.destroy(STACK)
-    assert "left in Restate, to be removed by hand" in "".join(logged(greetings.cloud).values())
+    assert "left in Restate, to be removed by hand" in str(logged(greetings.cloud))
     assert services(greetings.cloud).keys() == {"greeter"}
 
     # and what is left can be removed by hand
@@ -280,7 +238,7 @@ def test_destroy_ends_well_while_restate_is_down(greetings: Greetings) -> None:
     # when it is destroyed, then it is gone, and the log says what is left in Restate
     greetings.cloud.destroy(STACK)
     assert STACK not in stacks(greetings.cloud)
-    assert "left in Restate, to be removed by hand" in "".join(logged(greetings.cloud).values())
+    assert "left in Restate, to be removed by hand" in str(logged(greetings.cloud))
 
     # and what is left can be removed by hand
     greetings.cloud.restart_restate()
@@ -309,35 +267,6 @@ def remove_by_hand(cloud: LocalCloud) -> None:
         cloud.admin.operate("kill", invocation["id"])
     for deployment in deployments(cloud):
         cloud.admin.remove(deployment)
-
-
-def texts(cloud: LocalCloud) -> dict[str, str]:
-    """All that was written down anywhere, but for what Restate and the emulator keep: every log and every template."""
-    files = [path for path in cloud.directory.rglob("*") if path.is_file() and path.stat().st_size < 10_000_000]
-    found = {str(path): path.read_text(errors="replace") for path in files if "data" not in path.parts}
-    formation = cloud.client("cloudformation")
-    for name in stacks(cloud):
-        found[f"stack {name}"] = str(formation.describe_stacks(StackName=name)["Stacks"])
-        found[f"events of {name}"] = str(formation.describe_stack_events(StackName=name)["StackEvents"])
-    return found | logged(cloud)
-
-
-def logged(cloud: LocalCloud) -> dict[str, str]:
-    """What functions have logged, by log group."""
-    logs = cloud.client("logs")
-    found: dict[str, str] = {}
-    for group in logs.describe_log_groups()["logGroups"]:
-        name = group.get("logGroupName", "")
-        pages = logs.get_paginator("filter_log_events").paginate(logGroupName=name)
-        found[name] = "\n".join(event.get("message", "") for page in pages for event in page["events"])
-    return found
-
-
-def where_it_shows(cloud: LocalCloud, key: str, and_this: str) -> list[str]:
-    """Where the key can be read. `and_this` is somewhere for certain: so the search does search."""
-    found = texts(cloud)
-    assert [where for where, text in found.items() if and_this in text]
-    return [where for where, text in found.items() if key in text]
 
 
 # Moves

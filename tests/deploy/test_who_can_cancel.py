@@ -1,7 +1,6 @@
 """Who knows an invocation's id and may call the ingress can cancel it there, as docs/operations.md says."""
 
 import base64
-import uuid
 from functools import partial
 
 import pytest
@@ -39,11 +38,6 @@ def cancel(holiday: Holiday, invocation: str, verb: str = "resolve") -> None:
 @pytest.fixture(params=in_both_modes("on_lambda"))
 def holiday(request: pytest.FixtureRequest) -> Holiday:
     return request.getfixturevalue(request.param)
-
-
-@pytest.fixture
-def trip_id() -> str:
-    return f"signalled-{uuid.uuid4().hex[:8]}"
 
 
 @pytest.mark.parametrize("verb", ["resolve", "reject"])

@@ -13,11 +13,10 @@ from pathlib import Path
 import pytest
 
 from localcloud import tables
+from tests.deploy.cloud_shape import Deployed, in_the_shape_for_restate_cloud
 from tests.deploy.state import services
-from tests.deploy.test_permissions import Deployed, in_the_shape_for_restate_cloud
-from tests.deploy.test_registration import logged
 from tests.deploy.variants import with_hotels
-from tests.driver import eventually
+from tests.driver import eventually, logged
 from tests.faults.conftest import proxied
 from tests.faults.harness import CloudBehindProxy, Harness
 from tests.faults.invariant import Reservation
@@ -166,7 +165,7 @@ def test_a_trip_that_does_not_end_in_time_is_left_alone_and_ends_when_the_servic
         # when the deployment is taken back, then the service goes, and the registration function says so of the trip
         await holiday.deploy({})
         assert holiday.services() == OF_THE_ORIGINAL
-        lines = [line for text in logged(holiday.cloud).values() for line in text.splitlines()]
+        lines = [line for found in logged(holiday.cloud).values() for line in found]
         [said] = [line for line in lines if "began on older versions" in line]
         assert invocation in said
 

@@ -3,7 +3,6 @@ connection, and on Lambda, where every await suspends and the next invocation re
 restate-server and the emulator's DynamoDB, SNS and SQS; among the slow tests also with one that has no VQueues.
 """
 
-import uuid
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -48,8 +47,3 @@ def in_one_process_without_vqueues(tmp_path_factory: pytest.TempPathFactory) -> 
 @pytest.fixture(params=[*in_both_modes("in_one_process"), *in_both_modes("on_lambda")])
 def holiday(request: pytest.FixtureRequest) -> Holiday:
     return request.getfixturevalue(request.param)
-
-
-@pytest.fixture
-def trip_id() -> str:
-    return f"trip-{uuid.uuid4()}"

@@ -1,6 +1,7 @@
 """The stack, synthesized once for each place where Restate can be, and ways to ask its template."""
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -10,7 +11,7 @@ from aws_cdk import App
 from aws_cdk.assertions import Template
 
 from holiday_stack.settings import Settings
-from holiday_stack.stack import HolidayStack
+from holiday_stack.stack import BOOKED, HolidayStack
 
 ROOT = Path(__file__).parents[2]
 ENVIRONMENT_ID = "env_201hy10cd3h6426jy80tb32n6en"
@@ -23,6 +24,9 @@ CLOUD = {
     "alarmTopicArn": "arn:aws:sns:eu-west-1:111122223333:alarms",
 }
 SELF_HOSTED = {"adminUrl": "http://restate.example.com:9070", "prefix": "ann"}
+LOGS = {"logs:CreateLogStream", "logs:PutLogEvents"}
+CALLEES = [name.capitalize() for name in BOOKED]
+SERVICES = [*CALLEES, "Trips"]
 
 
 @dataclass
@@ -73,6 +77,26 @@ def _references(value: object) -> set[str]:
     if isinstance(value, list):
         return set[str]().union(*(_references(each) for each in cast(list[object], value)))
     return set()
+
+
+def allowed(statements: Iterable[dict[str, Any]]) -> list[tuple[set[str], Any]]:
+    """What is allowed on what, but for logging."""
+    found = [({*listed(each["Action"])}, each["Resource"]) for each in statements if each["Effect"] == "Allow"]
+    return [(actions, resource) for actions, resource in found if actions != LOGS]
+
+
+def listed(value: Any) -> list[Any]:
+    """IAM lets a list of one be written without the list."""
+    return cast(list[Any], value) if isinstance(value, list) else [value]
+
+
+def function_of(stack: Synthesized, service: str) -> str:
+    return stack.one("AWS::Lambda::Function", f"{service}Service")[0]
+
+
+def variables(stack: Synthesized, service: str) -> dict[str, Any]:
+    _, function = stack.one("AWS::Lambda::Function", f"{service}Service")
+    return function["Properties"]["Environment"]["Variables"]
 
 
 def app_with_cdk_json(outdir: Path | None = None) -> App:

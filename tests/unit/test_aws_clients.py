@@ -1,14 +1,14 @@
 """The services' AWS clients give up soon and do not retry, because Restate does: a step is bounded by its attempts."""
 
-import threading
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
+from werkzeug import Request, Response
 
 from holiday import aws
+from http_server import serving
 
 CLIENTS: dict[str, tuple[Callable[[], Any], Callable[[Any], object]]] = {
     "dynamodb": (aws.dynamodb, lambda client: client.describe_table(TableName="Flights")),
@@ -21,36 +21,24 @@ def requests(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """The requests that AWS got, which answers each of them with an error that a client would retry by itself."""
     received: list[str] = []
 
-    class Unavailable(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            self.rfile.read(int(self.headers["Content-Length"]))
-            received.append(self.path)
-            self.send_response(503)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
+    def refuse(request: Request) -> Response:
+        received.append(request.path)
+        return Response(status=503)
 
-        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
-            """The tests' output is not a server's log."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Unavailable)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    for name, value in {
-        "AWS_ENDPOINT": f"http://127.0.0.1:{server.server_port}",
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_DEFAULT_REGION": "eu-west-1",
-        "NO_PROXY": "*",
-    }.items():
-        monkeypatch.setenv(name, value)
-    for make, _ in CLIENTS.values():
-        make.cache_clear()  # pyright: ignore[reportFunctionMemberAccess]
-    yield received
-    for make, _ in CLIENTS.values():
-        make.cache_clear()  # pyright: ignore[reportFunctionMemberAccess]
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with serving(refuse) as url:
+        for name, value in {
+            "AWS_ENDPOINT": url,
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_DEFAULT_REGION": "eu-west-1",
+            "NO_PROXY": "*",
+        }.items():
+            monkeypatch.setenv(name, value)
+        for make, _ in CLIENTS.values():
+            make.cache_clear()  # pyright: ignore[reportFunctionMemberAccess]
+        yield received
+        for make, _ in CLIENTS.values():
+            make.cache_clear()  # pyright: ignore[reportFunctionMemberAccess]
 
 
 @pytest.mark.parametrize("service", CLIENTS)

@@ -9,12 +9,14 @@ is no fault: this one request is answered as it should be.
 import itertools
 import json
 import re
-import threading
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from werkzeug import Request, Response
+
+from http_server import path_of, serving
 
 Answer = tuple[int, dict[str, Any] | str | None]
 IDS = itertools.count(1)  # of all stand-ins: no two servers give the same id
@@ -185,29 +187,10 @@ class FakeAdmin:
 def served(fake: FakeAdmin) -> Generator[FakeAdmin]:
     """Serve it on a free port of the loopback interface."""
 
-    class Handler(BaseHTTPRequestHandler):
-        def answer(self) -> None:
-            length = int(self.headers.get("Content-Length") or 0)
-            body = json.loads(self.rfile.read(length) or "{}")
-            status, said = fake.answer(self.command, self.path, body, self.headers.get("Authorization"))
-            content = said.encode() if isinstance(said, str) else b"" if said is None else json.dumps(said).encode()
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
+    def answer(request: Request) -> Response:
+        body = json.loads(request.get_data() or "{}")
+        status, said = fake.answer(request.method, path_of(request), body, request.headers.get("Authorization"))
+        return Response(said if isinstance(said, str) else "" if said is None else json.dumps(said), status)
 
-        do_GET = do_POST = do_PATCH = do_DELETE = answer  # noqa: N815
-
-        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
-            """The tests' output is not a server's log."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    fake.url = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
+    with serving(answer) as fake.url:
         yield fake
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

@@ -1,16 +1,15 @@
 """What CloudFormation is told, and until when."""
 
-import json
 import socket
 import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
-from typing import Any
 
 import pytest
+from werkzeug import Request, Response
 
 from events import V1, V2, Clock, Event, event
 from fake_admin import FakeAdmin
+from http_server import serving
 from registration import cloudformation
 from registration.admin import RefusedError, UnavailableError
 from registration.cloudformation import answer, handler
@@ -35,27 +34,17 @@ def told(monkeypatch: pytest.MonkeyPatch, statuses: list[int]) -> Iterator[list[
     """What CloudFormation was told, in order; `url` of the fixture's server is in every event that `handler` gets."""
     answers: list[dict[str, str]] = []
 
-    class Receiver(BaseHTTPRequestHandler):
-        def do_PUT(self) -> None:
-            answer = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            status = statuses.pop(0) if statuses else 200
-            if status == 200:
-                answers.append(answer | {"content_type": self.headers["Content-Type"]})
-            if status:
-                self.send_response(status)
-                self.end_headers()
+    def take(request: Request) -> Response:
+        status = statuses.pop(0) if statuses else 200
+        if not status:
+            raise ConnectionError
+        if status == 200:
+            answers.append(request.get_json(force=True) | {"content_type": request.headers["Content-Type"]})
+        return Response(status=status)
 
-        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
-            """The tests' output is not a server's log."""
-
-    server = HTTPServer(("127.0.0.1", 0), Receiver)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    monkeypatch.setattr(f"{__name__}.RESPONSE_URL", f"http://127.0.0.1:{server.server_port}/answer?signed=yes")
-    yield answers
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with serving(take) as url:
+        monkeypatch.setattr(f"{__name__}.RESPONSE_URL", f"{url}/answer?signed=yes")
+        yield answers
 
 
 RESPONSE_URL = ""
