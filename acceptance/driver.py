@@ -73,7 +73,10 @@ class Driver(Generic[P]):
     def __post_init__(self) -> None:
         headers = {"authorization": f"Bearer {self.key}"} if self.key else {}
         url = self.cloud.ingress_url
-        self.http = httpx.Client(base_url=url, headers=headers, timeout=TIMEOUT, trust_env=False)
+        # A connection for each request: Restate closes one on which it has refused to call a private handler, and
+        # a request that is already on its way there is lost.
+        alone = httpx.Limits(max_keepalive_connections=0)
+        self.http = httpx.Client(base_url=url, headers=headers, timeout=TIMEOUT, trust_env=False, limits=alone)
         self._inbox = Inbox(self.cloud.client, self.names["TopicArn"], self.queue, self.wait)
 
     @property

@@ -38,7 +38,8 @@ class Gatekeeper:
 def guarding(admin_url: str, key: str) -> Generator[Gatekeeper]:
     """A gatekeeper in front of `admin_url`, on a free port of the loopback interface."""
     gatekeeper = Gatekeeper(key)
-    inside = httpx.Client(base_url=admin_url, timeout=60, trust_env=False)
+    alone = httpx.Limits(max_keepalive_connections=0)  # see acceptance/driver.py
+    inside = httpx.Client(base_url=admin_url, timeout=60, trust_env=False, limits=alone)
 
     def answer(request: Request) -> Response:
         key, path = request.headers.get("Authorization"), path_of(request)
