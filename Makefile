@@ -24,7 +24,7 @@ endef
 unexport PYTHONPATH PYTHONHOME PYTHONSAFEPATH
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-deploy up down demo trip rows cancel stuck serve synth readme check test test-all chaos bench format lock update
+.PHONY: help setup setup-deploy up down demo trip rows cancel stuck serve synth readme check test test-all acceptance chaos bench format lock update
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | awk -F '\t' '{ printf "  make %-12s %s\n", $$1, $$2 }'
@@ -87,6 +87,10 @@ test: .venv/ready ## the tests of every change
 test-all: .venv/ready .venv/bench ## the slow tests
 	@$(LIBRARIES) host lambda
 	@.venv/bin/python -m tests.side_by_side slow tests packages
+
+acceptance: .venv/ready ## check the contract on a stack of its own: locally, or on AWS (docs/acceptance.md)
+	@$(LIBRARIES) host
+	@PYTHONPATH=lambdas .venv/bin/python -m acceptance $(ACCEPTANCE)
 
 chaos: .venv/ready ## book 20000 trips with mixed faults (half an hour); CHAOS="--trips 500 --seed 7" for others
 	@.venv/bin/python -m tests.faults.chaos $(CHAOS)

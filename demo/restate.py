@@ -41,7 +41,7 @@ class Restate:
             raise self._unexpected(answer)
 
     def _request(self, method: str, path: str, body: object = None) -> httpx.Response:
-        is_local = self._check()
+        is_local = refuse_unsafe(self.url, self.key)
         headers = {"accept": "application/json"} | ({"authorization": f"Bearer {self.key}"} if self.key else {})
         url = f"{self.url.rstrip('/')}{path}"
         try:
@@ -53,26 +53,28 @@ class Restate:
             raise LocalCloudError(f"{self.url} {what} ({answer.status_code}): use one with the role Admin.")
         return answer
 
-    def _check(self) -> bool:
-        """Refuse a URL or a key that is none, and a key over plain HTTP. Returns whether it is this machine's."""
-        try:
-            parts = urlsplit(self.url)
-            if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
-                raise ValueError
-        except ValueError:
-            raise LocalCloudError(f"{self.url!r} is not a URL such as https://restate.example.com:9070.") from None
-        if "@" in parts.netloc:
-            raise LocalCloudError("The URL holds a user name or a password: leave them out. The key is asked for next.")
-        is_local = parts.hostname in LOOPBACK
-        if self.key and parts.scheme == "http" and not is_local:
-            raise LocalCloudError(f"{self.url} is plain HTTP, over which a key can be read: name an https URL.")
-        if self.key and not (self.key.isascii() and self.key.isprintable() and " " not in self.key):
-            raise LocalCloudError("The key holds spaces or characters that are in no key: paste it again.")
-        return is_local
-
     def _unexpected(self, answer: httpx.Response) -> LocalCloudError:
         status = answer.status_code
         return LocalCloudError(f"{self.url} answered {status}: is it Restate's admin API, usually at port 9070?")
+
+
+def refuse_unsafe(url: str, key: str | None) -> bool:
+    """Raise LocalCloudError for what is no URL or no key, and for a key over plain HTTP. Returns whether the URL is
+    this machine's."""
+    try:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
+            raise ValueError
+    except ValueError:
+        raise LocalCloudError(f"{url!r} is not a URL such as https://restate.example.com:9070.") from None
+    if "@" in parts.netloc:
+        raise LocalCloudError("The URL holds a user name or a password: leave them out. The key is asked for next.")
+    is_local = parts.hostname in LOOPBACK
+    if key and parts.scheme == "http" and not is_local:
+        raise LocalCloudError(f"{url} is plain HTTP, over which a key can be read: name an https URL.")
+    if key and not (key.isascii() and key.isprintable() and " " not in key):
+        raise LocalCloudError("The key holds spaces or characters that are in no key: paste it again.")
+    return is_local
 
 
 def typed() -> Restate:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterable, Mapping
+from functools import cached_property
 from http import HTTPStatus
 from typing import Any
 
@@ -14,10 +15,15 @@ TIMEOUT = 60.0
 
 
 class Admin:
-    """The admin API at `url`."""
+    """The admin API at `url`, and the API key that it demands, if it does."""
 
-    def __init__(self, url: str) -> None:
-        self._http = httpx.Client(base_url=url, trust_env=False, timeout=TIMEOUT)
+    def __init__(self, url: str, key: str | None = None) -> None:
+        self._url, self._key = url, key
+
+    @cached_property
+    def _http(self) -> httpx.Client:
+        headers = {"authorization": f"Bearer {self._key}"} if self._key else {}
+        return httpx.Client(base_url=self._url, headers=headers, trust_env=False, timeout=TIMEOUT)
 
     def deployments(self) -> list[dict[str, Any]]:
         """Everything that is registered."""
@@ -26,6 +32,10 @@ class Admin:
     def services(self) -> list[dict[str, Any]]:
         """Every service, each with the deployment that is its latest."""
         return self._http.get("/services").raise_for_status().json()["services"]
+
+    def version(self) -> str:
+        """The server's."""
+        return self._http.get("/version").raise_for_status().json()["version"]
 
     def register(self, address: Mapping[str, Any], metadata: Mapping[str, str] | None = None) -> None:
         """Make the deployment at this `uri` or `arn` the latest of its services. Raises LocalCloudError."""

@@ -1,8 +1,7 @@
-"""boto3 clients of the emulator, with their types."""
+"""boto3 clients, with their types."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal, overload
-
-from localcloud.environment import local_client
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
@@ -19,10 +18,10 @@ if TYPE_CHECKING:
 
 
 class Clients:
-    """Called with a service's name, the client of it: made once, whatever the caller's own environment says."""
+    """Called with a service's name, the client of it, which `make` makes once."""
 
-    def __init__(self, endpoint: str) -> None:
-        self._endpoint = endpoint
+    def __init__(self, make: Callable[[str], Any]) -> None:
+        self._make = make
         self._made: dict[str, Any] = {}
 
     @overload
@@ -49,5 +48,5 @@ class Clients:
     def __call__(self, service: Literal["sts"]) -> "STSClient": ...
     def __call__(self, service: Any) -> Any:
         if service not in self._made:
-            self._made[service] = local_client(service, self._endpoint)
+            self._made[service] = self._make(service)
         return self._made[service]

@@ -11,7 +11,6 @@ import uuid
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict
-from functools import cached_property
 from pathlib import Path
 from typing import Self
 
@@ -19,7 +18,7 @@ from localcloud import emulator, stacks
 from localcloud.admin import Admin
 from localcloud.clients import Clients
 from localcloud.deploy import Note
-from localcloud.environment import LOCAL, ROOT, LocalCloudError, local_environment
+from localcloud.environment import LOCAL, ROOT, LocalCloudError, local_client, local_environment
 from localcloud.ports import HOST, Ports, holder, is_free
 from localcloud.processes import uninterrupted
 from localcloud.servers import RUN_ID, Server, Servers, restate_server, restate_settings
@@ -52,7 +51,8 @@ class LocalCloud:
         self.ingress_url = f"http://{HOST}:{ports.ingress}"
         self.admin_url = f"http://{HOST}:{ports.admin}"
         self.aws_url = f"http://{HOST}:{ports.aws}"
-        self.client = Clients(self.aws_url)
+        self.admin = Admin(self.admin_url)
+        self.client = Clients(lambda service: local_client(service, self.aws_url))
         self._state = StateFile(self.directory / "cloud.json", ports)
         self._servers = Servers(self._state)
 
@@ -185,11 +185,6 @@ class LocalCloud:
     def environment(self) -> dict[str, str]:
         """The environment built from nothing for a local command that uses this cloud."""
         return local_environment(self.aws_url, self.directory / "tmp")
-
-    @cached_property
-    def admin(self) -> Admin:
-        """Restate's admin API."""
-        return Admin(self.admin_url)
 
     def run_id(self) -> dict[str, str]:
         """The variable by which `stop` finds a process of this cloud that it did not start itself."""

@@ -37,12 +37,7 @@ def local_environment(endpoint: str, temporary: Path) -> dict[str, str]:
     for name in ("config", "credentials"):
         (aws / name).write_text("")
     tools = (Path(sys.executable).parent, ROOT / "node_modules" / ".bin")
-    try:
-        importlib.metadata.distribution("restate-lambda-cdk")
-        sources: dict[str, str] = {}
-    except importlib.metadata.PackageNotFoundError:  # pip cannot install it with what has hashes
-        sources = {"PYTHONPATH": str(ROOT / "packages" / "restate-lambda-cdk" / "src")}
-    return sources | {
+    return package_sources() | {
         "PATH": os.pathsep.join([*map(str, tools), "/usr/local/bin", "/usr/bin", "/bin"]),
         "HOME": str(home),
         "TMPDIR": str(temporary),
@@ -60,6 +55,15 @@ def local_environment(endpoint: str, temporary: Path) -> dict[str, str]:
         "CDK_DISABLE_CLI_TELEMETRY": "true",
         "CDK_DISABLE_VERSION_CHECK": "true",
     }
+
+
+def package_sources() -> dict[str, str]:
+    """The variable by which a CDK app finds restate-lambda-cdk where pip has not installed it, since it has no hash."""
+    try:
+        importlib.metadata.distribution("restate-lambda-cdk")
+    except importlib.metadata.PackageNotFoundError:
+        return {"PYTHONPATH": str(ROOT / "packages" / "restate-lambda-cdk" / "src")}
+    return {}
 
 
 def local_client(service: str, endpoint: str) -> Any:

@@ -73,20 +73,24 @@ def deploy(
     outputs.unlink(missing_ok=True)
     settings = {"adminUrl": cloud.admin_url, "ingressUrl": cloud.ingress_url, **context}
     with cloud.step(f"Deploying {_said(app, stacks)}") as note:
-        arguments = ["deploy", *(stacks or ["--all"]), "--require-approval", "never", "--method", "direct"]
-        arguments += [
-            "--app",
-            app.command,
-            "--progress",
-            "events",
-            "--output",
-            str(_assembly(cloud, app)),
-            "--outputs-file",
-            str(outputs),
-        ]
-        arguments += [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+        arguments = deploy_arguments(app.command, stacks, settings, _assembly(cloud, app), outputs)
         cdk(arguments, environment, cloud.log("cdk"), note, app.folder)
     return json.loads(outputs.read_text()) if outputs.exists() else {}
+
+
+def deploy_arguments(
+    command: str, stacks: Sequence[str], settings: Mapping[str, str], assembly: Path, outputs: Path
+) -> list[str]:
+    """What the CDK CLI is told to deploy these stacks, by default all, of the app that this command synthesizes.
+
+    It writes the cloud assembly and the outputs there. `settings` are the app's context.
+    """
+    return [
+        *("deploy", *(stacks or ["--all"]), "--app", command, "--output", str(assembly)),
+        *("--require-approval", "never", "--method", "direct", "--progress", "events"),
+        *("--outputs-file", str(outputs)),
+        *(part for name, value in settings.items() for part in ("-c", f"{name}={value}")),
+    ]
 
 
 def destroy(cloud: "LocalCloud", app: CdkApp, stacks: Sequence[str] = ()) -> None:

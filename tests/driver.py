@@ -1,117 +1,14 @@
-"""Drives a running holiday service the way its users do, and reads what it left: rows and notices.
+"""Drives a running holiday service in a local cloud (acceptance/driver.py), and reads what its functions logged."""
 
-The saga's tests use it against every way of running the services; it knows the ingress, the tables and a queue that is
-subscribed to the topic, and nothing of how the services are run.
-"""
-
-import time
-import uuid
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, ClassVar, TypeVar
-
-import httpx
-
+from acceptance.driver import TIMEOUT, Driver, eventually
 from demo.cloud import HolidayCloud
-from demo.contract import NEVER, is_tombstone
-from holiday.services import SERVICES, Service
-from localcloud import tables
 from localcloud.cloud import LocalCloud
-from localcloud.inbox import Inbox
-from localcloud.invocations import SENT_AND_NOT_DONE, unfinished
-from localcloud.tables import Row
 
-T = TypeVar("T")
-
-TIMEOUT = 120.0
-"""Seconds that a condition may take to come true: generous, because the machine may be busy with other things."""
+__all__ = ["TIMEOUT", "Holiday", "eventually", "lambda_invocations", "log_lines"]
 
 
-def eventually(look: Callable[[], T], is_right: Callable[[T], bool], timeout: float = TIMEOUT) -> T:
-    """What `look` finds as soon as it is right, or what it found last: the caller's assertion then shows it."""
-    deadline = time.monotonic() + timeout
-    while not is_right(found := look()) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    return found
-
-
-@dataclass
-class Holiday:
-    """A holiday service in `cloud`. `names` holds the stack's outputs, or what stands in for them.
-
-    services: the rows of what it books, from which tests know what to expect.
-    """
-
-    services: ClassVar[Mapping[str, Service]] = SERVICES
-
-    cloud: HolidayCloud
-    names: dict[str, str]
-    http: httpx.Client = field(init=False)
-    _inbox: Inbox = field(init=False)
-    _notices: list[dict[str, str]] = field(default_factory=list[dict[str, str]], init=False)
-
-    def __post_init__(self) -> None:
-        self.http = httpx.Client(base_url=self.cloud.ingress_url, timeout=TIMEOUT, trust_env=False)
-        self._inbox = Inbox(self.cloud.client, self.names["TopicArn"], f"notices-of-the-tests-{uuid.uuid4()}")
-
-    @property
-    def tables(self) -> dict[str, str]:
-        """The name of each table that the outputs name: {"Flights": …}."""
-        ending = "TableName"
-        return {name.removesuffix(ending): table for name, table in self.names.items() if name.endswith(ending)}
-
-    def reserve(self, request: dict[str, Any] | None = None, **headers: str) -> httpx.Response:
-        """`POST /trips/reserve` with this request, or with an empty object."""
-        body = {} if request is None else {"request": request}
-        return self.http.post("/trips/reserve", json=body, headers={k.replace("_", "-"): v for k, v in headers.items()})
-
-    def send(self, request: dict[str, Any] | None = None, delay: str = "") -> str:
-        """The same without waiting for the answer, or for a later time ("1h"): the reservation's invocation id."""
-        body = {} if request is None else {"request": request}
-        sent = self.http.post("/trips/reserve/send", json=body, params={"delay": delay} if delay else {})
-        return sent.raise_for_status().json()["invocationId"]
-
-    def answer(self, invocation: str) -> httpx.Response:
-        """Wait for what the caller of a reservation is told."""
-        return self.http.get(f"/restate/invocation/{invocation}/attach")
-
-    def forget(self, invocation: str) -> None:
-        """Make Restate forget an invocation that has ended, and its idempotency key, as it does after the retention."""
-        self.cloud.admin.operate("purge", invocation)
-        known = f"SELECT id FROM sys_invocation_status WHERE id = '{invocation}'"
-        assert eventually(lambda: self.query(known), lambda found: not found) == []
-
-    def invocation_of(self, response: httpx.Response) -> str:
-        """Which run of the saga answered: the id that its notice carries."""
-        return response.headers["x-restate-id"]
-
-    def rows(self, trip_id: str) -> dict[str, list[Row]]:
-        """The trip's rows in each table: {"Flights": [...], "Cars": [...], …}."""
-        return {table: tables.of_key(self.cloud.client, name, trip_id) for table, name in self.tables.items()}
-
-    def statuses(self, trip_id: str) -> dict[str, list[str]]:
-        """The statuses in each table, a tombstone's with "(never taken)" after it."""
-        return {
-            table: sorted(row["transaction_status"] + (f" ({NEVER})" if is_tombstone(row) else "") for row in rows)
-            for table, rows in self.rows(trip_id).items()
-        }
-
-    def notices(self, trip_id: str) -> list[dict[str, str]]:
-        """Every notice about the trip that has arrived so far, with its SNS subject as `subject`."""
-        self._notices += self._inbox.read()
-        return [notice for notice in self._notices if notice["trip_id"] == trip_id]
-
-    def unfinished(self) -> int:
-        """How many invocations Restate has not finished, those that are about to begin included."""
-        return len(self.query(unfinished(columns="id")) or self.query(SENT_AND_NOT_DONE))
-
-    def query(self, sql: str) -> list[dict[str, Any]]:
-        """Ask Restate's introspection tables."""
-        return self.cloud.admin.query(sql)
-
-    def settle(self) -> None:
-        """Wait until every invocation, one-way undo and notice included, has ended."""
-        assert eventually(self.unfinished, lambda count: count == 0) == 0
+class Holiday(Driver[HolidayCloud]):
+    """A holiday service in a local cloud."""
 
 
 def logged(cloud: LocalCloud, of: str = "") -> dict[str, list[str]]:

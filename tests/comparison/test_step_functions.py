@@ -27,7 +27,6 @@ from tests.saga.test_reserve import (
     test_one_success_notice_goes_out_and_names_the_bookings,
     test_the_caller_s_own_itinerary_is_booked,
     test_the_sample_trip_is_booked_under_a_generated_id,
-    totals,
 )
 
 pytestmark = pytest.mark.slow
@@ -68,13 +67,13 @@ def test_a_standard_workflow_answers_a_retry_with_its_idempotency_key_as_the_fir
     ],
 )
 def test_a_bad_request_is_400_and_leaves_nothing(holiday: StepFunctions, body: str, words: list[str]) -> None:
-    before = totals(holiday)
+    before = holiday.totals()
 
     response = holiday.http.post("/trips/reserve", content=body, headers={"content-type": "application/json"})
 
     assert response.status_code == 400
     assert [word for word in words if word not in response.json()["message"]] == []
-    assert totals(holiday) == before
+    assert holiday.totals() == before
 
 
 @pytest.mark.parametrize("seed", [1, 2])

@@ -9,16 +9,17 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Literal
 
+import acceptance.__main__
 import demo.__main__
 import localcloud.__main__
 from demo.cloud import HolidayCloud
 from localcloud.cloud import LocalCloud
 from localcloud.ports import Ports
 
-MAINS = {"demo": demo.__main__.main, "localcloud": localcloud.__main__.main}
+MAINS = {"acceptance": acceptance.__main__.main, "demo": demo.__main__.main, "localcloud": localcloud.__main__.main}
 
 
-def of(cloud: LocalCloud, program: Literal["demo", "localcloud"]) -> list[str]:
+def of(cloud: LocalCloud, program: Literal["acceptance", "demo", "localcloud"]) -> list[str]:
     """What takes the place of `python -m <program>` for this cloud; the command's own arguments follow."""
     ports = ",".join(str(port) for port in asdict(cloud.ports).values())
     return [sys.executable, str(Path(__file__).resolve()), program, str(cloud.directory), ports]

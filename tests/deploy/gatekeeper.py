@@ -1,4 +1,5 @@
-"""What stands in front of Restate Cloud's admin API: it passes on to a real restate-server what comes with the API key.
+"""What stands in front of Restate Cloud's admin API, or its ingress: it passes on to a real restate-server what comes
+with the API key.
 
 It notes every request, and can be told to refuse the next ones as a role does that is not known everywhere yet.
 """
@@ -15,6 +16,8 @@ from http_server import path_of, serving
 NOT_YET = (
     '{"message": "lambda: AccessDeniedException: not authorized to perform sts:AssumeRole", "restate_code": "META0003"}'
 )
+ASKED, ANSWERED = {"accept", "content-type", "idempotency-key"}, {"content-type", "x-restate-id"}
+"""The headers that are passed on, each way."""
 
 
 @dataclass
@@ -35,7 +38,8 @@ class Gatekeeper:
 def guarding(admin_url: str, key: str) -> Generator[Gatekeeper]:
     """A gatekeeper in front of `admin_url`, on a free port of the loopback interface."""
     gatekeeper = Gatekeeper(key)
-    inside = httpx.Client(base_url=admin_url, timeout=60, trust_env=False)
+    alone = httpx.Limits(max_keepalive_connections=0)  # see acceptance/driver.py
+    inside = httpx.Client(base_url=admin_url, timeout=60, trust_env=False, limits=alone)
 
     def answer(request: Request) -> Response:
         key, path = request.headers.get("Authorization"), path_of(request)
@@ -46,9 +50,13 @@ def guarding(admin_url: str, key: str) -> Generator[Gatekeeper]:
         if gatekeeper.not_yet and (request.method, path) == ("POST", "/deployments"):
             gatekeeper.not_yet -= 1
             return Response(NOT_YET, 500)
-        headers = {"Accept": "application/json", "Content-Type": "application/json"}
+        headers = {name: value for name, value in request.headers.items() if name.lower() in ASKED}
         answer = inside.request(request.method, path, content=request.get_data(), headers=headers)
-        return Response(answer.content, answer.status_code)
+        return Response(
+            answer.content,
+            answer.status_code,
+            {name: answer.headers[name] for name in ANSWERED & answer.headers.keys()},
+        )
 
     with inside, serving(answer) as gatekeeper.url:
         yield gatekeeper

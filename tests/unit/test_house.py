@@ -36,6 +36,8 @@ def imported_by(folder: str) -> Iterator[tuple[str, str]]:
         ("lambdas", {"registration", "restate_lambda_cdk"}),
         ("localcloud", {"holiday", "holiday_stack", "demo", "comparison", "restate_lambda_cdk", "tests"}),
         ("dependencies", {"holiday", "holiday_stack", "localcloud", "demo", "aws_cdk"}),
+        ("demo", {"acceptance", "tests"}),
+        ("acceptance", {"tests"}),
     ],
 )
 def test_what_is_deployed_and_what_deploys_it_do_not_know_each_other(folder: str, strangers: set[str]) -> None:

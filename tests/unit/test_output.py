@@ -12,6 +12,7 @@ COMMANDS = [
     "dependencies.install",
     "dependencies.lock",
     "holiday_stack.libraries",
+    "acceptance.__main__",
     "demo.__main__",
     "localcloud.__main__",
     "comparison.bench",

@@ -1,0 +1,81 @@
+"""The one page that an acceptance leaves: what was checked, how it ended, and what is left. Fit to be sent to others:
+it holds no key, no account's number and no environment's id.
+"""
+
+import importlib.metadata
+import platform
+import re
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Literal
+
+import httpx
+
+from acceptance.sites import Site
+from localcloud.environment import ROOT
+
+PACKAGES = ("aws-cdk-lib", "restate-sdk", "boto3", "ministack")
+SECRETS = {
+    r"\b\d{12}\b": "<account>",
+    r"\benv_[a-z0-9]+\b": "<environment>",
+    r"\b[a-z0-9]+(?=\.env\.(us|eu)\.restate\.cloud\b)": "<environment>",
+}
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a check ended. evidence: what it saw, or what was wrong."""
+
+    title: str
+    status: Literal["ok", "failed", "not run"]
+    evidence: str = ""
+    seconds: float = 0
+
+
+def redact(text: str, key: str | None) -> str:
+    """The text without the key, and without what names an account or an environment. On one line."""
+    if key:
+        text = text.replace(key, "<key>")
+    for pattern, name in SECRETS.items():
+        text = re.sub(pattern, name, text)
+    return " ".join(text.split())
+
+
+def versions(site: Site) -> dict[str, str]:
+    """What ran. Raises nothing: a version that cannot be read is unknown."""
+    found = {name: importlib.metadata.version(name) for name in PACKAGES}
+    try:
+        restate = site.admin.version()
+    except (httpx.HTTPError, ValueError, KeyError, TypeError):
+        restate = "unknown"
+    commit = subprocess.run(
+        ["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True, check=False
+    ).stdout.strip()
+    here = f"{platform.python_version()} on {platform.system()} {platform.machine()}"
+    return {"commit": commit or "unknown", "Restate": restate, "Python": here, **found}
+
+
+def page(
+    name: str, where: str, versions: dict[str, str], results: Sequence[Result], ending: str, left: Sequence[str]
+) -> str:
+    """The page, in Markdown. `ending` is the verdict in a sentence."""
+    seconds = sum(result.seconds for result in results)
+    lines = [
+        f"# {name}: {ending}",
+        "",
+        f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, {where}, {seconds:.0f} s of checks.",
+        ", ".join(f"{what} {version}" for what, version in versions.items()) + ".",
+        "",
+        "| check | | evidence | seconds |",
+        "|---|---|---|---|",
+        *(
+            f"| {each.title} | {each.status} | {each.evidence.replace('|', chr(92) + '|')} | {each.seconds:.1f} |"
+            for each in results
+        ),
+        "",
+        "Left behind:" if left else "Left behind: nothing.",
+        *(f"- {line}" for line in left),
+    ]
+    return "\n".join(lines).rstrip() + "\n"
