@@ -74,6 +74,47 @@ def test_who_was_taken_over_by_an_update_that_is_rolled_back_serves_again(
     assert restate.arns() == {owner, V1, V3}
 
 
+@pytest.mark.parametrize("by_update", [False, True])
+def test_a_service_that_moved_to_another_function_of_the_stack_moves_back_in_the_rollback(
+    restate: FakeAdmin, deadline: Deadline, by_update: bool
+) -> None:
+    # given a function of two services, one of which moves to another function, which is new or had one already
+    other = [f"{FUNCTION}-2:{number}" for number in (1, 2)]
+    restate.offers |= {V1: {"trips": ["reserve"], "reports": ["list"]}, V2: {"trips": ["reserve"]}}
+    restate.offers |= {other[0]: {"bills": ["pay"]}, other[1]: {"bills": ["pay"], "reports": ["list"]}}
+    its = {"LogicalResourceId": "OtherRegistration"}
+    first = event("Create", restate, V1, ServiceNames=["trips", "reports"])
+    second = event("Update", restate, V2, old=first, **CHANGES)
+    older = event("Create", restate, other[0], ServiceNames=["bills"]) | its
+    kind, old = ("Update", older) if by_update else ("Create", None)
+    newer = event(kind, restate, other[1], old=old, ServiceNames=["bills", "reports"], **CHANGES) | its
+    for each in [first, *([older] if by_update else []), second, newer]:
+        assert failure_of(each, deadline) is None
+    assert restate.latest("reports") == other[1]
+
+    # when that is rolled back, the update first and what it created afterwards
+    back = event("Update", restate, V1, old=second, ServiceNames=["trips", "reports"])
+    undone = event("Update", restate, other[0], old=newer, ServiceNames=["bills"]) if by_update else newer
+    for each in (back, undone | its | {"RequestType": "Update" if by_update else "Delete"}):
+        assert failure_of(each, deadline) is None
+
+    # then both are served as before, and open
+    assert (restate.latest("trips"), restate.latest("reports")) == (V1, V1)
+    assert restate.is_open("trips") and restate.is_open("reports")
+    assert restate.latest("bills") == (other[0] if by_update else None)
+
+
+def test_what_another_stack_took_over_is_not_taken_back_in_a_rollback(restate: FakeAdmin, deadline: Deadline) -> None:
+    first = event("Create", restate, V1)
+    second = event("Update", restate, V2, old=first, ServiceNames=["reports"], **CHANGES)
+    restate.offers[ANNS] = {"trips": ["reserve"]}
+    anns = event("Create", restate, ANNS, TakeOver="true") | {"StackId": "arn:of/ann"}
+    for each in (first, second, anns, event("Update", restate, V1, old=second)):
+        assert failure_of(each, deadline) is None
+
+    assert restate.latest("trips") == ANNS
+
+
 def test_a_version_that_was_taken_back_is_handed_nothing(restate: FakeAdmin, deadline: Deadline) -> None:
     # given Ann's function, which had taken over, and was rolled back to a version that offers something else
     anns = [f"{FUNCTION}-of-ann:{number}" for number in (7, 8)]

@@ -5,7 +5,7 @@ more. Restate knows that version then, and knowing it is not enough: it has to b
 """
 
 import logging
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from registration.admin import Admin, Deployment, RefusedError, Service, UnavailableError
@@ -67,10 +67,16 @@ def discover(admin: Admin, version: Version, before: Before | None) -> bool:
         )
     services = admin.services()
     servers = {known.id: known for known in admin.deployments()}
-    taken = taken_over(found.services.keys() & services.keys(), services, servers, version, before)
+    may_be_rollback = before and (not found.new or (before.same_place and version.is_no_newer_than(before.version)))
+    served = {name: services[name].deployment_id for name in found.services.keys() & services.keys()}
+    if may_be_rollback:  # what the same stack's update moved to another of its functions moves back
+        served = {
+            name: by for name, by in served.items() if by not in servers or not of_same_stack(servers[by], version)
+        }
+    taken = taken_over(served, servers, version, before)
     if taken and not version.take_over:
         # To refuse what the registration had before would leave the stack in UPDATE_ROLLBACK_FAILED.
-        if before and (not found.new or (before.same_place and version.is_no_newer_than(before.version))):
+        if may_be_rollback:
             log.warning("%s, and so left alone: %s is not made the latest", taken, version.arn)
             return False
         raise RefusedError(f"{taken}: remove that deployment, register with another Restate, or set take_over.")
@@ -83,20 +89,24 @@ def discover(admin: Admin, version: Version, before: Before | None) -> bool:
     return True
 
 
+def of_same_stack(server: Deployment, version: Version) -> bool:
+    """Whether it was registered by the version's own stack, and by no other."""
+    stacks = {name.rpartition("/")[0] for name in server.registrations}
+    return stacks == {version.registration.rpartition("/")[0]}
+
+
 def taken_over(
-    names: Set[str],
-    services: Mapping[str, Service],
-    servers: Mapping[str, Deployment],
-    version: Version,
-    before: Before | None,
+    served: Mapping[str, str], servers: Mapping[str, Deployment], version: Version, before: Before | None
 ) -> str | None:
     """Which service would be taken from whom, if any would: from another function, or a server by URL.
+
+    served: the services in question, each with the id of the deployment that serves it, which is one of `servers`.
 
     Not from the function that this registration had before, and not from `make serve` and its like.
     """
     own = {version.function, *([before.version.function] if before else [])}
-    for name in sorted(names):
-        server = servers.get(services[name].deployment_id)
+    for name, by in sorted(served.items()):
+        server = servers.get(by)
         if server is None:
             raise UnavailableError(f"Restate is changing which deployment serves {name}.")
         if not server.gives_way and function_of(server.arn) not in own:
