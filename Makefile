@@ -64,7 +64,7 @@ serve: .venv/ready ## run the four services in one local process on :9080, reloa
 	@$(LIBRARIES) host
 	@$(DEMO) serve
 
-synth: .venv/ready ## synthesize the stack's templates, without an AWS account
+synth: .venv/ready ## synthesize the template of every environment, without an AWS account
 	@$(LIBRARIES) lambda
 	@$(DEMO) synth
 

@@ -52,8 +52,8 @@ def serve_here(cloud: HolidayCloud) -> None:
 
 
 def show_synth(cloud: HolidayCloud) -> None:
-    """Synthesize the stack for Restate Cloud and for a self-hosted server, without credentials."""
-    with terminal.step("Synthesizing both shapes of the stack") as note:
+    """Synthesize the stack for every environment and for a self-hosted server, without credentials."""
+    with terminal.step("Synthesizing the stack for every environment") as note:
         templates = synth.synthesize(cloud, note)
     for shape, template in templates.items():
         say(f"{shape}: {template}")

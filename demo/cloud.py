@@ -4,6 +4,7 @@ import shlex
 import sys
 from collections.abc import Mapping
 
+from holiday_stack import environments
 from localcloud.cloud import LocalCloud
 from localcloud.stacks import CdkApp
 
@@ -17,10 +18,11 @@ class HolidayCloud(LocalCloud):
     def deploy(self, context: Mapping[str, str] | None = None, app: str = APP, stack: str = STACK) -> dict[str, str]:
         """`cdk deploy` the holiday's stack, registered with this cloud's Restate, and return its outputs.
 
-        `context` adds to or replaces the settings that the stack gets. `app` is the command of a variant of this
-        checkout's app, and `stack` the name of its stack. Raises LocalCloudError with cdk's own words.
+        `context` adds to or replaces the settings that the stack gets; no file in environments/ is read, whatever
+        cdk.json says. `app` is the command of a variant of this checkout's app, and `stack` the name of its stack.
+        Raises LocalCloudError with cdk's own words.
         """
-        settings = {"bundleFor": "host", "disposable": "true", **(context or {})}
+        settings = {"environment": environments.NONE, "bundleFor": "host", "disposable": "true", **(context or {})}
         return self._deploy(CdkApp(stack, app), [stack], settings).get(stack, {})
 
     def destroy(self, stack: str = STACK) -> None:

@@ -1,16 +1,24 @@
-"""The deployment's settings: CDK context in (`cdk deploy -c name=value`), one validated object out.
+"""The deployment's settings: an environment's file and CDK context in, one validated object out.
 
-A setting that is missing, wrong or misspelt is a SettingsError, whose one sentence says what to write instead: a typo
-must never deploy something else than was meant. CDK keeps its own keys in context too; those hold a `:`, `/` or `@`.
+`cdk deploy -c environment=production` reads environments/production.toml; a setting in context (`-c name=value`) takes
+the place of the file's. One that is missing, wrong or misspelt is a SettingsError, which says what to write instead and
+where it may be set: a typo must never deploy something else than was meant. Context is shared with CDK, whose own keys
+hold a `:` or `/`, and through ~/.cdk.json with other apps: there, only what resembles a setting is refused.
 """
 
 import difflib
+import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import urlsplit
 
+from holiday_stack import environments
+from holiday_stack.environments import SettingsError
 from holiday_stack.libraries import PYTHON, PYTHONS
+
+CONTEXT = "by -c, or in cdk.json, cdk.context.json or ~/.cdk.json"
 
 CHOICES = {
     "restate_region": ("us", "eu"),
@@ -36,13 +44,11 @@ FORMS = {
 }
 
 
-class SettingsError(ValueError):
-    """A setting is missing or wrong. The message says which, why, and what to write."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """What can be chosen. Exactly one of `environmentId` (Restate Cloud) and `adminUrl` (any other server) is named.
+
+    Each is a line of an environment's file, `restateRegion = "eu"`, or `-c restateRegion=eu`.
 
     environmentId: the Restate Cloud environment, `env_…`. Default none. It decides the two URLs, and is the external
         id without which nobody, another Restate Cloud customer included, can assume the invoker role.
@@ -89,22 +95,29 @@ class Settings:
     python_runtime: str = PYTHON
 
     @classmethod
-    def from_context(cls, context: Mapping[str, object]) -> "Settings":
-        """Read and validate. Raises SettingsError."""
-        values: dict[str, str] = {}
-        for name, value in context.items():
-            if name in NAMES:
-                if not isinstance(value, str) or not value.strip():
-                    raise SettingsError(f"{name} is empty or not a text: write -c {name}=value, or leave it out.")
-                values[NAMES[name]] = value.strip()
-            elif name.isidentifier():
-                raise SettingsError(f"{name} is not a setting. {_meant(name)}")
-        disposable = values.pop("disposable", "false")
-        if disposable not in ("true", "false"):
-            raise SettingsError(f"disposable {disposable!r} is neither true nor false.")
-        settings = cls(**values, disposable=disposable == "true")
-        settings._check_environment()
-        settings._check_values()
+    def from_context(cls, context: Mapping[str, object], folder: Path = environments.FOLDER) -> "Settings":
+        """Read and validate what the context names, over what the file of its `environment` does, if it names one.
+
+        Raises SettingsError.
+        """
+        chosen = context.get("environment", environments.NONE)
+        origins = {"environment": CONTEXT}
+        try:
+            file = {} if chosen == environments.NONE else environments.read(chosen, folder)
+            origins |= dict.fromkeys(file, f"in {environments.shown(str(chosen))}")
+            _check_file_names(file)
+            origins |= dict.fromkeys(context, CONTEXT)
+            _check_context_names(context)
+            given = file | {name: value for name, value in context.items() if name in NAMES}
+            values = {NAMES[name]: _text(name, value) for name, value in given.items()}
+            disposable = values.pop("disposable", "false")
+            if disposable not in ("true", "false"):
+                raise SettingsError(f"disposable must be true or false, not {disposable!r}.", "disposable")
+            settings = cls(**values, disposable=disposable == "true")
+            settings._check_environment()
+            settings._check_values()
+        except SettingsError as error:
+            raise SettingsError(" ".join([str(error), *_origin(error.names, origins)]), *error.names) from None
         return settings
 
     @property
@@ -116,41 +129,52 @@ class Settings:
         if self.environment_id and self.admin_url:
             raise SettingsError(
                 "environmentId and adminUrl are both named, but Restate is in one place: keep environmentId for "
-                "Restate Cloud, or adminUrl for a server of your own."
+                "Restate Cloud, or adminUrl for a server of your own.",
+                "environmentId",
+                "adminUrl",
             )
         if not self.environment_id and not self.admin_url:
             raise SettingsError(
-                "Where is Restate? Name -c environmentId=env_… and -c authTokenSecretArn=arn:… for Restate Cloud, or "
-                "-c adminUrl=http://… for a server of your own."
+                "Where is Restate? Set environmentId and authTokenSecretArn for Restate Cloud, or adminUrl for a "
+                "server of your own: in environments/<name>.toml and with -c environment=<name>, or by -c adminUrl=…"
             )
         if self.registration == "manual":
             if self.auth_token_secret_arn:
                 raise SettingsError(
                     "authTokenSecretArn and registration=manual are both named, but only a registration function reads "
-                    "the secret: leave one of them out."
+                    "the secret: leave one of them out.",
+                    "authTokenSecretArn",
+                    "registration",
                 )
         elif self.environment_id and not self.auth_token_secret_arn:
             raise SettingsError(
-                "environmentId needs -c authTokenSecretArn=arn:…, the secret that holds an API key of that environment "
-                "(or -c registration=manual)."
+                "environmentId needs authTokenSecretArn, the ARN of the secret that holds an API key of that "
+                "environment (or registration=manual).",
+                "environmentId",
             )
 
     def _check_values(self) -> None:
         if re.fullmatch(r"2\.\d+|3\.\d|3\.1[01]", self.python_runtime):
             raise SettingsError(
                 f"pythonRuntime {self.python_runtime} is too old: Lambda runs it on Amazon Linux 2, whose glibc 2.26 "
-                f"cannot load restate-sdk's wheels for ARM, which need 2.28: choose {' or '.join(PYTHONS)}."
+                f"cannot load restate-sdk's wheels for ARM, which need 2.28: choose {' or '.join(PYTHONS)}.",
+                "pythonRuntime",
             )
         for name, value in self._named(CHOICES).items():
             if value not in CHOICES[name]:
-                raise SettingsError(f"{_shown(name)} {value!r} is unknown: choose {' or '.join(CHOICES[name])}.")
+                choices = " or ".join(CHOICES[name])
+                raise SettingsError(f"{_shown(name)} must be {choices}, not {value!r}.", _shown(name))
         for name, value in self._named(FORMS).items():
             form, what_is_wrong = FORMS[name]
-            if not form.fullmatch(value):
-                raise SettingsError(f"{_shown(name)} {value!r} {what_is_wrong}.")
+            if not form.fullmatch(value):  # what was meant for the secret may be what belongs into it
+                said = "" if name == "auth_token_secret_arn" else f" {value!r}"
+                raise SettingsError(f"{_shown(name)}{said} {what_is_wrong}.", _shown(name))
         for name, value in self._named(("admin_url", "ingress_url")).items():
             if not _is_url(value):
-                raise SettingsError(f"{_shown(name)} {value!r} is not a URL such as https://restate.example.com:9070.")
+                said = " with a password or key in it" if "@" in value else f" {value!r}"
+                raise SettingsError(
+                    f"{_shown(name)}{said} is not a URL such as https://restate.example.com:9070.", _shown(name)
+                )
 
     def _named(self, names: Iterable[str]) -> dict[str, str]:
         """Those of these settings that are given or have a default."""
@@ -174,7 +198,51 @@ def _is_url(url: str) -> bool:
         return False
 
 
-def _meant(name: str) -> str:
-    lower = {known.lower(): known for known in NAMES}
-    close = difflib.get_close_matches(name.replace("_", "").lower(), lower, n=1)
-    return f"Did you mean {lower[close[0]]}?" if close else f"There are: {', '.join(NAMES)}."
+def not_settings(context: Mapping[str, object]) -> list[str]:
+    """What is in the context and is neither a setting nor CDK's: another app's, or a name that resembles none."""
+    return [name for name in context if name.isidentifier() and name not in (*NAMES, "environment")]
+
+
+def _check_file_names(file: Mapping[str, object]) -> None:
+    """The file is this app's alone, so every name in it must be a setting."""
+    for name in file:
+        if name not in NAMES:
+            within = [known for known in NAMES if name.lower() in known.lower()]
+            meant = within[0] if len(within) == 1 else _resembled(name, NAMES, 0.6)
+            hint = f"Did you mean {meant}?" if meant else f"There are: {', '.join(NAMES)}."
+            raise SettingsError(f"{name} is not a setting. {hint}", name)
+
+
+def _check_context_names(context: Mapping[str, object]) -> None:
+    names = (*NAMES, "environment")
+    for name in context:
+        if name not in names and not re.search("[:/]", name) and (meant := _resembled(name, names, 0.85)):
+            raise SettingsError(f"{name} is not a setting. Did you mean {meant}?", name)
+
+
+def _resembled(name: str, names: Iterable[str], similarity: float) -> str | None:
+    """The one of these names that it most resembles, whatever its case, hyphens and underscores."""
+    lower = {known.lower(): known for known in names}
+    close = difflib.get_close_matches(re.sub("[-_]", "", name).lower(), lower, n=1, cutoff=similarity)
+    return lower[close[0]] if close else None
+
+
+def _text(name: str, value: object) -> str:
+    if name == "disposable" and isinstance(value, bool):
+        return str(value).lower()
+    if name == "disposable" and not isinstance(value, str):
+        raise SettingsError(f"disposable must be true or false, not {json.dumps(value, default=str)}.", name)
+    if not isinstance(value, str):
+        raise SettingsError(f"{name} must be a string, in quotes, not {json.dumps(value, default=str)}.", name)
+    environments.refuse_key(value, name, name)
+    if not value.strip():
+        raise SettingsError(f"{name} is empty: give it a value, or leave it out.", name)
+    return value.strip()
+
+
+def _origin(names: Iterable[str], origins: Mapping[str, str]) -> list[str]:
+    """Where each of them is set, in one sentence."""
+    places = {name: origins[name] for name in names if name in origins}
+    if len(set(places.values())) == 1:
+        return [f"Set {next(iter(places.values()))}."]
+    return ["; ".join(f"{name} is set {place}" for name, place in places.items()) + "."] if places else []

@@ -70,8 +70,8 @@ def main() -> None:
     where = {"admin_url": context["adminUrl"]}
     restate_id = context.get("restateId", "Restate")
     restate = (
-        RestateCloudEnvironment(stack, restate_id, environment_id=context["environment"], api_key=key, **where)
-        if "environment" in context
+        RestateCloudEnvironment(stack, restate_id, environment_id=context["environmentId"], api_key=key, **where)
+        if "environmentId" in context
         else RestateServer(stack, restate_id, auth_token=key, **where)
     )
     if "principal" in context:

@@ -155,7 +155,7 @@ def test_restate_with_another_external_id_can_neither_be_introduced_nor_invoke(
 ) -> None:
     # given another stack, whose role is for the environment of somebody else, when it is deployed
     settings = {
-        "environment": SOMEBODY_ELSES,
+        "environmentId": SOMEBODY_ELSES,
         "principal": SESSION,
         "adminUrl": deployed.admin_url,
         "secret": deployed.secret,
@@ -252,7 +252,12 @@ def test_a_function_that_is_replaced_in_mid_work_is_invoked_until_that_is_done(
 ) -> None:
     # given a function with a name, and work in flight that waits
     cloud = deployed.cloud
-    here = {"environment": ENVIRONMENT, "adminUrl": deployed.admin_url, "secret": deployed.secret, "principal": SESSION}
+    here = {
+        "environmentId": ENVIRONMENT,
+        "adminUrl": deployed.admin_url,
+        "secret": deployed.secret,
+        "principal": SESSION,
+    }
     settings = greetings.written(tmp_path, WAITS) | here | {"drain": "60"}
     old = cloud.deploy(settings | {"called": "one"}, greetings.APP, greetings.STACK)["GreeterVersionArn"]
     address = f"{cloud.ingress_url}/greeter/ann/greet/send"
@@ -282,7 +287,7 @@ def test_another_environment_in_another_place_takes_over_with_a_role_and_a_key_o
 ) -> None:
     # given a stack in this environment, and another environment elsewhere, with another key
     sources = greetings.written(tmp_path / "sources") | {"principal": SESSION}
-    here = {"environment": ENVIRONMENT, "adminUrl": deployed.admin_url, "secret": deployed.secret}
+    here = {"environmentId": ENVIRONMENT, "adminUrl": deployed.admin_url, "secret": deployed.secret}
     deployed.cloud.deploy(sources | here, greetings.APP, greetings.STACK)
     assert deployments_of(deployed.cloud, "greeter")
     key = deployed.cloud.client("secretsmanager").create_secret(Name="restate/elsewhere", SecretString=OTHER_KEY)["ARN"]
@@ -290,7 +295,7 @@ def test_another_environment_in_another_place_takes_over_with_a_role_and_a_key_o
     elsewhere.restate_settings = deployed.restate_settings(ANOTHER) | {"AWS_ENDPOINT_URL": deployed.cloud.aws_url}
     with elsewhere, guarding(elsewhere.admin_url, OTHER_KEY) as gatekeeper:
         # when the stack moves there
-        there = {"environment": ANOTHER, "adminUrl": gatekeeper.url, "secret": key}
+        there = {"environmentId": ANOTHER, "adminUrl": gatekeeper.url, "secret": key}
         deployed.cloud.deploy(sources | there, greetings.APP, greetings.STACK)
 
         # then it serves there, through the one role that is left, and here nothing of it is

@@ -3,6 +3,7 @@
 Each deploy is a real one of HolidayStack, whose sources are marked: every row, and the answer, says which code ran.
 """
 
+import re
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,9 +16,20 @@ from demo import booking
 from demo.cloud import HolidayCloud
 from holiday.services import SERVICES
 from localcloud.cloud import LocalCloud
+from localcloud.deploy import cdk
 from localcloud.environment import LocalCloudError
 from tests.deploy import greetings, variants
-from tests.deploy.state import addresses, awakeable, deployments, deployments_of, resolve, services, stacks, unfinished
+from tests.deploy.state import (
+    addresses,
+    awakeable,
+    deployments,
+    deployments_of,
+    published_versions,
+    resolve,
+    services,
+    stacks,
+    unfinished,
+)
 from tests.driver import eventually
 
 pytestmark = pytest.mark.slow
@@ -161,6 +173,33 @@ def test_work_in_flight_finishes_on_its_own_code_and_its_version_goes_when_it_is
     deploy(own_cloud, code["v2"])
     assert not set(deployments(own_cloud).values()) & first
     assert len(deployments(own_cloud)) == 2 * len(NAMES), "this version, and the one before"
+    assert code_that_runs(own_cloud) == all_of("v2")
+
+
+def test_a_hotswap_reports_success_and_restate_goes_on_with_the_old_code_until_it_is_deployed(
+    own_cloud: HolidayCloud, code: dict[str, str], tmp_path: Path
+) -> None:
+    # given the first version
+    deploy(own_cloud, code["v1"])
+    before = services(own_cloud)
+    published = published_versions(own_cloud)
+
+    # when the second is hotswapped, which cdk says it was, with the registrations
+    context = {"adminUrl": own_cloud.admin_url, "ingressUrl": own_cloud.ingress_url, "bundleFor": "host"}
+    context |= {"disposable": "true", "test:lambdas": code["v2"]}
+    arguments = ["deploy", "HolidayStack", "--hotswap", "--app", variants.APP, "--output", str(tmp_path / "cdk.out")]
+    arguments += [part for name, value in context.items() for part in ("-c", f"{name}={value}")]
+    cdk(arguments, own_cloud.environment(), tmp_path / "log", lambda _: None)
+    said = (tmp_path / "log").read_text()
+    assert len(re.findall("Custom::RestateService .* hotswapped!", said)) == len(NAMES)
+
+    # then its versions are published, and not registered
+    assert len(published_versions(own_cloud) - published) == len(NAMES)
+    assert services(own_cloud) == before
+    assert code_that_runs(own_cloud) == all_of("v1")
+
+    # and the next deployment is one
+    deploy(own_cloud, code["v2"])
     assert code_that_runs(own_cloud) == all_of("v2")
 
 

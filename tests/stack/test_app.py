@@ -107,4 +107,6 @@ def test_a_wrong_setting_is_one_sentence_and_exit_code_1(tmp_path: Path) -> None
     code, said = run_app(tmp_path, CLOUD | {"restateRegion": "mars"})
 
     assert code == 1
-    assert said == "restateRegion 'mars' is unknown: choose us or eu.\n"
+    assert said == (
+        "restateRegion must be us or eu, not 'mars'. Set by -c, or in cdk.json, cdk.context.json or ~/.cdk.json.\n"
+    )

@@ -5,17 +5,28 @@ import os
 import re
 import shlex
 import subprocess
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 import yaml
 
+from holiday_stack.settings import Settings
+
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / ".github" / "workflows" / "deploy.yml").read_text()
 WORKFLOW: dict[Any, Any] = yaml.safe_load(TEXT)
 JOBS: dict[str, dict[str, Any]] = WORKFLOW["jobs"]
 TO_AWS = "aws-actions/configure-aws-credentials"
+PRODUCTION = """
+environmentId = "env_201hy10cd3h6426jy80tb32n6en"
+authTokenSecretArn = "arn:aws:secretsmanager:eu-central-1:111122223333:secret:restate-api-key-AbCdEf"
+restateRegion = "eu"
+alarmTopicArn = "arn:aws:sns:eu-central-1:111122223333:alarms"
+prefix = "ann"
+pythonRuntime = "3.12"
+"""
 
 
 def steps(job: str, key: str) -> list[str]:
@@ -60,6 +71,41 @@ def test_a_job_that_may_ask_for_a_token_installs_no_more_than_deploying_takes_by
         assert installing == ["make setup-deploy"]
 
 
+def run_with_cdk(cdk: str, job: str, folder: Path) -> subprocess.CompletedProcess[bytes]:
+    """Run the job's step that calls cdk, as GitHub runs it, with this line of shell in cdk's place."""
+    for tools in ("node_modules/.bin", ".venv/bin"):
+        (folder / tools).mkdir(parents=True)
+    command = folder / "node_modules" / ".bin" / "cdk"
+    command.write_text(f"#!/bin/sh\n{cdk}\n")
+    command.chmod(0o755)
+    (script,) = [run for run in steps(job, "run") if re.search(r"^ *cdk ", run, re.MULTILINE)]
+    return subprocess.run(
+        ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", script],
+        env={"PATH": os.environ["PATH"], "GITHUB_STEP_SUMMARY": str(folder / "summary")},
+        cwd=folder,
+        capture_output=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("job", ["diff", "deploy"])
+def test_what_was_set_for_a_deployment_by_hand_is_kept_by_one_by_ci(tmp_path: Path, job: str) -> None:
+    # given a stack that is deployed by hand, by `cdk deploy -c environment=production`
+    (tmp_path / "production.toml").write_text(PRODUCTION)
+    by_hand = Settings.from_context({"environment": "production"}, tmp_path)
+    assert None not in (by_hand.alarm_topic_arn, by_hand.prefix) and by_hand.python_runtime == "3.12"
+
+    # when CI compares or deploys it
+    run = run_with_cdk(f'printf "%s\\n" "$@" >{shlex.quote(str(tmp_path / "arguments"))}', job, tmp_path)
+    assert run.returncode == 0, run.stderr
+    arguments = (tmp_path / "arguments").read_text().splitlines()
+    assert arguments[0] == job
+
+    # then its settings are the same
+    named = [value for option, value in pairwise(arguments) if option in ("-c", "--context")]
+    assert Settings.from_context(dict(each.split("=", 1) for each in named), tmp_path) == by_hand
+
+
 SHORT = "Stack HolidayStack\nThere were no differences\n"
 
 
@@ -81,22 +127,9 @@ def test_the_diff_in_the_summary_cannot_leave_its_fence_and_a_failed_diff_fails(
 ) -> None:
     # given a cdk that prints this
     (tmp_path / "printed").write_bytes(printed.encode("latin-1" if "\xff" in printed else "utf-8"))
-    for folder in ("node_modules/.bin", ".venv/bin"):
-        (tmp_path / folder).mkdir(parents=True)
-    cdk = tmp_path / "node_modules" / ".bin" / "cdk"
-    cdk.write_text(f"#!/bin/sh\ncat {shlex.quote(str(tmp_path / 'printed'))}\nexit {status}\n")
-    cdk.chmod(0o755)
-    (script,) = [run for run in steps("diff", "run") if "cdk diff" in run]
 
     # when the step runs as GitHub runs it
-    variables = dict.fromkeys(("ENVIRONMENT_ID", "SECRET_ARN", "RESTATE_REGION"), "set")
-    run = subprocess.run(
-        ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", script],
-        env={"PATH": os.environ["PATH"], "GITHUB_STEP_SUMMARY": str(tmp_path / "summary"), **variables},
-        cwd=tmp_path,
-        capture_output=True,
-        check=False,
-    )
+    run = run_with_cdk(f"cat {shlex.quote(str(tmp_path / 'printed'))}; exit {status}", "diff", tmp_path)
 
     # then its end is cdk's, and the summary is one fenced block that is longer than what is in it, and not too long
     assert run.returncode == status, run.stderr

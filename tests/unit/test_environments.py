@@ -1,0 +1,265 @@
+"""An environment's file: what it sets, what takes its place, and what each mistake in it is answered with."""
+
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from demo.cloud import HolidayCloud
+from holiday_stack.settings import Settings, SettingsError, not_settings
+from localcloud.ports import Ports
+
+OWN = 'adminUrl = "http://restate.example.com:9070"\n'
+TOPIC = "arn:aws:sns:eu-central-1:111122223333:alarms"
+IN_FILE = "Set in environments/production.toml."
+IN_CONTEXT = "Set by -c, or in cdk.json, cdk.context.json or ~/.cdk.json."
+
+
+def settings(folder: Path, file: str, context: dict[str, object] | None = None) -> Settings:
+    """What a deployment of `production` has, whose file says this."""
+    (folder / "production.toml").write_text(file)
+    return Settings.from_context({"environment": "production", **(context or {})}, folder)
+
+
+def refusal(folder: Path, file: str, context: dict[str, object] | None = None) -> str:
+    with pytest.raises(SettingsError) as error:
+        settings(folder, file, context)
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+def test_a_file_is_read_like_context(tmp_path: Path) -> None:
+    file = f'{OWN}prefix = "ann"\nalarmTopicArn = "{TOPIC}"\npythonRuntime = "3.12"\ndisposable = true\n'
+
+    expected = {"adminUrl": "http://restate.example.com:9070", "prefix": "ann", "alarmTopicArn": TOPIC}
+    expected |= {"pythonRuntime": "3.12", "disposable": "true"}
+    assert settings(tmp_path, file) == Settings.from_context(expected)
+
+
+def test_context_takes_the_place_of_the_file_s_settings_one_by_one(tmp_path: Path) -> None:
+    found = settings(tmp_path, f'{OWN}prefix = "ann"\npythonRuntime = "3.12"\n', {"prefix": "ben"})
+
+    assert (found.prefix, found.python_runtime) == ("ben", "3.12")
+
+
+def test_no_file_is_read_unless_an_environment_is_chosen(tmp_path: Path) -> None:
+    (tmp_path / "production.toml").write_text("not TOML")
+    own = {"adminUrl": "http://127.0.0.1:9070"}
+
+    assert Settings.from_context(own, tmp_path) == Settings.from_context(own | {"environment": "none"}, tmp_path)
+
+
+def test_a_file_that_an_editor_began_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
+    assert settings(tmp_path, f"\ufeff{OWN}").admin_url == "http://restate.example.com:9070"
+
+
+@pytest.mark.parametrize(
+    ("file", "said"),
+    [
+        (
+            OWN + 'colour = "blue"',
+            f"colour is not a setting. There are: environmentId, authTokenSecretArn, {{}}{IN_FILE}",
+        ),
+        (OWN + 'restate_regoin = "eu"', f"restate_regoin is not a setting. Did you mean restateRegion? {IN_FILE}"),
+        (OWN + 'region = "eu"', f"region is not a setting. Did you mean restateRegion? {IN_FILE}"),
+        (
+            OWN + 'environment = "production"',
+            "environments/production.toml sets environment, which -c environment=<name> chooses: leave it out.",
+        ),
+        (OWN + 'restateRegion = "mars"', f"restateRegion must be us or eu, not 'mars'. {IN_FILE}"),
+        (OWN + "pythonRuntime = 3.13", f"pythonRuntime must be a string, in quotes, not 3.13. {IN_FILE}"),
+        (OWN + "prefix = true", f"prefix must be a string, in quotes, not true. {IN_FILE}"),
+        (OWN + "disposable = 1", f"disposable must be true or false, not 1. {IN_FILE}"),
+        (OWN + 'disposable = "yes"', f"disposable must be true or false, not 'yes'. {IN_FILE}"),
+        (OWN + 'prefix = ["a"]', f'prefix must be a string, in quotes, not ["a"]. {IN_FILE}'),
+        (OWN + "prefix = 2026-11-28", f'prefix must be a string, in quotes, not "2026-11-28". {IN_FILE}'),
+        (OWN + 'prefix = " "', f"prefix is empty: give it a value, or leave it out. {IN_FILE}"),
+        ('[production]\nprefix = "a"', f"production is not a setting. There are: {{}}{IN_FILE}"),
+        ('environmentId = "env_1"', f"environmentId needs authTokenSecretArn, {{}}{IN_FILE}"),
+        ("", "Where is Restate? Set environmentId and authTokenSecretArn {}"),
+        (OWN + "prefix = ann", "environments/production.toml is not valid TOML: {} (at line 2, column 10). {}"),
+        (OWN + OWN, "environments/production.toml is not valid TOML: {} (at line 2, column {}"),
+    ],
+)
+def test_a_mistake_in_a_file_names_the_file_the_setting_and_what_to_do(tmp_path: Path, file: str, said: str) -> None:
+    message = refusal(tmp_path, file)
+
+    begin, *more = said.split("{}")
+    assert message.startswith(begin)
+    assert all(part in message for part in more) and message.endswith(more[-1] if more else begin)
+
+
+def test_a_file_that_is_no_text_is_refused_by_name(tmp_path: Path) -> None:
+    (tmp_path / "production.toml").write_bytes(b'prefix = "\xff"')
+
+    with pytest.raises(SettingsError, match=r"environments/production.toml is not UTF-8 text"):
+        Settings.from_context({"environment": "production"}, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("prod", "environments/prod.toml not found. There are: production, staging."),
+        ("Production", "environments/Production.toml not found."),  # also where the file system ignores the case
+        ("env_201j7wcvz", "not found. There are: production, staging. Did you mean environmentId=env_201j7wcvz?"),
+        ("../production", "environment '../production' must be the name of a file in environments/ without its .toml"),
+        ("/etc/passwd", "environment '/etc/passwd' must be the name of a file"),
+        ("a\\b", "must be the name of a file in environments/"),
+        (
+            "production.toml",
+            "environment 'production.toml' must be the name of a file in environments/ without its .toml",
+        ),
+        ("", "environment '' must be the name of a file in environments/"),
+        (".", "must be the name of a file"),
+        ("production\n", "must be the name of a file"),
+        (["production"], "environment ['production'] must be the name of a file"),
+    ],
+)
+def test_an_environment_without_a_file_is_answered_with_those_that_have_one(
+    tmp_path: Path, name: object, said: str
+) -> None:
+    for existing in ("staging", "production"):
+        (tmp_path / f"{existing}.toml").write_text(OWN)
+
+    with pytest.raises(SettingsError) as error:
+        Settings.from_context({"environment": name}, tmp_path)
+
+    assert said in str(error.value)
+    assert str(error.value).endswith(IN_CONTEXT)
+
+
+def test_without_any_file_it_says_so(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"production.toml not found. There are none yet: README.md shows"):
+        Settings.from_context({"environment": "production"}, tmp_path / "missing")
+
+
+def test_what_contradicts_itself_is_told_where_each_of_the_two_is_set(tmp_path: Path) -> None:
+    message = refusal(tmp_path, OWN, {"environmentId": "env_1"})
+
+    assert message.endswith(
+        "environmentId is set by -c, or in cdk.json, cdk.context.json or ~/.cdk.json; adminUrl is set in "
+        "environments/production.toml."
+    )
+
+
+SECRETS = {  # made up
+    "an API key of Restate Cloud": "key_10mJfXBpBNC2wLpZ5TnuLtr.9wA7cRrT1",
+    "an access key of AWS": "AKIA" + "ABCDEFGHIJKLMNOP",
+    "a private key": "-----BEGIN " + "PRIVATE KEY-----",
+    "a token": "eyJ" + "hbGciOiJIUzI1NiJ9.eyJzdWIi",
+}
+
+
+@pytest.mark.parametrize("secret", SECRETS.values(), ids=SECRETS)
+@pytest.mark.parametrize(
+    "line", ['authTokenSecretArn = "{}"', 'apiKey = "{}"', "# {}", 'prefix = "{}', "authTokenSecretArn = {}"]
+)
+def test_a_key_in_a_file_is_refused_and_not_repeated(tmp_path: Path, line: str, secret: str) -> None:
+    message = refusal(tmp_path, OWN + line.format(secret))
+
+    assert message.startswith("environments/production.toml holds what looks like a key.")
+    assert "Secrets Manager" in message and "authTokenSecretArn" in message
+    assert secret[:12] not in message
+
+
+@pytest.mark.parametrize("name", ["authTokenSecretArn", "adminUrl", "environmentId"])
+@pytest.mark.parametrize("secret", SECRETS.values(), ids=SECRETS)
+def test_a_key_in_context_is_refused_and_not_repeated(name: str, secret: str) -> None:
+    with pytest.raises(SettingsError) as error:
+        Settings.from_context({name: secret})
+
+    assert str(error.value).startswith(f"{name} holds what looks like a key.")
+    assert secret[:12] not in str(error.value)
+
+
+def test_what_may_be_a_key_of_another_form_is_not_repeated_either() -> None:
+    for context in (
+        {"adminUrl": "https://ann:hunter2@host"},
+        {"environmentId": "env_1", "authTokenSecretArn": "hunter2"},
+    ):
+        with pytest.raises(SettingsError) as error:
+            Settings.from_context(context)
+
+        assert "hunter2" not in str(error.value)
+
+
+def test_what_is_no_key_passes(tmp_path: Path) -> None:
+    arn = "arn:aws:secretsmanager:eu-central-1:111122223333:secret:restate-key_production-AbCdEf"
+
+    found = settings(
+        tmp_path, f'# my-key_10mJfXBpBNC2wLpZ5TnuLtr\nenvironmentId = "env_201key"\nauthTokenSecretArn = "{arn}"\n'
+    )
+
+    assert found.auth_token_secret_arn == arn
+
+
+OTHER_APPS = {
+    "region": "eu-west-1",
+    "stage": "dev",
+    "env": {"account": "1"},
+    "environmentName": "dev",
+    "vpcId": "vpc-1",
+    "appName": "shop",
+    "admin_email": "a@b.c",
+    "secretArn": "arn:aws:…",
+    "topicArn": "arn:aws:…",
+    "python": "3.9",
+    "my-key": "key_10mJfXBpBNC2wLpZ5TnuLtr",
+    "cli-telemetry": False,
+    "acknowledged-issue-numbers": [1],
+}
+
+
+def test_what_other_apps_have_in_context_is_ignored_and_what_may_have_been_meant_for_this_one_is_told() -> None:
+    own: dict[str, object] = {"adminUrl": "http://127.0.0.1:9070"}
+    cdks: dict[str, object] = {"@aws-cdk/core:flag": True, "aws:cdk:x": 1, "hosted-zone:account=1": {}, "x:prefix": 1}
+
+    assert Settings.from_context(own | OTHER_APPS | cdks) == Settings.from_context(own)
+    assert not_settings(own | OTHER_APPS | cdks | {"environment": "none"}) == [
+        name for name in OTHER_APPS if "-" not in name
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("adminURL", "adminUrl"),
+        ("admin-url", "adminUrl"),
+        ("environment_id", "environmentId"),
+        ("envronmentId", "environmentId"),
+        ("Environment", "environment"),
+        ("environments", "environment"),
+        ("alarmTopic", "alarmTopicArn"),
+        ("authTokenSecret", "authTokenSecretArn"),
+        ("pythonruntime", "pythonRuntime"),
+        ("disposible", "disposable"),
+        ("prefx", "prefix"),
+    ],
+)
+def test_what_resembles_a_setting_is_refused_and_told_where_it_may_be_set(name: str, meant: str) -> None:
+    with pytest.raises(SettingsError) as error:
+        Settings.from_context({"adminUrl": "http://127.0.0.1:9070", name: "x"})
+
+    assert str(error.value) == f"{name} is not a setting. Did you mean {meant}? {IN_CONTEXT}"
+
+
+def test_the_local_cloud_is_not_touched_by_an_environment_that_cdk_json_chooses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # given what `make up` passes to cdk, and a cdk.json that chooses an environment with settings of its own
+    passed: dict[str, object] = {}
+
+    def record(*given: object) -> dict[str, dict[str, str]]:
+        passed.update(cast(dict[str, object], given[-1]))
+        return {}
+
+    (tmp_path / "production.toml").write_text(f'environmentId = "env_1"\nalarmTopicArn = "{TOPIC}"\n')
+    cloud = HolidayCloud(tmp_path, Ports.free())
+    monkeypatch.setattr(cloud, "_deploy", record)
+    cloud.deploy()
+
+    # when both reach the app
+    found = Settings.from_context({"environment": "production", "adminUrl": cloud.admin_url} | passed, tmp_path)
+
+    # then the file is not read
+    assert found == Settings(admin_url=cloud.admin_url, bundle_for="host", disposable=True)
