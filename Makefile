@@ -53,9 +53,9 @@ trip: .venv/ready ## follow one trip through the logs of all four functions: ID=
 stuck: .venv/ready ## list invocations that are stuck, why, and what to do: STUCK=--elsewhere for another Restate
 	@.venv/bin/python -m demo.stuck $(STUCK)
 
-serve: .venv/ready ## run the four services in one local process on :9080, reloading, until Ctrl-C
+serve: .venv/ready ## run the four services in one local process on :9080, reloading, until Ctrl-C: DEBUG=1 for a debugger
 	@$(LIBRARIES) host
-	@$(DEMO) serve
+	@$(DEMO) serve $(if $(filter 1,$(DEBUG)),--debug)
 
 synth: .venv/ready ## synthesize the stack's templates, without an AWS account
 	@$(LIBRARIES) lambda

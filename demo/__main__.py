@@ -33,11 +33,11 @@ def show_trip(cloud: HolidayCloud, trip_id: str | None) -> None:
     trip.follow(cloud, trip_id, console)
 
 
-def serve_here(cloud: HolidayCloud) -> None:
+def serve_here(cloud: HolidayCloud, debug: bool) -> None:
     """Serve all services from this checkout on :9080, with reload, as Restate's latest deployment."""
     if not (cloud.is_running() and cloud.outputs()):
         _deploy(cloud)
-    serve.run(cloud, say)
+    serve.run(cloud, say, debugger_port=serve.DEBUGGER_PORT if debug else None)
 
 
 def show_synth(cloud: HolidayCloud) -> None:
@@ -67,6 +67,8 @@ def main(cloud: HolidayCloud | None = None) -> int:
 def _add_options(parser: argparse.ArgumentParser, command: str) -> None:
     if command == "trip":
         parser.add_argument("trip_id", nargs="?", help="default: the last demo's successful trip")
+    if command == "serve":
+        parser.add_argument("--debug", action="store_true", help=f"accept a debugger on port {serve.DEBUGGER_PORT}")
 
 
 def _deploy(cloud: HolidayCloud) -> None:
