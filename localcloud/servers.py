@@ -107,6 +107,8 @@ def restate_settings(ports: Ports, data: Path) -> dict[str, str]:
         "RESTATE_ADMIN__BIND_ADDRESS": f"{HOST}:{ports.admin}",
         "RESTATE_BIND_ADDRESS": f"{HOST}:{ports.node}",
         "RESTATE_LISTEN_MODE": "tcp",
+        # A process that is stopped at a breakpoint answers no ping, and would be given up for dead after a minute.
+        "RESTATE_WORKER__INVOKER__HTTP2_KEEP_ALIVE_INTERVAL": "1day",
         "RESTATE_BASE_DIR": str(data),
         "RESTATE_NODE_NAME": "local",
         "RESTATE_DEFAULT_NUM_PARTITIONS": "4",

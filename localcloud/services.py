@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO
 
+from localcloud.debugger import DebuggerPort
 from localcloud.ports import HOST, answers
 from localcloud.processes import end_group, uninterrupted
 
@@ -16,26 +17,35 @@ START_TIMEOUT = 30.0
 class Services:
     """The process of `python -m <module> --port <port>`, which serves at `url` and can be started again.
 
-    folder: where it runs and finds its modules. output: where it logs. Default: here.
+    folder: where it runs and finds its modules. output: where it logs. Default: here. debugger: where a debugger can
+    attach to it. Default: nowhere.
     """
 
     def __init__(
-        self, module: str, folder: Path, port: int, environment: Mapping[str, str], output: IO[bytes] | None = None
+        self,
+        module: str,
+        folder: Path,
+        port: int,
+        environment: Mapping[str, str],
+        output: IO[bytes] | None = None,
+        debugger: DebuggerPort | None = None,
     ) -> None:
         self.url = f"http://{HOST}:{port}"
         self.environment = {**environment, "PYTHONPATH": str(folder)}
-        self._command = [sys.executable, "-m", module, "--port", str(port)]
+        self._command = ["-m", module, "--port", str(port)]
         self._folder = folder
         self._output = output
+        self._debugger = debugger
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> bool:
         """Start it and wait until it answers; False if it ended instead, having said why on the terminal."""
+        debugging = self._debugger.for_process() if self._debugger else []
         self.stop()
         # A session of its own: Ctrl-C reaches the command alone, which ends this after it has deregistered it.
         with uninterrupted():
             self._process = subprocess.Popen(
-                self._command,
+                [sys.executable, *debugging, *self._command],
                 cwd=self._folder,
                 env=self.environment,
                 stdin=subprocess.DEVNULL,
@@ -54,5 +64,6 @@ class Services:
     def stop(self) -> None:
         """End it, and wait until it has."""
         if self._process:
-            end_group(self._process)
+            stopped_at_a_breakpoint = self._debugger is not None and not answers(f"{self.url}/health")
+            end_group(self._process, hard=stopped_at_a_breakpoint)
         self._process = None

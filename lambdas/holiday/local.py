@@ -1,7 +1,8 @@
 """All services in one process, for a laptop: `python -m holiday.local`.
 
 The same objects that Lambda runs, over HTTP/2 instead of Lambda's request and response. Restate's SDK wants SIGTERM
-for itself, so the shutdown goes through the SDK's own hook.
+for itself, so the shutdown goes through the SDK's own hook. Under a debugger, Restate waits for a handler that is
+stopped: after a minute without a word it would have it suspended, and after ten more it would begin another attempt.
 """
 
 import argparse
@@ -9,7 +10,9 @@ import asyncio
 import os
 import signal
 import sys
+from datetime import timedelta
 from importlib import import_module
+from pathlib import Path
 
 import restate
 from hypercorn.asyncio import serve  # pyright: ignore[reportUnknownVariableType]
@@ -31,9 +34,21 @@ async def run(port: int) -> None:
     config.bind = [f"127.0.0.1:{port}"]
     config.graceful_timeout = 3
     config.loglevel = "ERROR"
-    objects = [getattr(import_module(f"holiday.{name}"), name) for name in SERVICES]
-    app = restate.app([*objects, trips])
+    services = [*(getattr(import_module(f"holiday.{name}"), name) for name in SERVICES), trips]
+    if "debugpy" in sys.modules:
+        for service in services:
+            service.inactivity_timeout = service.abort_timeout = timedelta(days=1)
+    app = restate.app(services)
     await serve(app, config, shutdown_trigger=stop.wait)  # pyright: ignore[reportArgumentType]
+
+
+def skip_breakpoint(*_args: object, **_options: object) -> None:
+    """What `breakpoint()` does under `make serve` without a debugger: pdb would have no terminal, and raise BdbQuit."""
+    caller = sys._getframe(1)  # pyright: ignore[reportPrivateUsage]
+    where = f"{Path(caller.f_code.co_filename).name}, line {caller.f_lineno}"
+    print(
+        f"breakpoint() skipped in {where}: to stop there, run `make serve DEBUG=1` and attach a debugger.", flush=True
+    )
 
 
 def main() -> None:

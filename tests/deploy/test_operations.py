@@ -10,6 +10,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from textwrap import dedent
 
 import pytest
 
@@ -37,7 +38,7 @@ def commands(text: str) -> list[tuple[str, list[str]]]:
     """Each command of the console blocks, with the lines that the page shows it to print."""
     found: list[tuple[str, list[str]]] = []
     for block in re.findall(r"```console\n(.*?)```", text, re.DOTALL):
-        for line in block.splitlines():
+        for line in dedent(block).splitlines():
             if line.startswith("$ "):
                 found.append((line.removeprefix("$ "), []))
             else:

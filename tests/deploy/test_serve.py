@@ -30,25 +30,35 @@ from demo import serve
 from demo.cloud import HolidayCloud
 from localcloud.ports import Ports
 signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's background job ignores
-directory, ports, port, lambdas = sys.argv[1:]
+directory, ports, port, lambdas, debugger = sys.argv[1:]
 serve.LAMBDAS = Path(lambdas)
 cloud = HolidayCloud(Path(directory), Ports(*map(int, ports.split(","))))
-serve.run(cloud, lambda line: print(line, flush=True), int(port))
+serve.run(cloud, lambda line: print(line, flush=True), int(port), int(debugger) or None)
 """
 pytestmark = pytest.mark.usefixtures("stack")
 
 
 class Serving:
-    """`make serve` on a port of its own, as another process. `lambdas` are the sources that it serves."""
+    """`make serve` on a port of its own, as another process. `lambdas` are the sources that it serves, and `debugger`
+    is the port where it accepts one, if it does."""
 
-    def __init__(self, cloud: LocalCloud, lambdas: Path = serve.LAMBDAS) -> None:
+    def __init__(self, cloud: LocalCloud, lambdas: Path = serve.LAMBDAS, debugger: int = 0) -> None:
         self.port = Ports.free().ingress
         self.url = f"http://127.0.0.1:{self.port}"
         ports = ",".join(str(port) for port in asdict(cloud.ports).values())
         self._log = cloud.log(f"serve-{self.port}")
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-c", COMMAND, str(cloud.directory), ports, str(self.port), str(lambdas)],
+                [
+                    sys.executable,
+                    "-c",
+                    COMMAND,
+                    str(cloud.directory),
+                    ports,
+                    str(self.port),
+                    str(lambdas),
+                    str(debugger),
+                ],
                 cwd=ROOT,
                 stdout=log,
                 stderr=subprocess.STDOUT,

@@ -1,0 +1,116 @@
+"""docs/operations.md, "Rotate the API key" and "Take it all down": their commands, run in the page's order.
+
+The key is one that an authenticating proxy in front of the local Restate demands. The AWS CLI is the real one, which uv
+fetches when this runs.
+"""
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from demo.cloud import STACK, HolidayCloud
+from dependencies import sources
+from localcloud.environment import ROOT
+from tests.deploy.gatekeeper import Gatekeeper, guarding
+from tests.deploy.state import addresses, stacks
+from tests.deploy.test_operations import commands, section
+from tests.expectations import TABLES
+
+pytestmark = pytest.mark.slow
+
+AWS_CLI = "awscli==1.46.3"
+KEY, NEW_KEY = "key_1abcdefghijklmnop", "key_2qrstuvwxyzabcdef"
+Commands = list[tuple[str, list[str]]]
+STEP = re.compile(r"^\d\. |^ +If it prints", re.MULTILINE)
+CREATE = commands(STEP.split(section("Deploy to Restate Cloud"))[3])
+REPLACE, CHECK, PUT_BACK, IS_IDLE = map(commands, STEP.split(section("Rotate the API key"))[2:])
+DESTROY, DELETE_TABLES, DELETE_LOG, SECRET, _ = map(commands, STEP.split(section("Take it all down"))[1:])
+
+
+class Person:
+    """Follows the page in a shell with the tools that it names, and the local cloud for an AWS account."""
+
+    def __init__(self, cloud: HolidayCloud, tools: Path) -> None:
+        install = ["uv", "pip", "install", "--quiet", "--python", sys.executable, "--target", str(tools), AWS_CLI]
+        subprocess.run(install, check=True, env=sources.environment())
+        aws = tools / "bin" / "aws"
+        aws.write_text(f'#!/bin/sh\nPYTHONPATH="{tools}" exec "{sys.executable}" -m awscli "$@"\n')
+        here = cloud.environment()  # built from nothing: none of the caller's AWS settings
+        self._variables = here | {"PATH": f"{aws.parent}:{here['PATH']}"}
+
+    def follows(self, step: Commands, typed: str = "", **variables: str) -> list[str]:
+        """Give these commands, type this into them, and return what they print. They must succeed."""
+        script = "\n".join(command for command, _ in step)
+        done = subprocess.run(
+            ["bash", "-e", "-o", "pipefail", "-c", script],
+            check=False,
+            cwd=ROOT,
+            env=self._variables | variables,
+            input=typed,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=300,
+        )
+        assert done.returncode == 0, f"{script}\n{done.stdout}"
+        return done.stdout.splitlines()
+
+
+def shown(step: Commands) -> list[str]:
+    """What the page shows these commands to print."""
+    return [line for _, lines in step for line in lines]
+
+
+@pytest.fixture
+def gatekeeper(own_cloud: HolidayCloud) -> Iterator[Gatekeeper]:
+    with guarding(own_cloud.admin_url, KEY) as gatekeeper:
+        yield gatekeeper
+
+
+def test_the_key_is_rotated_and_everything_taken_down_by_the_page_s_commands(
+    own_cloud: HolidayCloud, gatekeeper: Gatekeeper, tmp_path: Path
+) -> None:
+    # given a stack whose key is in a secret that was made as the page says
+    person = Person(own_cloud, tmp_path / "tools")
+    arn = json.loads("\n".join(person.follows(CREATE, f"{KEY}\n")))["ARN"]
+    own_cloud.deploy({"adminUrl": gatekeeper.url, "authTokenSecretArn": arn, "disposable": "false"})
+    assert person.follows(CHECK) == shown(CHECK)
+
+    # when a wrong key is put into the secret, then the page's check shows it, and the first key can be put back
+    person.follows(REPLACE, "key_with_a_tyop\n")
+    assert person.follows(CHECK) == ["401"]
+    person.follows(PUT_BACK)
+    assert person.follows(CHECK) == shown(CHECK)
+
+    # when the key is rotated, then the new one is accepted, and so the first can be deleted
+    gatekeeper.key = NEW_KEY
+    person.follows(REPLACE, f"{NEW_KEY}\n")
+    assert person.follows(CHECK) == shown(CHECK)
+    assert person.follows(IS_IDLE) == shown(IS_IDLE)
+
+    # when the stack is deleted, then its services are deregistered with the new key
+    settings = {"adminUrl": gatekeeper.url, "ingressUrl": own_cloud.ingress_url, "authTokenSecretArn": arn}
+    options = [f"-c {name}={value}" for name, value in (settings | {"bundleFor": "host"}).items()]
+    refused = gatekeeper.refused
+    person.follows(DESTROY, settings=" ".join([*options, f"--output {tmp_path}/cdk.out", "--force"]))
+    assert addresses(own_cloud, set()) == set()
+    assert gatekeeper.refused == refused
+    assert STACK not in stacks(own_cloud)
+
+    # and the other commands leave nothing that the page does not name
+    look, delete = DELETE_TABLES
+    assert len(person.follows([look])[0].split()) == len(TABLES)
+    person.follows([delete])
+    look, (delete, _) = DELETE_LOG
+    (name,) = person.follows([look])
+    person.follows([(delete.replace("<name>", name), [])])
+    assert person.follows(SECRET) == shown(SECRET)
+    assert own_cloud.client("dynamodb").list_tables()["TableNames"] == []
+    assert own_cloud.client("logs").describe_log_groups()["logGroups"] == []
+    assert own_cloud.client("secretsmanager").list_secrets()["SecretList"] == []
+    assert own_cloud.client("lambda").list_functions()["Functions"] == []
