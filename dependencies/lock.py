@@ -27,7 +27,7 @@ COMPILED = {  # what each file is compiled from, and what stands at its top
         ["pyproject.toml", "--group=dev"],
         "All but the benchmark's: the CDK app, what runs in Lambda, the local cloud, the tests.",
     ),
-    "requirements-bench.txt": (["--group=bench"], "What `make bench` takes besides."),
+    "requirements-bench.txt": (["--group=bench"], "What `make bench` and `make test-all` take besides."),
     "lambdas/requirements.txt": (["--group=lambda"], "What runs in Lambda."),
     "comparison/step_functions/lambdas/requirements.txt": (
         ["--group=step-functions"],

@@ -1,6 +1,9 @@
 """Rental cars: reserve, confirm, cancel. One object per trip, so the steps of a trip never overlap here."""
 
+from typing import Annotated
+
 import restate
+from msgspec import Meta
 from restate import ObjectContext
 
 from holiday.bookings import Bookings
@@ -15,9 +18,9 @@ from holiday.simulation import simulate
 class Car(Booking, frozen=True, kw_only=True):
     """What `reserve` is asked to hold, under a booking id that trips made."""
 
-    rental: str
-    rental_from: str
-    rental_to: str
+    rental: Annotated[str, Meta(description="The car.")]
+    rental_from: Annotated[str, Meta(description="When the rental begins.")]
+    rental_to: Annotated[str, Meta(description="When it ends.")]
 
 
 cars = restate.VirtualObject(

@@ -4,7 +4,10 @@ Flights are reserved first and cancelled last, which makes this service the gate
 booking per booking id, also when a request comes again so late that Restate has forgotten its idempotency key.
 """
 
+from typing import Annotated
+
 import restate
+from msgspec import Meta
 from restate import ObjectContext
 
 from holiday.bookings import Bookings
@@ -20,10 +23,10 @@ from holiday.simulation import simulate
 class Flight(Booking, frozen=True, kw_only=True):
     """What `reserve` is asked to hold, under a booking id that trips made."""
 
-    depart_city: str
-    depart_time: str
-    arrive_city: str
-    arrive_time: str
+    depart_city: Annotated[str, Meta(description="City of departure.")]
+    depart_time: Annotated[str, Meta(description="Departure.")]
+    arrive_city: Annotated[str, Meta(description="City of arrival.")]
+    arrive_time: Annotated[str, Meta(description="Arrival.")]
 
 
 flights = restate.VirtualObject(

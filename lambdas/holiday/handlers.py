@@ -1,11 +1,27 @@
-"""What Restate calls a handler: `flights.reserve`, of the service `flights`."""
+"""What Restate is told of a handler: `flights.reserve`, of the service `flights`, and what its input looks like."""
 
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, Protocol, cast, runtime_checkable
 
-from restate.handler import handler_from_callable
+import restate
+from restate.handler import Handler, handler_from_callable
 
 AnyHandler = Callable[[Any, Any], Awaitable[None]]
+
+
+@runtime_checkable
+class Described(Protocol):
+    """A serde that knows the JSON schema of what it reads."""
+
+    def json_schema(self) -> dict[str, Any]: ...
+
+
+def describe_inputs(service: restate.Service) -> None:
+    """Take their schemas from such serdes when Restate discovers the service: the SDK only knows types."""
+    handlers = cast(dict[str, Handler[Any, Any]], service.handlers)  # pyright: ignore[reportUnknownMemberType]
+    for io in (handler.handler_io for handler in handlers.values()):
+        if io.input_type and isinstance(io.input_serde, Described):
+            io.input_type.generate_json_schema = io.input_serde.json_schema
 
 
 def service_of(handler: AnyHandler) -> str:

@@ -7,9 +7,10 @@ field that this version does not know is published like the others: it names a b
 import dataclasses
 import json
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
+from msgspec import Meta
 
 from holiday.kept import Kept
 from holiday.messages import Booking
@@ -17,13 +18,13 @@ from holiday.messages import Booking
 
 @dataclass(frozen=True)
 class Notice:
-    """What is published about a trip, once. `invocation_id` is the reservation's: it tells two notices apart."""
+    """What is published about a trip, once."""
 
-    trip_id: str
+    trip_id: Annotated[str, Meta(description="The trip.")]
     booking_ids: dict[str, str]
-    invocation_id: str
-    status: Literal["success", "failure"] = "success"
-    message: str = ""
+    invocation_id: Annotated[str, Meta(description="The reservation's: it tells two notices of one trip apart.")]
+    status: Annotated[Literal["success", "failure"], Meta(description="Whether the trip is booked.")] = "success"
+    message: Annotated[str, Meta(description="The same in words, with the reason of a failure.")] = ""
 
     @classmethod
     def about(cls, trip_id: str, invocation_id: str, **bookings: Booking) -> "Notice":
@@ -65,3 +66,11 @@ class KeptNotice(Kept[Notice]):
     def serialize(self, obj: Notice | None) -> bytes:
         assert obj
         return obj.to_json().encode()
+
+    def json_schema(self) -> dict[str, Any]:
+        schema = msgspec.json.schema(Notice)
+        flat = schema["$defs"]["Notice"]
+        flat["patternProperties"] = {"_id$": {"type": "string", "description": "The id of one booking of the trip."}}
+        flat["required"].remove("booking_ids")
+        del flat["properties"]["booking_ids"]
+        return schema

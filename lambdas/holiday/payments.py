@@ -1,6 +1,9 @@
 """Payments: process, refund. One object per trip, so the steps of a trip never overlap here."""
 
+from typing import Annotated
+
 import restate
+from msgspec import Meta
 from restate import ObjectContext
 
 from holiday.bookings import Bookings
@@ -15,8 +18,8 @@ from holiday.simulation import simulate
 class Payment(Booking, frozen=True, kw_only=True):
     """What `process` takes: a decimal amount as text, never a float, and its ISO 4217 currency."""
 
-    amount: str
-    currency: str
+    amount: Annotated[str, Meta(description="A decimal number, for example 750.00.")]
+    currency: Annotated[str, Meta(description="Its ISO 4217 code.")]
 
 
 payments = restate.VirtualObject(

@@ -63,21 +63,27 @@ RUN_TYPES = {
 }
 """Each run type and the step that it makes fail."""
 
-RunType = Annotated[str, Meta(extra_json_schema={"enum": [*RUN_TYPES]})]
+RunType = Annotated[
+    str,
+    Meta(
+        description="Simulates a failure at one step, to see the rest compensated. Leave it out to book the trip.",
+        extra_json_schema={"enum": [*RUN_TYPES]},
+    ),
+]
 
 
 class TripRequest(Struct, frozen=True, forbid_unknown_fields=True):
-    """What a caller may choose. Everything has a default: an empty request books the sample trip."""
+    """What a caller may choose: an empty request books the sample trip. Times are ISO 8601; without an offset, UTC."""
 
-    trip_id: TripId | UnsetType = UNSET
+    trip_id: Annotated[TripId, Meta(description="Names the trip. Leave it out to have one made.")] | UnsetType = UNSET
     run_type: RunType | UnsetType = UNSET
-    depart_city: Text = "Detroit"
-    depart_time: Timestamp = "2021-07-07T06:00:00.000Z"
-    arrive_city: Text = "Frankfurt"
-    arrive_time: Timestamp = "2021-07-09T08:00:00.000Z"
-    rental: Text = "BMW"
-    rental_from: Timestamp = "2021-07-09T00:00:00.000Z"
-    rental_to: Timestamp = "2021-07-17T00:00:00.000Z"
+    depart_city: Annotated[Text, Meta(description="City of departure.")] = "Detroit"
+    depart_time: Annotated[Timestamp, Meta(description="Departure.")] = "2021-07-07T06:00:00.000Z"
+    arrive_city: Annotated[Text, Meta(description="City of arrival.")] = "Frankfurt"
+    arrive_time: Annotated[Timestamp, Meta(description="Not before `depart_time`.")] = "2021-07-09T08:00:00.000Z"
+    rental: Annotated[Text, Meta(description="The car.")] = "BMW"
+    rental_from: Annotated[Timestamp, Meta(description="When the rental begins.")] = "2021-07-09T00:00:00.000Z"
+    rental_to: Annotated[Timestamp, Meta(description="Its end, not before `rental_from`.")] = "2021-07-17T00:00:00.000Z"
 
     # The price is not the caller's to set.
     amount: ClassVar[str] = "750.00"

@@ -27,9 +27,13 @@ pytestmark = pytest.mark.slow
 Edits = list[tuple[str, str, str]]
 """A file, a text that it holds once, and what stands there instead."""
 MAY_FAIL = Trip(cancelled=True)
-OF_A_BOOKING = "    run_type: str | UnsetType = UNSET\n"
-OF_A_COMPENSATION = '    spare: str = "nothing"\n'
-OF_A_NOTICE = '    message: str = ""\n'
+OF_A_BOOKING = (
+    '    run_type: Annotated[str, Meta(description="The failure to simulate, if any.")] | UnsetType = UNSET\n'
+)
+OF_A_COMPENSATION = (
+    '    spare: Annotated[str, Meta(description="The status in which the booking is left alone.")] = "nothing"\n'
+)
+OF_A_NOTICE = '    message: Annotated[str, Meta(description="The same in words, with the reason of a failure.")] = ""\n'
 OF_A_REQUEST = '    currency: ClassVar[str] = "USD"\n'
 A_RUN_TYPE = '    "failNotification": "trips.notify",\n'
 COMPENSATION = "class Compensation(Struct, frozen=True, omit_defaults=True):"

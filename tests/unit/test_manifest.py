@@ -1,8 +1,10 @@
-"""What Restate is told of each handler when it registers the services: how long it retries, and what overlaps."""
+"""What Restate is told of each handler when it registers the services: its input, its retries, what overlaps."""
 
 import asyncio
+import json
+from collections.abc import Iterator
 from importlib import import_module
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import pytest
@@ -10,7 +12,10 @@ from restate.handler import handler_from_callable
 
 from holiday import trips
 from holiday.kept import Unreadable
-from holiday.services import SERVICES
+from holiday.messages import Booking
+from holiday.notices import Notice
+from holiday.services import RUN_TYPES, SERVICES, TripRequest
+from holiday.trip_request import ReserveRequest, ReserveRequestSerde
 
 MODULES: dict[str, Any] = {name: import_module(f"holiday.{name}") for name in SERVICES} | {"trips": trips}
 APPS = {name: module.handler for name, module in MODULES.items()}
@@ -93,6 +98,52 @@ def test_what_has_to_happen_keeps_a_message_that_it_cannot_read(name: str) -> No
     serde = handler_from_callable(getattr(MODULES[service], handler)).handler_io.input_serde
 
     assert isinstance(serde.deserialize(b'{"of": "another version"}'), Unreadable)
+
+
+def described(name: str, schema: Any) -> Iterator[tuple[str, bool]]:
+    """Each field of a JSON schema, and whether it has a description."""
+    if isinstance(schema, dict):
+        for key, value in cast(dict[str, Any], schema).items():
+            if key in ("properties", "patternProperties"):
+                yield from ((f"{name}.{field}", "description" in about) for field, about in value.items())
+            yield from described(name, value)
+
+
+@pytest.mark.parametrize("name", HANDLERS)
+def test_restate_is_told_what_each_field_is(manifest: dict[str, dict[str, Any]], name: str) -> None:
+    schemas = [manifest[name][way]["jsonSchema"] for way in ("input", "output") if "jsonSchema" in manifest[name][way]]
+    fields = dict(pair for schema in schemas for pair in described(name, schema))
+
+    # the request itself is described where it is defined
+    assert [field for field, has_one in fields.items() if not has_one] == (
+        ["trips.reserve.request"] if name == "trips.reserve" else []
+    )
+    assert fields
+
+
+def test_restate_is_told_the_run_types_in_full(manifest: dict[str, dict[str, Any]]) -> None:
+    fields = manifest["trips.reserve"]["input"]["jsonSchema"]["$defs"]["TripRequest"]["properties"]
+
+    assert (fields["run_type"]["type"], fields["run_type"]["enum"]) == ("string", [*RUN_TYPES])
+    assert fields["run_type"]["description"]
+
+
+def test_the_request_that_the_playground_sends_first_is_the_sample_trip(manifest: dict[str, dict[str, Any]]) -> None:
+    [example] = manifest["trips.reserve"]["input"]["jsonSchema"]["examples"]
+
+    assert ReserveRequestSerde().deserialize(json.dumps(example).encode()) == ReserveRequest()
+    # so each field is there to be changed, but for a trip id, which could be booked only once, and a failure
+    assert example["request"].keys() == set(TripRequest.__struct_fields__) - {"trip_id", "run_type"}
+
+
+def test_a_notice_is_what_its_schema_says(manifest: dict[str, dict[str, Any]]) -> None:
+    schema = manifest["trips.notify"]["input"]["jsonSchema"]["$defs"]["Notice"]
+    flight = Booking("f-1")
+    notice = json.loads(Notice.about("t-1", "inv_1", flight=flight).of_success().to_json())
+
+    assert notice.keys() == {*schema["properties"], "flight_id"}
+    assert [*schema["patternProperties"]] == ["_id$"]
+    assert set(schema["required"]) <= notice.keys()
 
 
 def test_the_steps_of_one_trip_never_overlap_in_a_service(manifest: dict[str, dict[str, Any]]) -> None:

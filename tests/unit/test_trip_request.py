@@ -131,6 +131,8 @@ def test_the_flight_gets_the_flights_fields_and_the_car_the_cars() -> None:
         pytest.param('{"request": {"depart_time": "yesterday"}}', ["depart_time", "ISO 8601"], id="not a date"),
         pytest.param('{"request": {"rental_to": "2021-02-30"}}', ["rental_to", "ISO 8601"], id="no such day"),
         pytest.param('{"request": {"arrive_time": "2021-07-09 08:00"}}', ["arrive_time", "ISO 8601"], id="no T"),
+        pytest.param('{"request": {"depart_time": "2021-07-06T06,5"}}', ["depart_time", "ISO 8601"], id="half hours"),
+        pytest.param('{"request": {"depart_time": "2021-07-06T06+00:99"}}', ["depart_time", "ISO 8601"], id="offset"),
         pytest.param('{"request": {"arrive_time": 1625724000}}', ["arrive_time", "int"], id="epoch seconds"),
         pytest.param(
             '{"request": {"arrive_time": "2021-07-07T07:00:00+02:00"}}',

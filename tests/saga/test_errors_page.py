@@ -1,0 +1,32 @@
+"""docs/errors.md shows what is really answered, and why it has to: Restate's OpenAPI document does not."""
+
+import json
+
+import httpx
+
+from tests.conftest import ROOT
+from tests.driver import Holiday
+
+BLOCKS = (ROOT / "docs" / "errors.md").read_text().split("```json\n")[1:]
+REQUESTS_AND_ANSWERS = [json.loads(block.partition("```")[0]) for block in BLOCKS]
+
+
+def test_the_page_shows_what_is_answered(in_one_process: Holiday) -> None:
+    assert in_one_process.reserve({"trip_id": "bergen"}).status_code == 200
+
+    for request, answer in zip(REQUESTS_AND_ANSWERS[::2], REQUESTS_AND_ANSWERS[1::2], strict=True):
+        response = in_one_process.reserve(**request)
+        assert (response.status_code, response.json()) == (answer["code"], answer)
+    in_one_process.settle()
+
+
+def test_restate_describes_one_error_for_all_of_them(in_one_process: Holiday) -> None:
+    """The day this fails, the refusals can move into the schema."""
+    url = f"{in_one_process.cloud.admin_url}/services/trips/openapi"
+    operation = (
+        httpx.get(url, trust_env=False).raise_for_status().json()["paths"]["/restate/call/trips/reserve"]["post"]
+    )
+
+    assert set(operation["responses"]) == {"200", "default"}
+    assert operation["responses"]["default"] == {"$ref": "#/components/responses/GenericError"}
+    assert all(status in operation["description"] for status in ("400", "409", "422"))

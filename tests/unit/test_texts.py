@@ -1,0 +1,44 @@
+"""What the expressions of texts.py refuse, held to Unicode's own tables and to the calendar. Those of a request as a
+whole are in test_trip_request.py; that the schema which Restate serves means the same is in tests/saga."""
+
+import re
+import unicodedata
+from datetime import date
+
+import pytest
+
+from holiday.texts import ISO_8601, JOINERS, NO_SUCH_DAY, NOT_IN_A_TEXT, SPACES
+
+
+def test_what_unicode_calls_a_control_a_format_or_no_character_is_in_no_text() -> None:
+    """In the tables of this Python. They grow, so what is refused may be more than an old one knows."""
+    joiner, space = re.compile(f"[{JOINERS}]"), re.compile(f"[{SPACES}]")
+    wrong: list[str] = []
+    for point in (*range(0xD800), *range(0xE000, 0x110000)):
+        character = chr(point)
+        category = unicodedata.category(character)
+        invisible = category in ("Cc", "Cf", "Zl", "Zp") or point & 0xFFFE == 0xFFFE or 0xFDD0 <= point <= 0xFDEF
+        refused = bool(re.search(NOT_IN_A_TEXT, character))
+        if (invisible and not refused and not joiner.match(character)) or (refused and joiner.match(character)):
+            wrong.append(f"U+{point:04X}")
+        if bool(space.match(character)) != (character.isspace() and not refused):
+            wrong.append(f"U+{point:04X}")
+
+    assert wrong == []
+
+
+@pytest.mark.parametrize("dash", ["-", ""])
+@pytest.mark.parametrize("year", [0, 1, 4, 100, 400, 1900, 2000, 2021, 2024, 2100, 2400, 9999])
+def test_a_day_is_one_of_the_calendar(year: int, dash: str) -> None:
+    wrong: list[str] = []
+    for month in range(14):
+        for day in range(33):
+            try:
+                exists = bool(date(year, month, day))
+            except ValueError:
+                exists = False
+            text = f"{year:04}{dash}{month:02}{dash}{day:02}"
+            if exists != (bool(re.search(ISO_8601, text)) and not re.search(NO_SUCH_DAY, text)):
+                wrong.append(text)
+
+    assert wrong == []
