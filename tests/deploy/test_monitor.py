@@ -1,6 +1,7 @@
 """The alarm for stuck invocations fires for what the alarms of AWS cannot see, and is quiet again after the repair.
 
-An invoker role that is lost is in test_permissions.py, a body that cannot start in tests/faults/test_bodies.py.
+An invoker role that is lost is in permissions/test_who_is_cut_off.py, a body that
+cannot start in tests/faults/test_bodies.py.
 """
 
 from collections.abc import Iterator

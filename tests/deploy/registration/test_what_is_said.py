@@ -1,97 +1,23 @@
-"""Registration by real deploys of one small service: what is said when it fails, and what moves when a setting does."""
-
-from collections.abc import Iterator
-from pathlib import Path
+"""Registration by real deploys of one small service: what is said when it fails, and which key is used."""
 
 import pytest
 
-from demo.cloud import HolidayCloud
-from localcloud import invocations
-from localcloud.cloud import LocalCloud
-from localcloud.ports import Ports
-from localcloud.servers import WITHOUT_VQUEUES
-from tests.deploy.gatekeeper import Gatekeeper, guarding
+from tests.deploy.gatekeeper import Gatekeeper
 from tests.deploy.greeter import (
     AS_OBJECT,
     BROKEN,
-    PRIVATE,
-    WITH_ANOTHER,
     WITH_PART,
     Greetings,
     clear,
     edition,
-    registered,
 )
 from tests.deploy.greetings import SERVICE, STACK
-from tests.deploy.state import addresses, deployments, routes, services, stacks, unfinished
+from tests.deploy.registration.keys import IN_A_HURRY, KEY, NEW_KEY, remove_by_hand
+from tests.deploy.state import deployments, routes, services, stacks, unfinished
 from tests.deploy.traces import where_it_shows
 from tests.driver import eventually, logged
 
 pytestmark = pytest.mark.slow
-
-KEY, NEW_KEY = "key_1abcdefghijklmnop", "key_2qrstuvwxyzabcdef"
-IN_A_HURRY = {"timeout": "50"}  # seconds, of which 45 are kept back for the answer
-
-
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """The tests in which the registration looks for unfinished work run with a Restate without VQueues too."""
-    if "own_cloud" in metafunc.fixturenames:
-        both = metafunc.function in (
-            test_destroy_ends_well_where_the_key_is_refused,
-            test_destroy_ends_well_while_restate_is_down,
-            test_another_admin_url_takes_the_service_along_and_back_again,
-            test_a_service_that_is_offered_no_more_is_refused_and_goes_when_that_is_asked_for,
-        )
-        modes: dict[str, dict[str, str]] = {"with VQueues": {}} | ({"without": WITHOUT_VQUEUES} if both else {})
-        metafunc.parametrize("own_cloud", [*modes.values()], ids=[*modes], indirect=True, scope="module")
-
-
-@pytest.fixture(scope="module")
-def own_cloud(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[HolidayCloud]:
-    """In the place of the other modules': with a Restate that has VQueues, and with one that has none."""
-    cloud = HolidayCloud(tmp_path_factory.mktemp("own-cloud"), Ports.free())
-    cloud.restate_settings = dict(request.param)
-    with cloud:
-        yield cloud
-
-
-@pytest.fixture
-def greetings(own_cloud: HolidayCloud, tmp_path: Path) -> Greetings:
-    """What is deployed is what the test before has left: each test begins with a deploy."""
-    return Greetings(own_cloud, tmp_path)
-
-
-@pytest.fixture
-def gatekeeper(own_cloud: HolidayCloud, secret: str, new_secret: str) -> Iterator[Gatekeeper]:
-    """In front of Restate, which nothing is registered with, before and after."""
-    assert {secret, new_secret}, "they outlive the stack"
-    clear(own_cloud)
-    with guarding(own_cloud.admin_url, KEY) as gatekeeper:
-        yield gatekeeper
-        clear(own_cloud)
-    assert addresses(own_cloud, set()) == set()
-
-
-@pytest.fixture
-def secret(own_cloud: LocalCloud) -> Iterator[str]:
-    """The ARN of a secret that holds the key."""
-    yield from kept(own_cloud, KEY)
-
-
-@pytest.fixture
-def new_secret(own_cloud: LocalCloud) -> Iterator[str]:
-    """The ARN of another secret, which holds another key."""
-    yield from kept(own_cloud, NEW_KEY)
-
-
-def kept(cloud: LocalCloud, key: str) -> Iterator[str]:
-    secrets = cloud.client("secretsmanager")
-    arn = secrets.create_secret(Name=f"restate/{key[:5]}", SecretString=key)["ARN"]
-    yield arn
-    secrets.delete_secret(SecretId=arn, ForceDeleteWithoutRecovery=True)
-
-
-# What is said
 
 
 def test_each_mistake_in_the_code_is_one_sentence_and_the_old_code_stays(greetings: Greetings) -> None:
@@ -155,9 +81,6 @@ def test_a_restate_that_is_down_is_waited_for_and_then_named(greetings: Greeting
     assert "is the URL right, and is Restate up and open to this function?" in said
 
 
-# The key
-
-
 def test_a_rejected_key_fails_at_once_and_no_message_and_no_log_shows_it(
     greetings: Greetings, gatekeeper: Gatekeeper, new_secret: str
 ) -> None:
@@ -213,6 +136,7 @@ def test_another_secret_is_read_from_then_on_and_the_old_one_no_more(
     assert secret not in documents
 
 
+@pytest.mark.in_both_modes
 def test_destroy_ends_well_where_the_key_is_refused(greetings: Greetings, gatekeeper: Gatekeeper, secret: str) -> None:
     # given a stack whose key is no longer accepted, and work in flight
     greetings.deploy(adminUrl=gatekeeper.url, secret=secret)
@@ -229,6 +153,7 @@ def test_destroy_ends_well_where_the_key_is_refused(greetings: Greetings, gateke
     assert eventually(lambda: unfinished(greetings.cloud), lambda left: not left) == []
 
 
+@pytest.mark.in_both_modes
 def test_destroy_ends_well_while_restate_is_down(greetings: Greetings) -> None:
     # given a stack with work in flight, and a Restate that is gone
     greetings.deploy()
@@ -247,95 +172,3 @@ def test_destroy_ends_well_while_restate_is_down(greetings: Greetings) -> None:
     assert eventually(lambda: unfinished(greetings.cloud), bool), "nor what is unfinished"
     remove_by_hand(greetings.cloud)
     assert eventually(lambda: unfinished(greetings.cloud), lambda left: not left) == []
-
-
-def test_a_permission_that_is_not_known_everywhere_yet_is_ridden_out(
-    greetings: Greetings, gatekeeper: Gatekeeper, secret: str
-) -> None:
-    # given a Restate whose role is not known everywhere yet, when a stack is deployed
-    gatekeeper.not_yet = 4
-    version = greetings.deploy(adminUrl=gatekeeper.url, secret=secret)
-
-    # then it was asked until it was
-    assert gatekeeper.not_yet == 0
-    assert routes(greetings.cloud) == {version}
-
-
-def remove_by_hand(cloud: LocalCloud) -> None:
-    """As an operator would, with the key, or past what demands one."""
-    for invocation in cloud.admin.query(invocations.unfinished(columns="id")):
-        cloud.admin.operate("kill", invocation["id"])
-    for deployment in deployments(cloud):
-        cloud.admin.remove(deployment)
-
-
-# Moves
-
-
-def test_another_admin_url_takes_the_service_along_and_back_again(greetings: Greetings, elsewhere: LocalCloud) -> None:
-    # given the service in one Restate, with work in flight
-    cloud = greetings.cloud
-    greetings.deploy()
-    greetings.wait_for_godot()
-
-    # when it moves to another, then it is there, and here is nothing of it, running or registered
-    greetings.deploy(adminUrl=elsewhere.admin_url)
-    assert greetings.greet(url=elsewhere.ingress_url).json() == "Hello Ann"
-    assert addresses(cloud, set()) == set()
-    assert eventually(lambda: unfinished(cloud), lambda left: not left) == []
-
-    # and when it moves back, for a moment only, because a resource behind it fails, then it is still there
-    greetings.failure(fails="yes")
-    assert greetings.greet(url=elsewhere.ingress_url).json() == "Hello Ann"
-    assert addresses(cloud, set()) == set()
-
-    # and when it moves back for good, then it is here, and open to callers
-    greetings.deploy()
-    assert greetings.greet().json() == "Hello Ann"
-    assert addresses(elsewhere, set()) == set()
-
-
-def test_another_role_is_used_for_all_versions_that_are_still_needed(greetings: Greetings) -> None:
-    # given a version with work in flight, invoked through one role, and a second version
-    cloud = greetings.cloud
-    first = greetings.deploy(edition("Hello"), role="OneRole")
-    greetings.wait_for_godot()
-    second = greetings.deploy(edition("Hi"), role="OneRole")
-    revision = services(cloud)["greeter"]
-
-    # when the role changes, then both are invoked through the new one: the old one is gone. Nothing else changed.
-    assert greetings.deploy(edition("Hi"), role="AnotherRole") == second
-    assert registered(cloud).keys() == {first, second}
-    assert all("AnotherRole" in deployment["assume_role_arn"] for deployment in registered(cloud).values())
-    assert services(cloud)["greeter"] == revision
-
-
-def test_a_service_becomes_private_and_public_with_its_code(greetings: Greetings) -> None:
-    # given a public service, when it becomes private, then callers from outside are refused
-    greetings.deploy()
-    greetings.deploy(PRIVATE)
-    assert greetings.greet().status_code == 400
-
-    # and when it is to be public again and that fails, it stays private
-    greetings.failure(fails="yes")
-    assert greetings.greet().status_code == 400
-
-    # and when that goes well, it is public
-    greetings.deploy()
-    assert greetings.greet().json() == "Hello Ann"
-
-
-def test_a_service_that_is_offered_no_more_is_refused_and_goes_when_that_is_asked_for(greetings: Greetings) -> None:
-    # given a function of two services, which are both named
-    assert "offers greeter, porter: name all services" in greetings.failure(WITH_ANOTHER)
-    greetings.deploy(WITH_ANOTHER, services="greeter,porter")
-    assert services(greetings.cloud).keys() == {"greeter", "porter"}
-
-    # when the second is offered no more, then that is refused
-    assert "would lose the service porter" in greetings.failure(edition("Hi"))
-
-    # and when it is asked for, the service goes with the version before the latest
-    greetings.deploy(edition("Hi"), breaking="yes")
-    latest = greetings.deploy(edition("Hey"))
-    assert services(greetings.cloud).keys() == {"greeter"}
-    assert routes(greetings.cloud) == {latest}

@@ -1,0 +1,21 @@
+"""One stack in the shape for Restate Cloud, deployed where IAM is enforced, for all tests of this folder."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from demo.cloud import HolidayCloud
+from localcloud.ports import Ports
+from tests.deploy.cloud_shape import (
+    Deployed,
+    in_the_shape_for_restate_cloud,
+)
+
+
+@pytest.fixture(scope="package")
+def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
+    with (
+        HolidayCloud(tmp_path_factory.mktemp("auth"), Ports.free(), auth=True) as cloud,
+        in_the_shape_for_restate_cloud(cloud) as deployed,
+    ):
+        yield deployed

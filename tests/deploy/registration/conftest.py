@@ -1,0 +1,64 @@
+"""A cloud for the tests of this folder, and what each of them deploys."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from demo.cloud import HolidayCloud
+from localcloud.cloud import LocalCloud
+from localcloud.ports import Ports
+from localcloud.servers import WITHOUT_VQUEUES
+from tests.deploy.gatekeeper import Gatekeeper, guarding
+from tests.deploy.greeter import (
+    Greetings,
+    clear,
+)
+from tests.deploy.registration.keys import KEY, NEW_KEY, kept
+from tests.deploy.state import addresses
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """The tests in which the registration looks for unfinished work run with a Restate without VQueues too."""
+    if "own_cloud" in metafunc.fixturenames:
+        both = metafunc.definition.get_closest_marker("in_both_modes")
+        modes: dict[str, dict[str, str]] = {"with VQueues": {}} | ({"without": WITHOUT_VQUEUES} if both else {})
+        metafunc.parametrize("own_cloud", [*modes.values()], ids=[*modes], indirect=True, scope="module")
+
+
+@pytest.fixture(scope="module")
+def own_cloud(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[HolidayCloud]:
+    """In the place of the other modules': with a Restate that has VQueues, and with one that has none."""
+    cloud = HolidayCloud(tmp_path_factory.mktemp("own-cloud"), Ports.free())
+    cloud.restate_settings = dict(request.param)
+    with cloud:
+        yield cloud
+
+
+@pytest.fixture
+def greetings(own_cloud: HolidayCloud, tmp_path: Path) -> Greetings:
+    """What is deployed is what the test before has left: each test begins with a deploy."""
+    return Greetings(own_cloud, tmp_path)
+
+
+@pytest.fixture
+def gatekeeper(own_cloud: HolidayCloud, secret: str, new_secret: str) -> Iterator[Gatekeeper]:
+    """In front of Restate, which nothing is registered with, before and after."""
+    assert {secret, new_secret}, "they outlive the stack"
+    clear(own_cloud)
+    with guarding(own_cloud.admin_url, KEY) as gatekeeper:
+        yield gatekeeper
+        clear(own_cloud)
+    assert addresses(own_cloud, set()) == set()
+
+
+@pytest.fixture
+def secret(own_cloud: LocalCloud) -> Iterator[str]:
+    """The ARN of a secret that holds the key."""
+    yield from kept(own_cloud, KEY)
+
+
+@pytest.fixture
+def new_secret(own_cloud: LocalCloud) -> Iterator[str]:
+    """The ARN of another secret, which holds another key."""
+    yield from kept(own_cloud, NEW_KEY)
