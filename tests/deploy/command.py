@@ -6,17 +6,13 @@ Run as a file, because `python -m` would look for this module in the folder that
 
 import sys
 from dataclasses import asdict
+from importlib import import_module
 from pathlib import Path
 from typing import Literal
 
-import acceptance.__main__
-import demo.__main__
-import localcloud.__main__
 from demo.cloud import HolidayCloud
 from localcloud.cloud import LocalCloud
 from localcloud.ports import Ports
-
-MAINS = {"acceptance": acceptance.__main__.main, "demo": demo.__main__.main, "localcloud": localcloud.__main__.main}
 
 
 def of(cloud: LocalCloud, program: Literal["acceptance", "demo", "localcloud"]) -> list[str]:
@@ -27,4 +23,5 @@ def of(cloud: LocalCloud, program: Literal["acceptance", "demo", "localcloud"]) 
 
 if __name__ == "__main__":
     program, directory, ports = (sys.argv.pop(1) for _ in range(3))
-    sys.exit(MAINS[program](HolidayCloud(Path(directory), Ports(*map(int, ports.split(","))))))
+    main = import_module(f"{program}.__main__").main  # alone: only the acceptance has the Lambda code on its path
+    sys.exit(main(HolidayCloud(Path(directory), Ports(*map(int, ports.split(","))))))
