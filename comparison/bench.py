@@ -13,22 +13,20 @@ import statistics
 import sys
 import tempfile
 import time
-import uuid
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import httpx
 import psutil
 
-from comparison import cold, money, ownership, process, report
-from comparison.contenders import EMULATOR, Contender, deploy_restate, deploy_step_functions, fetch_libraries
+from comparison import cold, faults, money, ownership, plots, process, report
+from comparison.booker import RUN_TYPES, BenchError, Booker, Turn
+from comparison.contenders import EMULATOR, deploy_restate, deploy_step_functions, fetch_libraries
 from comparison.observe import Observer, calibrate
-from comparison.proxy import DynamoDBProxy, throttle
+from comparison.proxy import DynamoDBProxy
 from demo.cloud import HolidayCloud
 from dependencies.output import accept_any_encoding
 from localcloud.environment import LocalCloudError
@@ -36,24 +34,7 @@ from localcloud.ports import Ports
 from localcloud.processes import INTERRUPTIONS
 from localcloud.terminal import say, step
 
-RUN_TYPES = {"success": 200, "failPayment": 422}
-TIMEOUT = 120.0
-# Seconds between one caller's arrival and the next's. Were all there at once, the emulator would start a process for
-# each in every function, and 600 of them fill the memory.
-ARRIVAL = 0.02
 MEMORY = 14 * 10**9  # bytes that the emulator's processes come to with 32 callers: one that runs short hangs
-# Where a trip can be hit: the write of each step, for either engine's way of making it.
-MOMENTS = {
-    "flights.reserve": {"Restate": ("PutItem", "Flights"), "Step Functions": ("TransactWriteItems", "Flights")},
-    "cars.reserve": {"Restate": ("PutItem", "Cars"), "Step Functions": ("PutItem", "Cars")},
-    "payments.process": {"Restate": ("PutItem", "Payments"), "Step Functions": ("PutItem", "Payments")},
-    "flights.confirm": {"Restate": ("UpdateItem", "Flights"), "Step Functions": ("UpdateItem", "Flights")},
-    "cars.confirm": {"Restate": ("UpdateItem", "Cars"), "Step Functions": ("UpdateItem", "Cars")},
-}
-
-
-class BenchError(Exception):
-    """A trip did not end as it must: a wrong answer is not worth timing."""
 
 
 @dataclass(frozen=True)
@@ -68,54 +49,6 @@ class Plan:
 
 
 SMOKE = Plan(rounds=1, trips={1: 2, 2: 4}, counted=2, struck=1)
-
-
-@dataclass
-class Turn:
-    """What came of one contender's turn: seconds until each answer, and until all was settled."""
-
-    answers: list[float]
-    seconds: float
-
-
-class Booker:
-    """Books trips at one contender. Every caller has a connection of its own, as callers do."""
-
-    def __init__(self, contender: Contender, observer: Observer) -> None:
-        self.contender = contender
-        self.observer = observer
-
-    def book(self, run_type: str, client: httpx.Client, trip_id: str | None = None) -> httpx.Response:
-        request = {"trip_id": trip_id or f"bench-{uuid.uuid4()}"}
-        request |= {} if run_type == "success" else {"run_type": run_type}
-        try:
-            return client.post(self.contender.url, json={"request": request})
-        except httpx.HTTPError as error:
-            raise BenchError(f"{self.contender.name} did not answer: {error!r}.") from error
-
-    def turn(self, run_type: str, callers: int, trips: int) -> Turn:
-        """Let `callers` book `trips` in all, and wait until undo and notices are done too."""
-
-        def call(number: int) -> list[float]:
-            times: list[float] = []
-            time.sleep(number * ARRIVAL)
-            with clients[number] as client:
-                for _ in range(trips // callers):
-                    begin = time.perf_counter()
-                    answer = self.book(run_type, client)
-                    times.append(time.perf_counter() - begin)
-                    if answer.status_code != RUN_TYPES[run_type]:
-                        raise BenchError(f"{self.contender.name} answered {answer.status_code}: {answer.text[:300]}")
-            return times
-
-        clients = [httpx.Client(timeout=TIMEOUT, trust_env=False) for _ in range(callers)]
-        begin = time.perf_counter()
-        with ThreadPoolExecutor(callers) as pool:
-            answers = [time for times in pool.map(call, range(callers)) for time in times]
-        self.observer.idle()
-        seconds = time.perf_counter() - begin
-        self.observer.settle()
-        return Turn(answers, seconds)
 
 
 def run(plan: Plan, directory: Path, note: Callable[[str], None]) -> dict[str, Any]:
@@ -169,7 +102,7 @@ def run(plan: Plan, directory: Path, note: Callable[[str], None]) -> dict[str, A
                         for operation, count in sorted(proxy.counts.items())
                         if count > before.get(operation, 0)
                     }
-                found[name]["faults"] = _faults(booker, proxy, plan)
+                found[name]["faults"] = faults.measure(booker, proxy, plan.struck)
 
     results["functions"] = cold.functions()
     results["ownership"] = ownership.lines()
@@ -223,52 +156,6 @@ def _summary(turns: Sequence[Turn]) -> dict[str, Any]:
         "trips_per_second": statistics.median(rates),
         "trips_per_second_of_rounds": [min(rates), max(rates)],
     }
-
-
-def _faults(booker: Booker, proxy: DynamoDBProxy, plan: Plan) -> dict[str, Any]:
-    """What one crash, one throttle and one cancel in the middle of a trip cost."""
-    engine = "Restate" if booker.contender.name == "Restate" else "Step Functions"
-    found: dict[str, Any] = {"undisturbed": _struck(booker, proxy, plan, None)}
-    found["crash"] = _struck(booker, proxy, plan, lambda: proxy.strike_once("PutItem", "Cars", proxy.crash))
-    found["throttle"] = _struck(booker, proxy, plan, lambda: proxy.strike_once("PutItem", "Cars", throttle))
-    if not booker.observer.can_cancel:
-        found["cancel"] = None
-        return found
-    left = answered = 0
-    for moment in MOMENTS.values():
-        trip_id = f"cancelled-{uuid.uuid4()}"
-
-        def cancel(_port: int) -> None:
-            booker.observer.cancel()
-
-        proxy.strike_once(*moment[engine], cancel)
-        with httpx.Client(timeout=TIMEOUT, trust_env=False) as client:
-            answer = booker.book("success", client, trip_id)
-        booker.observer.settle()
-        _demand_strike(proxy, "cancel")
-        statuses = booker.observer.statuses(trip_id)
-        left += any(status in ("pending", "confirmed") for status in statuses) and answer.status_code != 200
-        answered += answer.status_code == 422
-    found["cancel"] = {"trips": len(MOMENTS), "left_something_standing": left, "answered_422": answered}
-    return found
-
-
-def _struck(booker: Booker, proxy: DynamoDBProxy, plan: Plan, strike: Callable[[], None] | None) -> dict[str, Any]:
-    """Book trips that a fault strikes once each: how long they took, and what they cost in invocations."""
-    before = booker.observer.snapshot()
-    times: list[float] = []
-    for _ in range(plan.struck):
-        if strike:
-            strike()
-        times += booker.turn("success", 1, 1).answers
-        _demand_strike(proxy, "fault")
-    invoked = booker.observer.snapshot()["lambda_invocations"] - before["lambda_invocations"]
-    return {"median_ms": statistics.median(times) * 1000, "lambda_invocations": invoked / plan.struck}
-
-
-def _demand_strike(proxy: DynamoDBProxy, what: str) -> None:
-    if not proxy.has_struck():
-        raise BenchError(f"The {what} never struck: the trip made no such request.")
 
 
 def _circumstances(plan: Plan) -> dict[str, Any]:
@@ -326,7 +213,7 @@ def main() -> int:
     results["money"] = money.table(results["contenders"])
     arguments.results.mkdir(parents=True, exist_ok=True)
     (arguments.results / "results.json").write_text(json.dumps(results, indent=2) + "\n")
-    report.plot(results, arguments.results)
+    plots.plot(results, arguments.results)
     say(report.markdown(results))
     if not arguments.smoke:
         report.rewrite(results)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from comparison import report
+from comparison import report, tables
 from dependencies.output import accept_any_encoding
 
 PRICES = Path(__file__).parent / "prices.toml"
@@ -84,7 +84,7 @@ def main() -> None:
     results = report.load()
     results["money"] = table(results["contenders"])
     print(f"What was counted on {results['measured']['on']}, at the prices of {PRICES.name}: EXAMPLES, NOT VERIFIED.\n")
-    print(report.money(results))
+    print(tables.money(results))
 
 
 if __name__ == "__main__":

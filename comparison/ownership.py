@@ -29,7 +29,7 @@ SOURCES = {
         STEP_FUNCTIONS: [f"{STEPS}/models.py"],
     },
     "the stack": {
-        RESTATE: ["app.py", "holiday_stack/stack.py", "holiday_stack/settings.py"],
+        RESTATE: ["app.py", "holiday_stack/stack.py", "holiday_stack/settings.py", "holiday_stack/environments.py"],
         STEP_FUNCTIONS: ["comparison/step_functions/app.py", "comparison/step_functions/stack.py"],
     },
     "registration with the engine": {RESTATE: [DEPENDENCY], STEP_FUNCTIONS: []},
