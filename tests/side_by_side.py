@@ -1,19 +1,21 @@
-"""`python -m tests.side_by_side <marker> <folders>`: tests/faults in one process, these in another, at the same time.
+"""`python -m tests.side_by_side <marker> <folders>`: tests/deploy, tests/faults and what else is in these folders, in
+processes of their own, at the same time.
 
-Both wait more than they work. What the first one says is shown at its end, and what the second one says as it comes.
-Ctrl-C, like a termination, is passed on to the two alone, each of which stops what it has started: what is below them,
-the CDK's Node.js above all, would answer it with tracebacks.
+They wait more than they work. What the last one says is shown as it comes, and what the others say at their end.
+Ctrl-C, like a termination, is passed on to the three alone, each of which stops what it has started: what is below
+them, the CDK's Node.js above all, would answer it with tracebacks.
 """
 
 import signal
 import subprocess
 import sys
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 from typing import IO
 
 ROOT = Path(__file__).resolve().parents[1]
-FAULTS = "tests/faults"
+APART = ("tests/deploy", "tests/faults")
 # Not `-m pytest`, which shows a traceback if it is interrupted before it has imported what it needs.
 PYTEST = """
 import sys
@@ -46,12 +48,22 @@ def main(marker: str, folders: list[str]) -> int:
 
     for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(signum, interrupt)
-    with tempfile.TemporaryFile() as said:
-        faults = start("-o", "cache_dir=.local/faults_cache", FAULTS, output=said)
-        others = start(f"--ignore={FAULTS}", *folders)
-        codes = [others.wait(), faults.wait()]
-        said.seek(0)
-        sys.stdout.buffer.write(b"\nAt the same time, tests/faults:\n" + said.read())
+    with ExitStack() as files:
+        apart = {folder: files.enter_context(tempfile.TemporaryFile()) for folder in APART}
+        processes = [
+            start("-o", f"cache_dir=.local/cache_of_{folder.replace('/', '_')}", folder, output=said)
+            for folder, said in apart.items()
+        ]
+        codes = [start(*(f"--ignore={folder}" for folder in APART), *folders).wait()]
+        for process, (folder, said) in zip(processes, apart.items(), strict=True):
+            print(
+                f"\nAt the same time, {folder}{'' if process.poll() is not None else ', which is not done yet'}:",
+                flush=True,
+            )
+            codes.append(process.wait())
+            said.seek(0)
+            sys.stdout.buffer.write(said.read())
+            sys.stdout.flush()
     return max(codes)
 
 

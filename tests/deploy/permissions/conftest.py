@@ -1,4 +1,4 @@
-"""One stack in the shape for Restate Cloud, deployed where IAM is enforced, for all tests of this folder."""
+"""One stack in the shape for Restate Cloud, deployed where IAM is enforced, a module at a time."""
 
 from collections.abc import Iterator
 
@@ -12,7 +12,7 @@ from tests.deploy.cloud_shape import (
 )
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
     with (
         HolidayCloud(tmp_path_factory.mktemp("auth"), Ports.free(), auth=True) as cloud,
