@@ -105,7 +105,9 @@ def test_what_the_schema_allows_is_accepted_and_all_else_is_refused(
         allowed = is_valid(body) and in_order(body)
         outcomes[allowed] += 1
         assert answer.status_code in ((200, 409, 422) if allowed else (400,)), answer.text
-        assert allowed or answer.json()["metadata"] == {"reason": "invalid"}
+        if not allowed:
+            metadata = answer.json()["metadata"]
+            assert (metadata.keys(), metadata["reason"]) == ({"reason", "hint"}, "invalid")
 
     check()
 
@@ -125,4 +127,4 @@ def test_the_schema_and_the_handler_draw_the_line_at_the_same_place(is_valid: Is
 
     check()
 
-    assert min(outcomes.values()) > 100
+    assert min(outcomes.values()) > 20, "about one in twenty is allowed"
