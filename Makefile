@@ -83,7 +83,7 @@ format: .venv/ready ## format, and correct what the linter can
 
 test: .venv/ready ## the tests of every change
 	@$(LIBRARIES) host lambda
-	@.venv/bin/python -m tests.side_by_side "not slow" tests/unit packages tests/stack tests/saga tests/comparison
+	@.venv/bin/python -m tests.side_by_side "not slow" tests/unit packages tests/stack tests/saga tests/acceptance tests/comparison
 
 test-all: .venv/ready .venv/bench ## the slow tests
 	@$(LIBRARIES) host lambda

@@ -92,11 +92,12 @@ def away(cloud: HolidayCloud, folder: Path) -> Generator[Away]:
 
 
 @pytest.fixture(scope="module")
-def aws(own_cloud: HolidayCloud, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Away]:
+def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Away]:
     """With an account that CDK can deploy into, and a Restate without services."""
-    cdk_stacks.bootstrap(own_cloud)
-    with away(own_cloud, tmp_path_factory.mktemp("acceptance")) as found:
-        yield found
+    with HolidayCloud(tmp_path_factory.mktemp("own-cloud"), Ports.free()) as cloud:
+        cdk_stacks.bootstrap(cloud)
+        with away(cloud, tmp_path_factory.mktemp("acceptance")) as found:
+            yield found
 
 
 @pytest.mark.slow
