@@ -1,12 +1,16 @@
-"""What the tests of the handler share: a fake of Restate, and a deadline for which nobody waits."""
+"""What the tests share: of the handler, a fake of Restate and a deadline for which nobody waits; of the constructs, a
+stack with a deployer."""
 
 from collections.abc import Iterator
 
 import pytest
+from aws_cdk import Stack
 
 from events import V1, V2, V3, Clock
 from fake_admin import FakeAdmin, served
 from registration.deadline import Deadline
+from restate_lambda_cdk import ServiceDeployer
+from stacks import app
 
 
 @pytest.fixture
@@ -25,3 +29,13 @@ def restate() -> Iterator[FakeAdmin]:
     """Restate, which knows nothing yet; three versions of a function that each offer trips.reserve."""
     with served(FakeAdmin(offers={version: {"trips": ["reserve"]} for version in (V1, V2, V3)})) as fake:
         yield fake
+
+
+@pytest.fixture
+def stack() -> Stack:
+    return Stack(app(), "Stack")
+
+
+@pytest.fixture
+def deployer(stack: Stack) -> ServiceDeployer:
+    return ServiceDeployer(stack, "Deployer")

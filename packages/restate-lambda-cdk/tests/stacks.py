@@ -9,6 +9,8 @@ from aws_cdk.assertions import Template
 from restate_lambda_cdk import RestateServer
 
 SERVER = "https://restate.example.com:9070"
+ID = "env_201hy10cd3h6426jy80tb32n6en"
+ARN = "arn:aws:lambda:eu-west-1:111122223333:function:greeter"
 Resources = dict[str, dict[str, Any]]
 
 

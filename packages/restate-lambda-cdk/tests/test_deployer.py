@@ -14,12 +14,7 @@ from aws_cdk import aws_logs as logs
 from aws_cdk.aws_secretsmanager import Secret
 
 from restate_lambda_cdk import RestateServer, ServiceDeployer, handler_function
-from stacks import SERVER, app, function, of_action, registrations, resources, server, statements
-
-
-@pytest.fixture
-def stack() -> Stack:
-    return Stack(app(), "Stack")
+from stacks import SERVER, function, of_action, registrations, resources, server, statements
 
 
 def the_function(stack: Stack) -> dict[str, Any]:

@@ -8,15 +8,9 @@ from aws_cdk.aws_iam import Role
 from aws_cdk.aws_secretsmanager import Secret
 
 from restate_lambda_cdk import RestateCloudEnvironment, RestateEnvironment, RestateServer, ServiceDeployer
-from stacks import app, function, of_action, registrations, resources, server
+from stacks import ID, app, function, of_action, registrations, resources, server
 
-ID = "env_201hy10cd3h6426jy80tb32n6en"
 HOST = "https://201hy10cd3h6426jy80tb32n6en.env.eu.restate.cloud"
-
-
-@pytest.fixture
-def stack() -> Stack:
-    return Stack(app(), "Stack")
 
 
 def key(stack: Stack) -> Secret:

@@ -20,12 +20,7 @@ from monitor.durations import Window
 from registration.admin import Admin
 from restate_lambda_cdk import InvocationMonitor, RestateCloudEnvironment, RestateServer
 from restate_lambda_cdk.monitor import NAMESPACE
-from stacks import SERVER, app, of_action, resources, server, statements
-
-
-@pytest.fixture
-def stack() -> Stack:
-    return Stack(app(), "Stack")
+from stacks import SERVER, of_action, resources, server, statements
 
 
 def the(stack: Stack, kind: str) -> dict[str, Any]:

@@ -10,21 +10,9 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk.aws_secretsmanager import ISecret, Secret
 
 from restate_lambda_cdk import RestateCloudEnvironment, RestateServer, ServiceDeployer
-from stacks import SERVER, app, function, of_action, registrations, resources
+from stacks import ARN, ID, SERVER, app, function, of_action, registrations, resources
 
 SECRET = "arn:aws:secretsmanager:eu-west-1:111122223333:secret"
-ID = "env_201hy10cd3h6426jy80tb32n6en"
-ARN = "arn:aws:lambda:eu-west-1:111122223333:function:greeter"
-
-
-@pytest.fixture
-def stack() -> Stack:
-    return Stack(app(), "Stack")
-
-
-@pytest.fixture
-def deployer(stack: Stack) -> ServiceDeployer:
-    return ServiceDeployer(stack, "Deployer")
 
 
 def test_a_role_of_another_account_is_granted_nothing_here(deployer: ServiceDeployer) -> None:

@@ -8,20 +8,7 @@ from aws_cdk import CfnParameter, Duration, RemovalPolicy, Stack, Stage
 from aws_cdk import aws_lambda as lambda_
 
 from restate_lambda_cdk import ServiceDeployer
-from stacks import SERVER, app, function, registrations, resources, server
-
-ID = "env_201hy10cd3h6426jy80tb32n6en"
-ARN = "arn:aws:lambda:eu-west-1:111122223333:function:greeter"
-
-
-@pytest.fixture
-def stack() -> Stack:
-    return Stack(app(), "Stack")
-
-
-@pytest.fixture
-def deployer(stack: Stack) -> ServiceDeployer:
-    return ServiceDeployer(stack, "Deployer")
+from stacks import ARN, SERVER, app, function, registrations, resources, server
 
 
 def test_what_is_registered_is_a_published_version_that_is_kept(stack: Stack, deployer: ServiceDeployer) -> None:

@@ -5,7 +5,7 @@ more. Restate knows that version then, and knowing it is not enough: it has to b
 """
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
 
 from registration.admin import Admin, Deployment, RefusedError, Service, UnavailableError
@@ -67,13 +67,11 @@ def discover(admin: Admin, version: Version, before: Before | None) -> bool:
         )
     services = admin.services()
     servers = {known.id: known for known in admin.deployments()}
-    may_be_rollback = before and (not found.new or (before.same_place and version.is_no_newer_than(before.version)))
-    served = {name: services[name].deployment_id for name in found.services.keys() & services.keys()}
-    if may_be_rollback:  # what the same stack's update moved to another of its functions moves back
-        served = {
-            name: by for name, by in served.items() if by not in servers or not of_same_stack(servers[by], version)
-        }
-    taken = taken_over(served, servers, version, before)
+    may_be_rollback = before is not None and (
+        not found.new or (before.same_place and version.is_no_newer_than(before.version))
+    )
+    names = found.services.keys() & services.keys()
+    taken = taken_over(names, services, servers, version, before, may_be_rollback=may_be_rollback)
     if taken and not version.take_over:
         # To refuse what the registration had before would leave the stack in UPDATE_ROLLBACK_FAILED.
         if may_be_rollback:
@@ -96,20 +94,26 @@ def of_same_stack(server: Deployment, version: Version) -> bool:
 
 
 def taken_over(
-    served: Mapping[str, str], servers: Mapping[str, Deployment], version: Version, before: Before | None
+    names: Set[str],
+    services: Mapping[str, Service],
+    servers: Mapping[str, Deployment],
+    version: Version,
+    before: Before | None,
+    *,
+    may_be_rollback: bool,
 ) -> str | None:
     """Which service would be taken from whom, if any would: from another function, or a server by URL.
 
-    served: the services in question, each with the id of the deployment that serves it, which is one of `servers`.
-
-    Not from the function that this registration had before, and not from `make serve` and its like.
+    Not from the function that this registration had before, and not from `make serve` and its like. A rollback also
+    takes back what the update that it undoes moved to another function of the same stack.
     """
     own = {version.function, *([before.version.function] if before else [])}
-    for name, by in sorted(served.items()):
-        server = servers.get(by)
+    for name in sorted(names):
+        server = servers.get(services[name].deployment_id)
         if server is None:
             raise UnavailableError(f"Restate is changing which deployment serves {name}.")
-        if not server.gives_way and function_of(server.arn) not in own:
+        is_own = function_of(server.arn) in own or (may_be_rollback and of_same_stack(server, version))
+        if not server.gives_way and not is_own:
             return f"{name} is served by {server.address} already (deployment {server.id})"
     return None
 
