@@ -14,6 +14,7 @@ import httpx
 from botocore.exceptions import ClientError
 
 from demo.cloud import HolidayCloud
+from holiday_stack import environments
 from holiday_stack.settings import Settings
 from localcloud import stacks
 from localcloud.admin import Admin
@@ -42,7 +43,8 @@ class Site:
     ) -> None:
         self.name, self.ingress_url, self.admin_url, self.client = name, ingress_url, admin_url, client
         self.admin = Admin(admin_url, self.key)
-        self.settings = {"prefix": name, "disposable": "true", **settings}
+        # Of this run alone: no file in environments/ is read, whatever cdk.json says.
+        self.settings = {"environment": environments.NONE, "prefix": name, "disposable": "true", **settings}
         self.stack = Settings(prefix=name).stack_name
         self.lambdas = Path(self.settings.get("acceptance:lambdas", ROOT / "lambdas"))
         self.folder = folder

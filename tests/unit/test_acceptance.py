@@ -8,6 +8,9 @@ import pytest
 from acceptance.__main__ import RESTATE_CLOUD
 from acceptance.aws import AwsSite
 from acceptance.report import Result, page, redact
+from acceptance.sites import Site
+from holiday_stack.settings import Settings
+from localcloud.clients import Clients
 
 ROOT = Path(__file__).parents[2]
 KEY = "key_1abcdefghijklmnop"
@@ -40,6 +43,13 @@ def test_of_restate_cloud_the_ingress_says_which_environment_it_is() -> None:
     assert found and (found["id"], found["region"]) == ("201hy10cd3", "eu")
     assert not RESTATE_CLOUD.fullmatch("https://201hy10cd3.env.eu.restate.cloud.example.com")
     assert not RESTATE_CLOUD.fullmatch("http://201hy10cd3.env.eu.restate.cloud:8080")
+
+
+def test_no_environment_s_file_adds_to_the_settings_of_a_run(tmp_path: Path) -> None:
+    site = Site("acceptance-1", "", "", Clients(str), {"adminUrl": "https://restate.example.com:9070"}, tmp_path)
+
+    of_cdk_json = {"environment": "production"}
+    assert Settings.from_context(of_cdk_json | site.settings).stack_name == "acceptance-1-HolidayStack"
 
 
 def test_what_clean_up_cannot_remove_is_named_with_the_command_that_removes_it(
