@@ -24,7 +24,7 @@ import psutil
 
 from comparison import cold, faults, money, ownership, plots, process, report
 from comparison.booker import RUN_TYPES, BenchError, Booker, Turn
-from comparison.contenders import EMULATOR, deploy_restate, deploy_step_functions, fetch_libraries
+from comparison.engines import EMULATOR, deploy_restate, deploy_step_functions, fetch_libraries
 from comparison.observe import Observer, calibrate
 from comparison.proxy import DynamoDBProxy
 from demo.cloud import HolidayCloud
@@ -39,7 +39,7 @@ MEMORY = 14 * 10**9  # bytes that the emulator's processes come to with 32 calle
 
 @dataclass(frozen=True)
 class Plan:
-    """rounds: how often the contenders take turns. trips: how many in each turn, by number of callers. counted: over
+    """rounds: how often the engines take turns. trips: how many in each turn, by number of callers. counted: over
     how many trips counts are taken. struck: how many trips each fault strikes."""
 
     rounds: int = 5
@@ -54,8 +54,8 @@ SMOKE = Plan(rounds=1, trips={1: 2, 2: 4}, counted=2, struck=1)
 def run(plan: Plan, directory: Path, note: Callable[[str], None]) -> dict[str, Any]:
     """The whole benchmark, in clouds below `directory`. Returns what is saved. Raises BenchError."""
     fetch_libraries()
-    results: dict[str, Any] = {"measured": _circumstances(plan), "contenders": {}}
-    found = results["contenders"]
+    results: dict[str, Any] = {"measured": _circumstances(plan), "engines": {}}
+    found = results["engines"]
 
     cloud = HolidayCloud(directory / "times", Ports.free())
     cloud.step, cloud.emulator = step, EMULATOR
@@ -64,13 +64,13 @@ def run(plan: Plan, directory: Path, note: Callable[[str], None]) -> dict[str, A
         for booker in bookers:
             begin = time.perf_counter()
             booker.turn("success", 1, 1)
-            found[booker.contender.name] = {"cold_seconds": time.perf_counter() - begin}
+            found[booker.engine.name] = {"cold_seconds": time.perf_counter() - begin}
             for run_type in RUN_TYPES:
                 booker.turn(run_type, 2, 4)
         results["emulator"] = calibrate(cloud)
         for booker in bookers:
-            note(f"counting: {booker.contender.name}")
-            found[booker.contender.name]["counts"] = {
+            note(f"counting: {booker.engine.name}")
+            found[booker.engine.name]["counts"] = {
                 run_type: _counts(booker, run_type, plan.counted) for run_type in RUN_TYPES
             }
         for name, latency in _latencies(bookers, plan, note).items():
@@ -91,7 +91,7 @@ def run(plan: Plan, directory: Path, note: Callable[[str], None]) -> dict[str, A
         proxy.target = cloud.aws_url
         with cloud:
             for booker in _deploy(cloud):
-                name = booker.contender.name
+                name = booker.engine.name
                 note(f"counting DynamoDB's requests, and breaking things: {name}")
                 for run_type in RUN_TYPES:
                     booker.turn(run_type, 1, 2)
@@ -111,8 +111,8 @@ def run(plan: Plan, directory: Path, note: Callable[[str], None]) -> dict[str, A
 
 
 def _deploy(cloud: HolidayCloud) -> list[Booker]:
-    contenders = [deploy_restate(cloud), *(deploy_step_functions(cloud, kind) for kind in ("EXPRESS", "STANDARD"))]
-    return [Booker(contender, Observer(cloud, contender)) for contender in contenders]
+    engines = [deploy_restate(cloud), *(deploy_step_functions(cloud, kind) for kind in ("EXPRESS", "STANDARD"))]
+    return [Booker(engine, Observer(cloud, engine)) for engine in engines]
 
 
 def _counts(booker: Booker, run_type: str, trips: int) -> dict[str, float]:
@@ -133,10 +133,8 @@ def _latencies(bookers: Sequence[Booker], plan: Plan, note: Callable[[str], None
             for run_type in RUN_TYPES:
                 order = [*bookers[round_ % len(bookers) :], *bookers[: round_ % len(bookers)]]
                 for booker in order:
-                    note(
-                        f"{callers} caller(s), round {round_ + 1} of {plan.rounds}, {run_type}: {booker.contender.name}"
-                    )
-                    key = (booker.contender.name, run_type, callers)
+                    note(f"{callers} caller(s), round {round_ + 1} of {plan.rounds}, {run_type}: {booker.engine.name}")
+                    key = (booker.engine.name, run_type, callers)
                     turns.setdefault(key, []).append(booker.turn(run_type, callers, trips))
     latencies: dict[str, Any] = {}
     for (name, run_type, callers), found in turns.items():
@@ -210,7 +208,7 @@ def main() -> int:
     except KeyboardInterrupt:
         say("Interrupted.")
         return 130
-    results["money"] = money.table(results["contenders"])
+    results["money"] = money.table(results["engines"])
     arguments.results.mkdir(parents=True, exist_ok=True)
     (arguments.results / "results.json").write_text(json.dumps(results, indent=2) + "\n")
     plots.plot(results, arguments.results)

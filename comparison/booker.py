@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import httpx
 
-from comparison.contenders import Contender
+from comparison.engines import Engine
 from comparison.observe import Observer
 
 RUN_TYPES = {"success": 200, "failPayment": 422}
@@ -27,26 +27,26 @@ class BenchError(Exception):
 
 @dataclass
 class Turn:
-    """What came of one contender's turn: seconds until each answer, and until all was settled."""
+    """What came of one engine's turn: seconds until each answer, and until all was settled."""
 
     answers: list[float]
     seconds: float
 
 
 class Booker:
-    """Books trips at one contender. Every caller has a connection of its own, as callers do."""
+    """Books trips at one engine. Every caller has a connection of its own, as callers do."""
 
-    def __init__(self, contender: Contender, observer: Observer) -> None:
-        self.contender = contender
+    def __init__(self, engine: Engine, observer: Observer) -> None:
+        self.engine = engine
         self.observer = observer
 
     def book(self, run_type: str, client: httpx.Client, trip_id: str | None = None) -> httpx.Response:
         request = {"trip_id": trip_id or f"bench-{uuid.uuid4()}"}
         request |= {} if run_type == "success" else {"run_type": run_type}
         try:
-            return client.post(self.contender.url, json={"request": request})
+            return client.post(self.engine.url, json={"request": request})
         except httpx.HTTPError as error:
-            raise BenchError(f"{self.contender.name} did not answer: {error!r}.") from error
+            raise BenchError(f"{self.engine.name} did not answer: {error!r}.") from error
 
     def turn(self, run_type: str, callers: int, trips: int) -> Turn:
         """Let `callers` book `trips` in all, and wait until undo and notices are done too."""
@@ -60,7 +60,7 @@ class Booker:
                     answer = self.book(run_type, client)
                     times.append(time.perf_counter() - begin)
                     if answer.status_code != RUN_TYPES[run_type]:
-                        raise BenchError(f"{self.contender.name} answered {answer.status_code}: {answer.text[:300]}")
+                        raise BenchError(f"{self.engine.name} answered {answer.status_code}: {answer.text[:300]}")
             return times
 
         clients = [httpx.Client(timeout=TIMEOUT, trust_env=False) for _ in range(callers)]

@@ -10,7 +10,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from comparison.contenders import STEP_FUNCTIONS
+from comparison.engines import STEP_FUNCTIONS
 from holiday_stack import bundling
 from localcloud.environment import REGION
 

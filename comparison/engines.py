@@ -1,4 +1,4 @@
-"""The contenders in one local cloud, each behind its own URL: the same saga on Restate, and on Step Functions."""
+"""The engines in one local cloud, each behind its own URL: the same saga on Restate, and on Step Functions."""
 
 import sys
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ WORKFLOW_TYPES = ("EXPRESS", "STANDARD")
 
 
 @dataclass(frozen=True)
-class Contender:
+class Engine:
     """name: as tables and plots show it. url: where a trip is booked. outputs: the stack's."""
 
     name: str
@@ -29,14 +29,14 @@ def fetch_libraries() -> None:
     libraries.fetch(libraries.HOST, lambdas, libraries.LOCAL / "step-functions")
 
 
-def deploy_restate(cloud: HolidayCloud) -> Contender:
-    return Contender("Restate", f"{cloud.ingress_url}/trips/reserve", cloud.deploy())
+def deploy_restate(cloud: HolidayCloud) -> Engine:
+    return Engine("Restate", f"{cloud.ingress_url}/trips/reserve", cloud.deploy())
 
 
-def deploy_step_functions(cloud: HolidayCloud, workflow_type: str) -> Contender:
+def deploy_step_functions(cloud: HolidayCloud, workflow_type: str) -> Engine:
     """workflow_type: EXPRESS or STANDARD."""
     kind = workflow_type.capitalize()
     app = f"{sys.executable} {STEP_FUNCTIONS / 'app.py'}"
     outputs = cloud.deploy({"type": workflow_type}, app=app, stack=f"StepFunctions{kind}")
     url = f"{cloud.aws_url}/_aws/execute-api/{outputs['ApiId']}/$default/trips/reserve"
-    return Contender(f"Step Functions {kind}", url, outputs)
+    return Engine(f"Step Functions {kind}", url, outputs)

@@ -22,7 +22,7 @@ MOMENTS = {
 
 def measure(booker: Booker, proxy: DynamoDBProxy, trips: int) -> dict[str, Any]:
     """What one crash, one throttle and one cancel in the middle of a trip cost."""
-    engine = "Restate" if booker.contender.name == "Restate" else "Step Functions"
+    kind = "Restate" if booker.engine.name == "Restate" else "Step Functions"
     found: dict[str, Any] = {"undisturbed": _struck(booker, proxy, trips, None)}
     found["crash"] = _struck(booker, proxy, trips, lambda: proxy.strike_once("PutItem", "Cars", proxy.crash))
     found["throttle"] = _struck(booker, proxy, trips, lambda: proxy.strike_once("PutItem", "Cars", throttle))
@@ -36,7 +36,7 @@ def measure(booker: Booker, proxy: DynamoDBProxy, trips: int) -> dict[str, Any]:
         def cancel(_port: int) -> None:
             booker.observer.cancel()
 
-        proxy.strike_once(*moment[engine], cancel)
+        proxy.strike_once(*moment[kind], cancel)
         with httpx.Client(timeout=TIMEOUT, trust_env=False) as client:
             answer = booker.book("success", client, trip_id)
         booker.observer.settle()

@@ -67,12 +67,12 @@ def load_prices() -> dict[str, Any]:
     return tomllib.loads(PRICES.read_text())
 
 
-def table(contenders: Mapping[str, Any]) -> dict[str, Any]:
-    """{"verified": …, contender: {service: dollars per million successful trips}}, at the prices of prices.toml."""
+def table(engines: Mapping[str, Any]) -> dict[str, Any]:
+    """{"verified": …, engine: {service: dollars per million successful trips}}, at the prices of prices.toml."""
     prices = load_prices()
     found: dict[str, Any] = {"verified": prices["verified"]}
-    for name, contender in contenders.items():
-        found[name] = per_million_trips(contender["counts"]["success"], prices, name)
+    for name, engine in engines.items():
+        found[name] = per_million_trips(engine["counts"]["success"], prices, name)
     found["Restate, a server of one's own"] = {
         f"at {rate} trips/s": self_hosted_per_million(rate, prices) for rate in (0.1, 1, 10, 100)
     }
@@ -82,7 +82,7 @@ def table(contenders: Mapping[str, Any]) -> dict[str, Any]:
 def main() -> None:
     accept_any_encoding()
     results = report.load()
-    results["money"] = table(results["contenders"])
+    results["money"] = table(results["engines"])
     print(f"What was counted on {results['measured']['on']}, at the prices of {PRICES.name}: EXAMPLES, NOT VERIFIED.\n")
     print(tables.money(results))
 

@@ -1,4 +1,4 @@
-"""What a contender has done so far, read from where it is recorded: function logs, Restate, executions, tables."""
+"""What an engine has done so far, read from where it is recorded: function logs, Restate, executions, tables."""
 
 import io
 import json
@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 
-from comparison.contenders import Contender
+from comparison.engines import Engine
 from localcloud.admin import Admin
 from localcloud.cloud import LocalCloud
 from localcloud.invocations import SENT_AND_NOT_DONE, unfinished
@@ -21,13 +21,13 @@ NO_OP = "def handler(event, context):\n    print('.')\n    return {}\n"
 
 
 class Observer:
-    """Reads one contender's logs, rows and runs in `cloud`."""
+    """Reads one engine's logs, rows and runs in `cloud`."""
 
-    def __init__(self, cloud: LocalCloud, contender: Contender) -> None:
+    def __init__(self, cloud: LocalCloud, engine: Engine) -> None:
         self._cloud = cloud
         self._admin = Admin(cloud.admin_url)
-        self._outputs = contender.outputs
-        self._machine = contender.outputs.get("StateMachineArn")
+        self._outputs = engine.outputs
+        self._machine = engine.outputs.get("StateMachineArn")
         self._stack = self._machine.split(":stateMachine:")[1].partition("-")[0] if self._machine else "HolidayStack"
         self._begin = int(time.time() * 1000)
         self._executions: dict[str, tuple[int, float]] = {}

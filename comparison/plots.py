@@ -12,7 +12,7 @@ def plot(results: Mapping[str, Any], directory: Path) -> None:
     """latency.png and throughput.png: what the tables say, by number of callers."""
     import_module("matplotlib").use("agg")
     pyplot = import_module("matplotlib.pyplot")
-    names = list(results["contenders"])
+    names = list(results["engines"])
     for file, title, median, spread in (
         ("latency", "ms to the answer: median (bar), median of each round (line)", "median_ms", "median_of_rounds_ms"),
         ("throughput", "trips per second", "trips_per_second", "trips_per_second_of_rounds"),
@@ -20,7 +20,7 @@ def plot(results: Mapping[str, Any], directory: Path) -> None:
         figure, axes = pyplot.subplots(1, 2, figsize=(9, 3.4), sharey=True, layout="constrained")
         for panel, run_type in zip(axes, ("success", "failPayment"), strict=True):
             for place, name in enumerate(names):
-                latency = results["contenders"][name]["latency"][run_type]
+                latency = results["engines"][name]["latency"][run_type]
                 found = list(latency.values())
                 heights = [turn[median] for turn in found]
                 below = [max(0, turn[median] - turn[spread][0]) for turn in found]

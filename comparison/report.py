@@ -17,7 +17,7 @@ README, PAGE, SCALE = ROOT / "README.md", ROOT / "docs" / "comparison.md", ROOT 
 
 def summary(results: Mapping[str, Any]) -> str:
     """The README's table: counts first, which are exact, then times, which are of this emulator."""
-    names, rows, engines = list(results["contenders"]), list[list[str]](), tables.each_engine(results)
+    names, rows, engines = list(results["engines"]), list[list[str]](), tables.each_engine(results)
 
     def counted(title: str, run_type: str, count: str, shown: str = "{:g}") -> None:
         rows.append([title, *(tables.number(found["counts"][run_type].get(count), shown) for found in engines)])

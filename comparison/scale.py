@@ -15,7 +15,7 @@ WRITES_OF_THE_BUSIEST_TABLE = 2  # flights and cars: reserve, confirm; an undo i
 
 def limits(results: Mapping[str, Any], quotas: Mapping[str, Any]) -> list[tuple[str, str, float]]:
     """(what is used up, what a trip takes of it, trips per second at which it is used up), the first limit first."""
-    trip = results["contenders"]["Restate"]["counts"]["success"]
+    trip = results["engines"]["Restate"]["counts"]["success"]
     busy, invocations = trip["billed_ms"] / 1000, trip["lambda_invocations"]
     cpu = results["local_process"]["processes"]["restate-server"]["cpu_ms"] / 1000
     a_lambda, table = quotas["lambda"], quotas["dynamodb"]
@@ -38,7 +38,7 @@ def limits(results: Mapping[str, Any], quotas: Mapping[str, Any]) -> list[tuple[
 
 def demand(results: Mapping[str, Any]) -> list[list[str]]:
     """For each rate of RATES: what is running, invoked, written and published at once, by Little's law."""
-    trip = results["contenders"]["Restate"]["counts"]["success"]
+    trip = results["engines"]["Restate"]["counts"]["success"]
     invocations, busy = trip["lambda_invocations"], trip["billed_ms"] / 1000
     cpu = results["local_process"]["processes"]["restate-server"]["cpu_ms"] / 1000
     return [

@@ -5,7 +5,7 @@ from typing import Any
 
 
 def each_engine(results: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    return list(results["contenders"].values())
+    return list(results["engines"].values())
 
 
 def caution(results: Mapping[str, Any]) -> str:
@@ -34,7 +34,7 @@ def counted(results: Mapping[str, Any], run_type: str) -> str:
         f"{sum(found.values()):g} ({', '.join(f'{n:g} {name}' for name, n in found.items())})" for found in operations
     ]
     rows.append(["DynamoDB requests", *detail])
-    return table([title, *results["contenders"]], rows)
+    return table([title, *results["engines"]], rows)
 
 
 def times(results: Mapping[str, Any], run_type: str) -> str:
@@ -48,7 +48,7 @@ def times(results: Mapping[str, Any], run_type: str) -> str:
         rows.append(["… trips/s", *timed(results, run_type, callers, "trips_per_second", "{:.1f}")])
         rows.append(["… of rounds", *spread(results, run_type, callers, "trips_per_second_of_rounds", "{:.1f}")])
     title = {"success": "a booked trip", "failPayment": "`failPayment`"}[run_type]
-    return table([title, *results["contenders"]], rows)
+    return table([title, *results["engines"]], rows)
 
 
 # Invocations after the answer: Restate's notice and undo. All others are waited for, one after another.
@@ -57,7 +57,7 @@ AFTERWARDS = {"success": 1, "failPayment": 4}
 
 def net(results: Mapping[str, Any], run_type: str) -> list[str]:
     emulator, shown = results["emulator"], list[str]()
-    for name, found in results["contenders"].items():
+    for name, found in results["engines"].items():
         invocations = found["counts"][run_type]["lambda_invocations"]
         waited = invocations - AFTERWARDS[run_type] if name == "Restate" else invocations - 1  # the front door waits
         fixed = waited * emulator["empty_function_ms"] + (0 if name == "Restate" else emulator["empty_execution_ms"])
@@ -70,7 +70,7 @@ def timed(results: Mapping[str, Any], run_type: str, callers: str, what: str, sh
 
 
 def spread(results: Mapping[str, Any], run_type: str, callers: str, what: str, shown: str) -> list[str]:
-    found = [contender["latency"][run_type][callers][what] for contender in each_engine(results)]
+    found = [engine["latency"][run_type][callers][what] for engine in each_engine(results)]
     return [f"{shown.format(low)} to {shown.format(high)}" for low, high in found]
 
 
@@ -97,7 +97,7 @@ def limit(found: Mapping[str, Any]) -> str:
 
 
 def cold(results: Mapping[str, Any]) -> str:
-    first = [f"{name}: {found['cold_seconds']:.1f} s" for name, found in results["contenders"].items()]
+    first = [f"{name}: {found['cold_seconds']:.1f} s" for name, found in results["engines"].items()]
     rows = [
         [found["engine"], f"`{found['function']}`", f"{found['import_ms']:.0f}", f"{found['unpacked_mb']:.1f}",
          f"{found['zipped_mb']:.1f}"]
@@ -114,7 +114,7 @@ def faults(results: Mapping[str, Any]) -> str:
         cells = [f"{found['median_ms']:.0f} ms, {found['lambda_invocations']:g} invocations" for found in faults]
         rows.append([fault, *cells])
     rows.append(["cancelled, and something still stands", *(cancelled(found) for found in each_engine(results))])
-    return table(["", *results["contenders"]], rows)
+    return table(["", *results["engines"]], rows)
 
 
 def cancelled(found: Mapping[str, Any]) -> str:
@@ -123,10 +123,10 @@ def cancelled(found: Mapping[str, Any]) -> str:
 
 
 def owned(results: Mapping[str, Any]) -> dict[str, list[str]]:
-    """For each contender: all lines, the workflow's, and the template's resources."""
+    """For each engine: all lines, the workflow's, and the template's resources."""
     owned: dict[str, list[str]] = {"code": [], "workflow": [], "resources": []}
     stacks = {"Restate": "HolidayStack", "Express": "StepFunctionsExpress", "Standard": "StepFunctionsStandard"}
-    for name in results["contenders"]:
+    for name in results["engines"]:
         engine = "Restate" if name == "Restate" else "Step Functions"
         owned["code"].append(str(sum(part[engine]["code"] for part in results["ownership"].values())))
         owned["workflow"].append(str(results["ownership"]["the workflow"][engine]["code"]))
@@ -169,7 +169,7 @@ def hotel(results: Mapping[str, Any]) -> str:
 
 def money(results: Mapping[str, Any]) -> str:
     costs: Mapping[str, Any] = results["money"]
-    names = list(results["contenders"])
+    names = list(results["engines"])
     services = list(dict.fromkeys(service for name in names for service in costs[name]))
     rows = [[service, *(dollars_for(costs[name], service) for name in names)] for service in services]
     rows.append(["**in all, AWS's part**", *(f"**{dollars(results, name)}**" for name in names)])

@@ -6,7 +6,7 @@ from typing import ClassVar
 import httpx
 import pytest
 
-from comparison.contenders import EMULATOR, WORKFLOW_TYPES, deploy_step_functions, fetch_libraries
+from comparison.engines import EMULATOR, WORKFLOW_TYPES, deploy_step_functions, fetch_libraries
 from demo.cloud import HolidayCloud
 from demo.contract import CONTRACT
 from holiday.services import SERVICES, Service

@@ -73,7 +73,7 @@ def test_the_benchmark_runs_and_counts(tmp_path: Path) -> None:
     assert run.returncode == 0, run.stdout + run.stderr
     results = json.loads((tmp_path / "results.json").read_text())
 
-    found = results["contenders"]
+    found = results["engines"]
     assert found["Restate"]["counts"]["success"]["lambda_invocations"] <= 12
     for kind in ("Express", "Standard"):
         assert found[f"Step Functions {kind}"]["counts"]["success"]["state_transitions"] == 7

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from comparison.contenders import EMULATOR as OF_THE_COMPARISON
+from comparison.engines import EMULATOR as OF_THE_COMPARISON
 from localcloud.cloud import LocalCloud
 from localcloud.environment import local_client
 from localcloud.ports import Ports
