@@ -3,9 +3,7 @@
 import uuid
 from collections.abc import Sequence
 
-from rich import box
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from demo.booking import book, inbox, run_types, settle
@@ -13,6 +11,7 @@ from demo.cloud import HolidayCloud
 from demo.contract import Trip, complaint, word
 from demo.trip import follow
 from localcloud.environment import KEY, REGION
+from localcloud.terminal import table
 
 
 def run(cloud: HolidayCloud, console: Console) -> bool:
@@ -45,12 +44,9 @@ def show(trips: Sequence[Trip], console: Console) -> None:
         "refunded": "yellow",
         "failure": "yellow",
     }
-    padding = (0, 2 if console.width >= 94 else 0, 0, 0)
-    table = Table(box=box.SIMPLE_HEAD, padding=padding, pad_edge=False, show_edge=False)
     kinds = list(trips[0].rows)
-    for heading in ("run type", "HTTP", *kinds, "notice"):
-        table.add_column(heading, no_wrap=True)
-    table.add_column("time", justify="right", no_wrap=True)
+    shown = table("run type", "HTTP", *kinds, "notice", gap=2 if console.width >= 94 else 0)
+    shown.add_column("time", justify="right", no_wrap=True)
     for trip in trips:
         words = [word(trip.rows.get(kind)) for kind in kinds]
         notices = ", ".join(trip.notices) or "—"
@@ -58,9 +54,9 @@ def show(trips: Sequence[Trip], console: Console) -> None:
         mark = Text("✗ ", style="red") if complaint(trip) else Text("")
         name = mark + Text(trip.run_type)
         http = Text(str(trip.status), style="green" if trip.status == 200 else "yellow")
-        table.add_row(name, http, *cells, f"{trip.seconds:.2f}s")
+        shown.add_row(name, http, *cells, f"{trip.seconds:.2f}s")
     console.print()
-    console.print(table)
+    console.print(shown)
     console.print("\nnever taken: undone before it was ever booked; —: the trip did not get that far\n", style="dim")
 
 

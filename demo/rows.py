@@ -6,9 +6,7 @@ has taken it.
 
 from collections.abc import Sequence
 
-from rich import box
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from demo import runs
@@ -18,6 +16,7 @@ from demo.contract import Row, word
 from demo.restate import Restate
 from demo.runs import Call
 from localcloud.environment import LocalCloudError
+from localcloud.terminal import table
 
 NOTIFY = "trips/notify"
 KEYS = ("pk", "sk", "trip_id", "id", "transaction_status")
@@ -42,31 +41,24 @@ def show(cloud: HolidayCloud, trip_id: str, console: Console) -> None:
 
 
 def _show_rows(rows: Sequence[tuple[str, Row, str]], console: Console) -> None:
-    table = _table("booking", "status", "run", "booking id")
-    table.add_column("what was booked", overflow="fold")
+    shown = table("booking", "status", "run", "booking id")
+    shown.add_column("what was booked", overflow="fold")
     for kind, row, run in sorted(rows, key=lambda row: (len(row[2]), row[2])):
         status = word(row)
         what = ", ".join(f"{name} {value}" for name, value in row.items() if name not in KEYS)
-        table.add_row(kind, Text(status, style=COLOURS.get(status, "yellow")), run, row["sk"], what)
-    console.print(table)
+        shown.add_row(kind, Text(status, style=COLOURS.get(status, "yellow")), run, row["sk"], what)
+    console.print(shown)
 
 
 def show_notices(notices: Sequence[tuple[Call, str]], console: Console) -> None:
     """Print the notices, each with the number of its run."""
-    table = _table("notice", "run", "sent")
-    table.add_column("what it says", overflow="fold")
+    shown = table("notice", "run", "sent")
+    shown.add_column("what it says", overflow="fold")
     for call, run in notices:
         status = call.message.get("status", "?")
         sent = "published" if call.status == "success" else f"not yet ({call.status})"
         what = call.message.get("message", "")
-        table.add_row(Text(status, style=COLOURS.get(status, "yellow")), run, sent, Text(what))
+        shown.add_row(Text(status, style=COLOURS.get(status, "yellow")), run, sent, Text(what))
     console.print()
-    console.print(table if notices else "No notice: none was sent, or that was longer ago than Restate keeps it.")
+    console.print(shown if notices else "No notice: none was sent, or that was longer ago than Restate keeps it.")
     console.print()
-
-
-def _table(*headings: str) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 2, 0, 0), pad_edge=False, show_edge=False)
-    for heading in headings:
-        table.add_column(heading, no_wrap=True)
-    return table

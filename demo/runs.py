@@ -10,13 +10,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
 
-from rich import box
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from demo.restate import Restate, Row
 from localcloud.invocations import UNFINISHED
+from localcloud.terminal import table
 
 LARGEST_READ = 100_000
 """Bytes of a request in which the trip's id is looked for. `trips` itself refuses what is over 64 KB."""
@@ -120,13 +119,11 @@ def message_of(row: Row) -> dict[str, Any]:
 
 def show(runs: Sequence[Run], console: Console) -> None:
     """Print the runs, numbered: which invocation each is, when it began and how it was answered."""
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 2, 0, 0), pad_edge=False, show_edge=False)
-    for heading in ("run", "began (UTC)", "invocation"):
-        table.add_column(heading, no_wrap=True)
-    table.add_column("answer", overflow="fold")
+    shown = table("run", "began (UTC)", "invocation")
+    shown.add_column("answer", overflow="fold")
     for number, run in enumerate(runs, 1):
-        table.add_row(str(number), f"{run.created:%H:%M:%S.%f}"[:-3], run.id, Text(run.answer))
-    console.print(table)
+        shown.add_row(str(number), f"{run.created:%H:%M:%S.%f}"[:-3], run.id, Text(run.answer))
+    console.print(shown)
 
 
 def _callers(trip_id: str) -> str:

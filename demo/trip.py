@@ -7,9 +7,7 @@ Restate knows; what happened in which order, the logs say.
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from rich import box
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from demo import runs
@@ -18,6 +16,7 @@ from demo.restate import Restate
 from demo.runs import Call, Run
 from localcloud.environment import LocalCloudError
 from localcloud.logs import Line, ask, pattern_of, query
+from localcloud.terminal import table
 
 OF_THE_DEMO = "demo-[0-9a-f]+-success"
 ENDS = ("done", "refused")
@@ -108,22 +107,21 @@ def answered(found: Sequence[Run], known: Sequence[Run]) -> list[Run]:
 
 def show(lines: Sequence[Line], numbers: Sequence[int | None], console: Console) -> None:
     """Print the lines as a table, with the milliseconds since the first."""
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 2, 0, 0), pad_edge=False, show_edge=False)
-    table.add_column("time (UTC)", no_wrap=True)
-    table.add_column("ms", justify="right", no_wrap=True)
-    table.add_column("run", no_wrap=True)
-    table.add_column("handler", no_wrap=True)
-    table.add_column("what it logged")
+    shown = table("time (UTC)")
+    shown.add_column("ms", justify="right", no_wrap=True)
+    shown.add_column("run", no_wrap=True)
+    shown.add_column("handler", no_wrap=True)
+    shown.add_column("what it logged")
     begin = datetime.fromisoformat(lines[0]["timestamp"])
     for line, number in zip(lines, numbers, strict=True):
         at = datetime.fromisoformat(line["timestamp"])
         milliseconds = (at - begin).total_seconds() * 1000
         colour = {"done": "green", "refused": "yellow", "failed": "red"}.get(line["message"], "")
         handler = f"{line['service']}.{line['handler']}"
-        table.add_row(
+        shown.add_row(
             f"{at:%H:%M:%S.%f}"[:-3], f"{milliseconds:.0f}", str(number or "?"), handler, Text(said(line), style=colour)
         )
-    console.print(table)
+    console.print(shown)
 
 
 def said(line: Line) -> str:

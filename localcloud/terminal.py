@@ -15,8 +15,10 @@ from typing import NoReturn
 
 import httpx
 from botocore.exceptions import BotoCoreError
+from rich import box
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
 
 from localcloud.cloud import LocalCloud
 from localcloud.deploy import Note
@@ -46,6 +48,14 @@ def step(title: str) -> Generator[Note]:
         say(f"… {title}")
         yield lambda _: None
     say(f"✓ {title} ({time.monotonic() - begin:.1f} s)")
+
+
+def table(*headings: str, gap: int = 2) -> Table:
+    """An empty table without a frame. Its columns, `gap` apart, have these headings and do not wrap."""
+    made = Table(box=box.SIMPLE_HEAD, padding=(0, gap, 0, 0), pad_edge=False, show_edge=False)
+    for heading in headings:
+        made.add_column(heading, no_wrap=True)
+    return made
 
 
 def say(line: str) -> None:
