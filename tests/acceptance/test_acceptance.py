@@ -20,11 +20,10 @@ from localcloud.environment import ROOT
 from localcloud.ports import Ports
 from tests.deploy import variants
 from tests.deploy.command import of
-from tests.deploy.gatekeeper import Gatekeeper, guarding
+from tests.deploy.gatekeeper import KEY, Gatekeeper, guarding
 from tests.deploy.state import deployments, processes_below, stacks
 from tests.trap import Trap
 
-KEY = "key_1abcdefghijklmnop"
 GONE = ("trips.py", ("raise failure.error(409,", "raise failure.error(410,"))
 """A holiday that answers something else to a duplicate."""
 

@@ -17,10 +17,9 @@ from demo.cloud import HolidayCloud
 from localcloud.environment import REGION
 from restate_lambda_cdk.environment import RESTATE_CLOUD_ACCOUNT, RESTATE_CLOUD_ROLE
 from tests.deploy import variants
-from tests.deploy.gatekeeper import Gatekeeper, guarding
+from tests.deploy.gatekeeper import KEY, Gatekeeper, guarding
 
 ENVIRONMENT, ANOTHER, SOMEBODY_ELSES = "env_201hy10cd3h6426jy80tb32n6en", "env_201another", "env_201somebodyelses"
-KEY, OTHER_KEY = "key_1abcdefghijklmnop", "key_2qrstuvwxyzabcdef"
 SESSION = f"arn:aws:sts::{RESTATE_CLOUD_ACCOUNT}:assumed-role/RestateCloud/restate"
 TRUSTS_ALL = json.dumps({"Statement": [{"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}]})
 ASSUMES_ALL = json.dumps({"Statement": [{"Effect": "Allow", "Action": "sts:AssumeRole", "Resource": "*"}]})

@@ -13,6 +13,8 @@ from werkzeug import Request, Response
 
 from http_server import path_of, serving
 
+KEY, OTHER_KEY = "key_1abcdefghijklmnop", "key_2qrstuvwxyzabcdef"
+"""Keys of the form that Restate Cloud's have."""
 NOT_YET = (
     '{"message": "lambda: AccessDeniedException: not authorized to perform sts:AssumeRole", "restate_code": "META0003"}'
 )

@@ -19,12 +19,10 @@ from holiday_stack import bundling
 from localcloud.cloud import LocalCloud
 from localcloud.environment import ROOT, LocalCloudError
 from tests.deploy import company, greetings
-from tests.deploy.gatekeeper import Gatekeeper, guarding
+from tests.deploy.gatekeeper import KEY, Gatekeeper, guarding
 from tests.deploy.state import deployments, routes, services
 
 pytestmark = pytest.mark.slow
-
-KEY = "key_1abcdefghijklmnop"
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ import pytest
 from demo.cloud import STACK, HolidayCloud
 from dependencies import sources
 from localcloud.environment import ROOT
-from tests.deploy.gatekeeper import Gatekeeper, guarding
+from tests.deploy.gatekeeper import KEY, OTHER_KEY, Gatekeeper, guarding
 from tests.deploy.state import addresses, stacks
 from tests.deploy.test_operations import commands, section
 from tests.expectations import TABLES
@@ -24,7 +24,6 @@ from tests.expectations import TABLES
 pytestmark = pytest.mark.slow
 
 AWS_CLI = "awscli==1.46.3"
-KEY, NEW_KEY = "key_1abcdefghijklmnop", "key_2qrstuvwxyzabcdef"
 Commands = list[tuple[str, list[str]]]
 STEP = re.compile(r"^\d\. |^ +If it prints", re.MULTILINE)
 CREATE = commands(STEP.split(section("Deploy to Restate Cloud"))[3])
@@ -88,8 +87,8 @@ def test_the_key_is_rotated_and_everything_taken_down_by_the_page_s_commands(
     assert person.follows(CHECK) == shown(CHECK)
 
     # when the key is rotated, then the new one is accepted, and so the first can be deleted
-    gatekeeper.key = NEW_KEY
-    person.follows(REPLACE, f"{NEW_KEY}\n")
+    gatekeeper.key = OTHER_KEY
+    person.follows(REPLACE, f"{OTHER_KEY}\n")
     assert person.follows(CHECK) == shown(CHECK)
     assert person.follows(IS_IDLE) == shown(IS_IDLE)
 

@@ -15,20 +15,34 @@ from tests.deploy import greetings
 from tests.deploy.cloud_shape import (
     ANOTHER,
     ENVIRONMENT,
-    KEY,
-    OTHER_KEY,
     SESSION,
     SOMEBODY_ELSES,
     Deployed,
     denied,
 )
-from tests.deploy.gatekeeper import guarding
-from tests.deploy.permissions.probes import WAITS
+from tests.deploy.gatekeeper import KEY, OTHER_KEY, guarding
 from tests.deploy.state import awakeable, deployments, deployments_of, resolve, routes, unfinished
 from tests.deploy.watched import Watch
 from tests.driver import eventually
 
 pytestmark = pytest.mark.slow
+
+WAITS = """
+import restate
+
+greeter = restate.VirtualObject("greeter")
+
+
+@greeter.handler()
+async def greet(ctx: restate.ObjectContext) -> str:
+    name, go = ctx.awakeable()
+    ctx.set("awakeable", name)
+    await go
+    return f"Hello {ctx.key()}"
+
+
+handler = restate.app([greeter])
+"""
 
 
 def test_restate_with_another_external_id_can_neither_be_introduced_nor_invoke(

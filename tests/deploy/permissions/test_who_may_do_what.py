@@ -9,17 +9,23 @@ from demo import booking
 from restate_lambda_cdk.environment import RESTATE_CLOUD_ACCOUNT
 from tests.deploy.cloud_shape import (
     ENVIRONMENT,
-    KEY,
     SOMEBODY_ELSES,
     Deployed,
     denied,
 )
-from tests.deploy.permissions.probes import ITEM, MAY
+from tests.deploy.gatekeeper import KEY
 from tests.deploy.state import unfinished
 from tests.driver import eventually
 from tests.expectations import TABLES
 
 pytestmark = pytest.mark.slow
+
+MAY = {
+    **{table: {("put_item", table), ("update_item", table)} for table in TABLES.values()},
+    "Trips": {("publish", "Notices")},
+}
+MAY["Flights"] |= {("query", "Flights")}
+ITEM = {"pk": {"S": "probe"}, "sk": {"S": "probe"}}
 
 
 def test_restate_assumes_the_role_and_invokes_and_a_trip_is_booked(deployed: Deployed) -> None:

@@ -9,12 +9,11 @@ from demo.cloud import HolidayCloud
 from localcloud.cloud import LocalCloud
 from localcloud.ports import Ports
 from localcloud.servers import WITHOUT_VQUEUES
-from tests.deploy.gatekeeper import Gatekeeper, guarding
+from tests.deploy.gatekeeper import KEY, OTHER_KEY, Gatekeeper, guarding
 from tests.deploy.greeter import (
     Greetings,
     clear,
 )
-from tests.deploy.registration.keys import KEY, NEW_KEY, kept
 from tests.deploy.state import addresses
 
 
@@ -61,4 +60,11 @@ def secret(own_cloud: LocalCloud) -> Iterator[str]:
 @pytest.fixture
 def new_secret(own_cloud: LocalCloud) -> Iterator[str]:
     """The ARN of another secret, which holds another key."""
-    yield from kept(own_cloud, NEW_KEY)
+    yield from kept(own_cloud, OTHER_KEY)
+
+
+def kept(cloud: LocalCloud, key: str) -> Iterator[str]:
+    secrets = cloud.client("secretsmanager")
+    arn = secrets.create_secret(Name=f"restate/{key[:5]}", SecretString=key)["ARN"]
+    yield arn
+    secrets.delete_secret(SecretId=arn, ForceDeleteWithoutRecovery=True)

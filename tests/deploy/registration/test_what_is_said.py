@@ -2,7 +2,9 @@
 
 import pytest
 
-from tests.deploy.gatekeeper import Gatekeeper
+from localcloud import invocations
+from localcloud.cloud import LocalCloud
+from tests.deploy.gatekeeper import KEY, OTHER_KEY, Gatekeeper
 from tests.deploy.greeter import (
     AS_OBJECT,
     BROKEN,
@@ -12,12 +14,13 @@ from tests.deploy.greeter import (
     edition,
 )
 from tests.deploy.greetings import SERVICE, STACK
-from tests.deploy.registration.keys import IN_A_HURRY, KEY, NEW_KEY, remove_by_hand
 from tests.deploy.state import deployments, routes, services, stacks, unfinished
 from tests.deploy.traces import where_it_shows
 from tests.driver import eventually, logged
 
 pytestmark = pytest.mark.slow
+
+IN_A_HURRY = {"timeout": "50"}  # seconds, of which 45 are kept back for the answer
 
 
 def test_each_mistake_in_the_code_is_one_sentence_and_the_old_code_stays(greetings: Greetings) -> None:
@@ -92,7 +95,7 @@ def test_a_rejected_key_fails_at_once_and_no_message_and_no_log_shows_it(
     assert "rejected the API key (401: who is Bearer ***?): check that the secret holds a valid one" in said
 
     # and the key, which the server repeats, is nowhere
-    assert where_it_shows(greetings.cloud, NEW_KEY, "***") == []
+    assert where_it_shows(greetings.cloud, OTHER_KEY, "***") == []
 
 
 def test_the_key_is_sent_with_every_request_and_read_again_after_it_was_rotated(
@@ -103,8 +106,8 @@ def test_the_key_is_sent_with_every_request_and_read_again_after_it_was_rotated(
     greetings.deploy(edition("Hello"), **settings)
 
     # when the key is rotated, and the stack updated, moved to a second version, rolled back and destroyed
-    gatekeeper.key = NEW_KEY
-    greetings.cloud.client("secretsmanager").put_secret_value(SecretId=secret, SecretString=NEW_KEY)
+    gatekeeper.key = OTHER_KEY
+    greetings.cloud.client("secretsmanager").put_secret_value(SecretId=secret, SecretString=OTHER_KEY)
     greetings.deploy(edition("Hi"), **settings)
     greetings.failure(edition("Hey"), fails="yes", **settings)
     assert greetings.greet().json() == "Hi Ann"
@@ -115,7 +118,7 @@ def test_the_key_is_sent_with_every_request_and_read_again_after_it_was_rotated(
     assert {request.split()[0] for request in gatekeeper.asked} == {"GET", "POST", "PATCH", "DELETE"}
     assert gatekeeper.refused == 0
     assert where_it_shows(greetings.cloud, KEY, gatekeeper.url) == []
-    assert where_it_shows(greetings.cloud, NEW_KEY, gatekeeper.url) == []
+    assert where_it_shows(greetings.cloud, OTHER_KEY, gatekeeper.url) == []
 
 
 def test_another_secret_is_read_from_then_on_and_the_old_one_no_more(
@@ -123,7 +126,7 @@ def test_another_secret_is_read_from_then_on_and_the_old_one_no_more(
 ) -> None:
     # given a stack that was introduced with one key, when another secret with another key takes its place
     greetings.deploy(adminUrl=gatekeeper.url, secret=secret)
-    gatekeeper.key = NEW_KEY
+    gatekeeper.key = OTHER_KEY
     greetings.deploy(adminUrl=gatekeeper.url, secret=new_secret)
 
     # then it was accepted, and the registration function may read that one only
@@ -172,3 +175,11 @@ def test_destroy_ends_well_while_restate_is_down(greetings: Greetings) -> None:
     assert eventually(lambda: unfinished(greetings.cloud), bool), "nor what is unfinished"
     remove_by_hand(greetings.cloud)
     assert eventually(lambda: unfinished(greetings.cloud), lambda left: not left) == []
+
+
+def remove_by_hand(cloud: LocalCloud) -> None:
+    """As an operator would, with the key, or past what demands one."""
+    for invocation in cloud.admin.query(invocations.unfinished(columns="id")):
+        cloud.admin.operate("kill", invocation["id"])
+    for deployment in deployments(cloud):
+        cloud.admin.remove(deployment)
