@@ -94,7 +94,7 @@ acceptance: .venv/ready ## check the contract on a stack of its own: locally, or
 	@PYTHONPATH=lambdas .venv/bin/python -m acceptance $(ACCEPTANCE)
 
 chaos: .venv/ready ## book 20000 trips with mixed faults (half an hour); CHAOS="--trips 500 --seed 7" for others
-	@.venv/bin/python -m tests.faults.chaos $(CHAOS)
+	@PYTHONPATH=lambdas .venv/bin/python -m tests.faults.chaos $(CHAOS)
 
 bench: .venv/ready .venv/bench ## the saga beside its Step Functions version, measured: docs/comparison.md and the README's table
 	@$(LIBRARIES) host

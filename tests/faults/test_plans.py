@@ -36,7 +36,7 @@ mixed = settings(deadline=None, database=None, suppress_health_check=[HealthChec
 def hold(runner: asyncio.Runner, harness: Harness, plan: Plan, options: str = "") -> None:
     """Run the plan; whatever breaks the claim is an AssertionError that says how to see it again."""
     if found := runner.run(harness.run(plan)):
-        again = f".venv/bin/python -m tests.faults.chaos {options}--plan '{plan.to_json()}'"
+        again = f"PYTHONPATH=lambdas .venv/bin/python -m tests.faults.chaos {options}--plan '{plan.to_json()}'"
         raise AssertionError("\n".join([*found, f"Run it again: {again}"]))
 
 
