@@ -23,7 +23,7 @@ CAUSE = (
 )
 REASON = (
     "{% $states.errorOutput.Error = 'Simulated' ? 'simulated' "
-    ": $states.errorOutput.Error = 'NotHeld' ? 'not held' : 'given up' %}"
+    ": $states.errorOutput.Error = 'NotHeld' ? 'not reserved' : 'given up' %}"
 )
 NOTICE = (
     f"$string($merge([{INPUT}.notice, "
@@ -31,7 +31,7 @@ NOTICE = (
 )
 WHY = (
     f"'Trip ' & {INPUT}.trip_id & ' was not booked: ' & $failure.step & ' failed (' & $failure.cause "
-    "& '). Undoing: ' & $failure.undoing & '.'"
+    "& '). Compensations: ' & $failure.compensations & '.'"
 )
 
 
@@ -74,7 +74,7 @@ class Workflow(Construct):
             "step": "trips.notify",
             "cause": "simulated, as asked for by run_type failNotification",
             "reason": "simulated",
-            "undoing": all_three,
+            "compensations": all_three,
         }
         may_notify = sfn.Choice.jsonata(self, "May notify?").when(
             sfn.Condition.jsonata(f"{{% {INPUT}.run_type = 'failNotification' %}}"),
@@ -133,6 +133,6 @@ class Workflow(Construct):
             jitter_strategy=sfn.JitterType.FULL,
         )
 
-    def _catch(self, task: sfn.TaskStateBase, undo: sfn.IChainable, step: str, undoing: str) -> None:
-        failure: dict[str, Any] = {"step": step, "cause": CAUSE, "reason": REASON, "undoing": undoing}
+    def _catch(self, task: sfn.TaskStateBase, undo: sfn.IChainable, step: str, compensations: str) -> None:
+        failure: dict[str, Any] = {"step": step, "cause": CAUSE, "reason": REASON, "compensations": compensations}
         task.add_catch(undo, errors=["States.ALL"], assign={"failure": failure})

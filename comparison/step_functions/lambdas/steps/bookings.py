@@ -138,4 +138,4 @@ def _reasons(error: ClientError) -> Any:
 
 
 def _not_held(booking: dict[str, str]) -> NotHeld:
-    return NotHeld(f"booking {booking['id']} is not held: it was undone, or never made")
+    return NotHeld(f"booking {booking['id']} is not reserved: it was undone, or never made")
