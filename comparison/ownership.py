@@ -24,8 +24,8 @@ SOURCES = {
         STEP_FUNCTIONS: [f"{STEPS}/{name}.py" for name in ("flights", "cars", "payments", "bookings")],
     },
     "messages and validation": {
-        RESTATE: [f"lambdas/holiday/{name}.py" for name in ("messages", "kept", "notices", "services")]
-        + [f"lambdas/holiday/{name}.py" for name in ("trip_request", "texts", "simulation")],
+        RESTATE: [f"lambdas/holiday/{name}.py" for name in ("messages", "serde", "notices", "services")]
+        + [f"lambdas/holiday/{name}.py" for name in ("trip_request", "patterns", "simulation")],
         STEP_FUNCTIONS: [f"{STEPS}/models.py"],
     },
     "the stack": {
