@@ -83,11 +83,11 @@ format: .venv/ready ## format, and correct what the linter can
 
 test: .venv/ready ## the tests of every change
 	@$(LIBRARIES) host lambda
-	@.venv/bin/python -m tests.side_by_side "not slow" tests/unit packages tests/stack tests/saga tests/acceptance tests/comparison
+	@.venv/bin/python -m tests.parallel "not slow" tests/unit packages tests/stack tests/saga tests/acceptance tests/comparison
 
 test-all: .venv/ready .venv/bench ## the slow tests
 	@$(LIBRARIES) host lambda
-	@.venv/bin/python -m tests.side_by_side slow tests packages
+	@.venv/bin/python -m tests.parallel slow tests packages
 
 acceptance: .venv/ready ## check the contract on a stack of its own: locally, or on AWS (docs/acceptance.md)
 	@$(LIBRARIES) host

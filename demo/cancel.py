@@ -6,8 +6,8 @@ All runs of the id that are under way are cancelled: one that only waited its tu
 import time
 from collections.abc import Callable
 
+from demo.reservations import Run, runs_of, under_way
 from demo.restate import Restate
-from demo.runs import Run, runs_of, under_way
 from localcloud.environment import LocalCloudError
 
 ANSWER_TIMEOUT = 15.0

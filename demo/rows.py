@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.text import Text
 
-from demo import runs
+from demo import reservations
 from demo.booking import every_row_of
 from demo.cloud import HolidayCloud
 from demo.contract import Row, word
+from demo.reservations import Call
 from demo.restate import Restate
-from demo.runs import Call
 from localcloud.environment import LocalCloudError
 from localcloud.terminal import table
 
@@ -27,7 +27,7 @@ def show(cloud: HolidayCloud, trip_id: str, console: Console) -> None:
     """Print a trip's rows, its notices and its runs. Raises LocalCloudError if there is nothing of it."""
     restate = Restate(cloud.admin_url)
     rows = every_row_of(cloud, trip_id)
-    calls, known = runs.calls_of(restate, trip_id), runs.runs_of(restate, trip_id)
+    calls, known = reservations.calls_of(restate, trip_id), reservations.runs_of(restate, trip_id)
     if not known and not any(rows.values()):
         raise LocalCloudError(
             f"Nothing is known of trip {trip_id!r}: no table has a row of it, and Restate no run. The id is in the "
@@ -37,7 +37,7 @@ def show(cloud: HolidayCloud, trip_id: str, console: Console) -> None:
     run_of = {call.message.get("id"): numbers.get(call.run, "?") for call in calls}
     _show_rows([(kind, row, run_of.get(row["sk"], "?")) for kind, found in rows.items() for row in found], console)
     show_notices([(call, numbers.get(call.run, "?")) for call in calls if call.target == NOTIFY], console)
-    runs.show(known, console)
+    reservations.show(known, console)
 
 
 def _show_rows(rows: Sequence[tuple[str, Row, str]], console: Console) -> None:

@@ -131,8 +131,8 @@ def test_a_trip_is_found_paused_resumed_and_cancelled_by_the_page_s_commands(
 
     # and in the end the trip is undone, as the page says
     holiday.settle()
-    undone = {"Flights": ["cancelled"], "Cars": ["cancelled"]}
-    assert {table: holiday.statuses(trip_id)[table] for table in undone} == undone
+    cancelled = {"Flights": ["cancelled"], "Cars": ["cancelled"]}
+    assert {table: holiday.statuses(trip_id)[table] for table in cancelled} == cancelled
 
 
 @pytest.mark.slow

@@ -162,7 +162,7 @@ def test_a_slip_in_a_clean_up_is_refused_at_once(
 
 
 @pytest.mark.parametrize("verb", ["cancel", "kill"])
-def test_an_undo_that_was_stopped_on_purpose_is_done_by_hand(play: Callable[[Scene], None], verb: str) -> None:
+def test_a_compensation_that_was_stopped_on_purpose_is_done_by_hand(play: Callable[[Scene], None], verb: str) -> None:
     async def scene(harness: Harness, trip_id: str) -> None:
         # given a cancelled trip whose flight is still being confirmed, and its undo, which waits behind that, stopped
         trip_id += verb

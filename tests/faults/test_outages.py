@@ -86,14 +86,18 @@ async def refuse_payments_for_good(harness: Harness, trip_id: str, fault: str) -
 
 
 @pytest.mark.slow
-def test_a_black_hole_is_given_up_and_undone_when_it_recovers(runner: asyncio.Runner, in_one_process: Harness) -> None:
+def test_a_black_hole_is_given_up_and_compensated_when_it_recovers(
+    runner: asyncio.Runner, in_one_process: Harness
+) -> None:
     refused, recovered = runner.run(refuse_payments_for_good(in_one_process, "black-hole", "hanging"))
     print(f"black hole: refused after {refused:.0f} s, settled {recovered:.0f} s after the recovery")
     assert refused < 75
 
 
 @pytest.mark.slow
-def test_a_hanging_lambda_is_given_up_and_undone_when_it_recovers(runner: asyncio.Runner, on_lambda: Harness) -> None:
+def test_a_hanging_lambda_is_given_up_and_compensated_when_it_recovers(
+    runner: asyncio.Runner, on_lambda: Harness
+) -> None:
     refused, recovered = runner.run(refuse_payments_for_good(on_lambda, "hanging-lambda", "frozen"))
     print(f"hanging Lambda: refused after {refused:.0f} s, settled {recovered:.0f} s after the recovery")
     assert refused < 150

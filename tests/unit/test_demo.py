@@ -19,7 +19,7 @@ def booked() -> Trip:
     return Trip("foo", "success", 200, "{}", 0.1, dict(rows), ["success"])
 
 
-def undone() -> Trip:
+def compensated() -> Trip:
     flight = FULL | {"transaction_status": "cancelled"}
     car = TOMBSTONE | {"transaction_status": "cancelled"}
     return Trip("foo", "failCarRentalReservation", 422, "{}", 0.1, {"flight": flight, "car": car}, ["failure"])
@@ -29,8 +29,8 @@ def test_a_trip_that_stands_with_one_success_notice_is_right() -> None:
     assert complaint(booked()) is None
 
 
-def test_a_failed_trip_whose_rows_are_all_undone_with_one_failure_notice_is_right() -> None:
-    assert complaint(undone()) is None
+def test_a_failed_trip_whose_rows_are_all_compensated_with_one_failure_notice_is_right() -> None:
+    assert complaint(compensated()) is None
 
 
 def test_a_success_with_a_row_missing_is_wrong() -> None:
@@ -42,14 +42,14 @@ def test_a_success_with_a_row_missing_is_wrong() -> None:
 
 @pytest.mark.parametrize("status", ["confirmed", "refunded"])
 def test_a_failed_trip_with_a_row_beyond_its_step_is_wrong(status: str) -> None:
-    trip = undone()
+    trip = compensated()
     trip.rows["payment"] = FULL | {"transaction_status": status}
 
     assert complaint(trip) == f"the payment is '{status}' instead of '—'"
 
 
 def test_a_failed_trip_whose_failed_step_was_taken_is_wrong() -> None:
-    trip = undone()
+    trip = compensated()
     trip.rows["car"] = FULL | {"transaction_status": "cancelled"}
 
     assert complaint(trip) == "the car is 'cancelled' instead of 'never taken'"
@@ -57,21 +57,21 @@ def test_a_failed_trip_whose_failed_step_was_taken_is_wrong() -> None:
 
 @pytest.mark.parametrize("notices", [[], ["success"], ["failure", "failure"]])
 def test_a_failed_trip_with_anything_but_one_failure_notice_is_wrong(notices: list[str]) -> None:
-    trip = undone()
+    trip = compensated()
     trip.notices = notices
 
     assert "instead of one failure" in (complaint(trip) or "")
 
 
 def test_a_failure_that_is_answered_with_200_is_wrong() -> None:
-    trip = undone()
+    trip = compensated()
     trip.status = 200
 
     assert "HTTP 200 instead of 422" in (complaint(trip) or "")
 
 
-def test_a_failed_trip_without_any_row_is_wrong_because_even_its_flights_undo_leaves_one() -> None:
-    trip = undone()
+def test_a_failed_trip_without_any_row_is_wrong_because_even_its_flights_compensation_leaves_one() -> None:
+    trip = compensated()
     trip.rows.clear()
 
     assert complaint(trip) == "the flight is '—' instead of 'cancelled'"
@@ -99,7 +99,7 @@ def test_a_success_needs_a_booking_of_every_kind_that_there_is_a_table_for(hotel
 @pytest.mark.parametrize("run_type", ["failCarRentalReservation", "failHotelsReservation"])
 @pytest.mark.parametrize("status", ["pending", "confirmed"])
 def test_a_failed_trip_with_a_booking_of_any_kind_that_stands_is_wrong(run_type: str, status: str) -> None:
-    trip = undone()
+    trip = compensated()
     trip.run_type = run_type
     assert complaint(trip) is None
     trip.rows["hotel"] = FULL | {"transaction_status": status}

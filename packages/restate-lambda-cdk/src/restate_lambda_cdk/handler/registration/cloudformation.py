@@ -50,9 +50,9 @@ def failure_of(event: Mapping[str, Any], deadline: Deadline) -> str | None:
         if event["RequestType"] != "Delete":
             create_or_update(event, deadline)
         else:
-            undone = _failed_create(event)
-            wanted = Wanted.of(event["ResourceProperties"], _name(event), undone or event["RequestId"])
-            deregister(wanted, deadline, create_failed=bool(undone))
+            failed_create = _failed_create(event)
+            wanted = Wanted.of(event["ResourceProperties"], _name(event), failed_create or event["RequestId"])
+            deregister(wanted, deadline, create_failed=bool(failed_create))
     except AdminError as error:
         log.error("%s", error)
         failure = str(error)
