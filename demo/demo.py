@@ -9,6 +9,7 @@ from rich.text import Text
 from demo.booking import book, inbox, run_types, settle
 from demo.cloud import HolidayCloud
 from demo.contract import Trip, complaint, word
+from demo.rows import coloured
 from demo.trip import follow
 from localcloud.environment import KEY, REGION
 from localcloud.terminal import table
@@ -37,20 +38,13 @@ def run(cloud: HolidayCloud, console: Console) -> bool:
 
 def show(trips: Sequence[Trip], console: Console) -> None:
     """Print the one table."""
-    colours = {
-        "confirmed": "green",
-        "success": "green",
-        "cancelled": "yellow",
-        "refunded": "yellow",
-        "failure": "yellow",
-    }
     kinds = list(trips[0].rows)
     shown = table("run type", "HTTP", *kinds, "notice", gap=2 if console.width >= 94 else 0)
     shown.add_column("time", justify="right", no_wrap=True)
     for trip in trips:
         words = [word(trip.rows.get(kind)) for kind in kinds]
         notices = ", ".join(trip.notices) or "—"
-        cells = [Text(cell, style=colours.get(cell, "dim")) for cell in (*words, notices)]
+        cells = [coloured(cell) for cell in (*words, notices)]
         mark = Text("✗ ", style="red") if complaint(trip) else Text("")
         name = mark + Text(trip.run_type)
         http = Text(str(trip.status), style="green" if trip.status == 200 else "yellow")

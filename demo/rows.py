@@ -12,7 +12,7 @@ from rich.text import Text
 from demo import reservations
 from demo.booking import every_row_of
 from demo.cloud import HolidayCloud
-from demo.contract import Row, word
+from demo.contract import NEVER, NOTHING, Row, word
 from demo.reservations import Call
 from demo.restate import Restate
 from localcloud.environment import LocalCloudError
@@ -20,7 +20,8 @@ from localcloud.terminal import table
 
 NOTIFY = "trips/notify"
 KEYS = ("pk", "sk", "trip_id", "id", "transaction_status")
-COLOURS = {"confirmed": "green", "success": "green", "pending": "red"}
+COLOURS = {"confirmed": "green", "success": "green", "pending": "red", NEVER: "dim", NOTHING: "dim"}
+"""Of a booking and of a notice. Any other is of what was compensated, each service's own word for it."""
 
 
 def show(cloud: HolidayCloud, trip_id: str, console: Console) -> None:
@@ -44,9 +45,8 @@ def _show_rows(rows: Sequence[tuple[str, Row, str]], console: Console) -> None:
     shown = table("booking", "status", "run", "booking id")
     shown.add_column("what was booked", overflow="fold")
     for kind, row, run in sorted(rows, key=lambda row: (len(row[2]), row[2])):
-        status = word(row)
         what = ", ".join(f"{name} {value}" for name, value in row.items() if name not in KEYS)
-        shown.add_row(kind, Text(status, style=COLOURS.get(status, "yellow")), run, row["sk"], what)
+        shown.add_row(kind, coloured(word(row)), run, row["sk"], what)
     console.print(shown)
 
 
@@ -55,10 +55,14 @@ def show_notices(notices: Sequence[tuple[Call, str]], console: Console) -> None:
     shown = table("notice", "run", "sent")
     shown.add_column("what it says", overflow="fold")
     for call, run in notices:
-        status = call.message.get("status", "?")
         sent = "published" if call.status == "success" else f"not yet ({call.status})"
         what = call.message.get("message", "")
-        shown.add_row(Text(status, style=COLOURS.get(status, "yellow")), run, sent, Text(what))
+        shown.add_row(coloured(call.message.get("status", "?")), run, sent, Text(what))
     console.print()
     console.print(shown if notices else "No notice: none was sent, or that was longer ago than Restate keeps it.")
     console.print()
+
+
+def coloured(word: str) -> Text:
+    """What became of a booking or of a notice, in the colour that says how well."""
+    return Text(word, style=COLOURS.get(word, "yellow"))

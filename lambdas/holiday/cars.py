@@ -37,7 +37,7 @@ bookings = Bookings(SERVICES["cars"])
 async def reserve(ctx: ObjectContext, car: Car) -> None:
     """Hold a car for this trip."""
     simulate(car.run_type, reserve)
-    await bookings.reserve(ctx.key(), car, "pending")
+    await bookings.reserve(ctx.key(), car)
 
 
 @cars.handler(invocation_retry_policy=GIVE_UP_AFTER_8_ATTEMPTS)

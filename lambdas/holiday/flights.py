@@ -50,7 +50,7 @@ async def reserve(ctx: ObjectContext, flight: Flight) -> None:
     if found.own is None and found.another_is_live:
         raise BookingError("duplicate", "the trip id is held by another reservation")
     simulate(flight.run_type, reserve)
-    await bookings.reserve(ctx.key(), flight, "pending")
+    await bookings.reserve(ctx.key(), flight)
 
 
 @flights.handler(invocation_retry_policy=GIVE_UP_AFTER_8_ATTEMPTS)

@@ -36,7 +36,7 @@ bookings = Bookings(SERVICES["payments"])
 async def process(ctx: ObjectContext, payment: Payment) -> None:
     """Take the payment. There is nothing to confirm later."""
     simulate(payment.run_type, process)
-    await bookings.reserve(ctx.key(), payment, "confirmed")
+    await bookings.reserve(ctx.key(), payment)
 
 
 @payments.handler(invocation_retry_policy=RETRY_UP_TO_A_MINUTE, input_serde=RetainedSerde(Compensation))

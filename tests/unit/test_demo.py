@@ -1,14 +1,17 @@
 """The demo's judgement: it calls a trip right only when the contract does."""
 
 import io
+import re
 
 import pytest
 from rich.console import Console
 
 from demo.cloud import named
-from demo.contract import CONTRACT, Trip, complaint, word
+from demo.contract import CONTRACT, NEVER, NOTHING, Trip, complaint, word
 from demo.demo import show
-from holiday.services import RUN_TYPES
+from demo.readme import left
+from demo.rows import coloured
+from holiday.services import RUN_TYPES, SERVICES, Service
 
 FULL = {"pk": "foo", "sk": "1", "id": "1", "trip_id": "foo", "rental": "BMW"}
 TOMBSTONE = {"pk": "foo", "sk": "1", "id": "1", "trip_id": "foo"}
@@ -82,6 +85,40 @@ def test_a_tombstone_reads_as_never_taken() -> None:
     assert word(FULL | {"transaction_status": "cancelled"}) == "cancelled"
     assert word(TOMBSTONE | {"transaction_status": "confirmed"}) == "confirmed"
     assert word(None) == "—"
+
+
+@pytest.mark.parametrize("run_type", ["success", *RUN_TYPES])
+def test_the_demo_s_table_says_of_each_row_s_status_what_the_readme_s_table_says(run_type: str) -> None:
+    # given what the services leave, one of which has a word of its own for what is compensated
+    insurances = Service("insurances", "insurance", {"process": "fail"}, compensation="void", compensated="voided")
+    services = {"insurances": insurances} | SERVICES
+    expected = left(run_type, services)
+    rows = {services[name].booking: row_of(services[name], word) for name, word in expected.items()}
+    notice = "success" if run_type == "success" else "failure"
+    trip = Trip("foo", run_type, 200 if notice == "success" else 422, "{}", 0.1, rows, [notice])
+
+    # when the demo shows it
+    shown = io.StringIO()
+    show([trip], Console(file=shown, width=200))
+
+    # then it says the same
+    _, _, line, *_ = shown.getvalue().strip().splitlines()
+    words = [cell for cell in re.split(r"\s{2,}", line.strip()) if cell]
+    assert complaint(trip) is None
+    assert words[:-1] == [run_type, str(trip.status), *expected.values(), notice]
+
+
+def row_of(service: Service, word: str) -> dict[str, str]:
+    """What a service leaves in its table where the contract has this word."""
+    tombstone = TOMBSTONE | {"transaction_status": service.compensated}
+    return {NOTHING: {}, NEVER: tombstone}.get(word, FULL | {"transaction_status": word})
+
+
+@pytest.mark.parametrize("service", SERVICES.values(), ids=SERVICES)
+def test_what_is_compensated_is_shown_in_one_colour_and_what_stands_in_others(service: Service) -> None:
+    colours = {status: coloured(status).style for status in (service.compensated, "voided", "confirmed", "pending")}
+
+    assert colours == {service.compensated: "yellow", "voided": "yellow", "confirmed": "green", "pending": "red"}
 
 
 def test_the_contract_is_about_run_types_that_there_are() -> None:
