@@ -66,5 +66,5 @@ def word(row: Row | None) -> str:
 
 
 def is_tombstone(row: Row) -> bool:
-    """Whether this row stands for a booking that was undone before it was made."""
+    """Whether this row stands for a booking that was cancelled before it was made."""
     return set(row) <= {"pk", "sk", "id", "trip_id", "transaction_status"}

@@ -24,7 +24,7 @@ def run(cloud: HolidayCloud, console: Console) -> bool:
         for run_type in types:
             note(run_type)
             trips.append(book(cloud, f"demo-{token}-{run_type}", run_type))
-    with cloud.step("Waiting for the undo and the notices") as note:
+    with cloud.step("Waiting for the compensations and the notices") as note:
         settle(cloud, heard, trips)
     console.print("\nThe first of them through all functions, as one query of their logs tells it:\n")
     follow(cloud, trips[0].trip_id, console)
@@ -51,7 +51,7 @@ def show(trips: Sequence[Trip], console: Console) -> None:
         shown.add_row(name, http, *cells, f"{trip.seconds:.2f}s")
     console.print()
     console.print(shown)
-    console.print("\nnever taken: undone before it was ever booked; —: the trip did not get that far\n", style="dim")
+    console.print("\nnever taken: cancelled before it was booked; —: the trip did not get that far\n", style="dim")
 
 
 def show_what_next(cloud: HolidayCloud, console: Console, trip_id: str | None = None) -> None:

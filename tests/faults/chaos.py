@@ -55,7 +55,7 @@ async def chaos(harness: Harness, number: int, seed: int) -> list[str]:
         await asyncio.gather(*(caller() for _ in range(AT_ONCE)))
     finally:
         ticking.cancel()
-    say(f"{number} trips, {len(made)} reservations: waiting for the last undo and notice")
+    say(f"{number} trips, {len(made)} reservations: waiting for the last compensation and notice")
     found = await harness.check(run_id, trips, made)
     report(harness, made, number, time.monotonic() - begin)
     return found

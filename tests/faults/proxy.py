@@ -152,7 +152,7 @@ class Proxy:
             case ["answer", "lost"]:
                 await self._commit(call, request)
                 return None
-            case ["late"]:  # the zombie: it arrives after the booking was undone, or at the very end
+            case ["late"]:  # the zombie: it arrives after the booking was cancelled, or at the very end
                 self._late[call.booking].append(request)
                 return None
             case ["slow"]:

@@ -1,4 +1,4 @@
-"""Long outages, in real time: forward steps give up within a bound, undo and notices never do."""
+"""Long outages, in real time: forward steps give up within a bound, compensations and notices never do."""
 
 import asyncio
 import time
@@ -17,7 +17,7 @@ from tests.faults.proxy import refusing
     "trip",
     [
         pytest.param(
-            Trip(run_type="failNotification", faults={"cars.cancel 1": "outage 30"}), id="DynamoDB, in an undo"
+            Trip(run_type="failNotification", faults={"cars.cancel 1": "outage 30"}), id="DynamoDB, in a compensation"
         ),
         pytest.param(Trip(faults={"cars.reserve 1": "outage 30"}), id="DynamoDB, in a step"),
     ],
@@ -57,7 +57,7 @@ async def refuse_payments_for_good(harness: Harness, trip_id: str, fault: str) -
     trips = {trip_id: Trip(again=True, faults={"payments.process": fault})}
     harness.proxy.decide = refusing("payments", fault)
 
-    # the step is given up: the caller is told, and the others are undone while the refund keeps trying
+    # the step is given up: the caller is told, and the others are cancelled while the refund keeps trying
     begin = time.monotonic()
     first = await harness.reserve(trip_id)
     refused_after = time.monotonic() - begin

@@ -1,4 +1,4 @@
-"""The rules of the house that a reader cannot see in one file."""
+"""The rules of the repository layout that a reader cannot see in one file."""
 
 import ast
 import re

@@ -1,4 +1,4 @@
-"""What is taken out of Restate, when, and what becomes of work that is unfinished."""
+"""What is deregistered, when, and what becomes of work that is unfinished."""
 
 import logging
 

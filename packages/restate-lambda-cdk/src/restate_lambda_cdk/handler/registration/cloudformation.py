@@ -119,7 +119,7 @@ def clean_up(admin: Admin, deployment_id: str, wanted: Wanted, old: Wanted, dead
 
 
 def deregister(wanted: Wanted, deadline: Deadline, *, create_failed: bool = False) -> None:
-    """Delete, or undo the Create that failed, where only what that has registered may go. Logs what cannot be done."""
+    """Deregister, after a Create that failed only what that registered. Logs what cannot be done."""
     if not wanted.version.is_published:
         return  # it was refused, and the function's versions are another registration's
     deadline = deadline.within(wanted.drain_seconds + CLEANING_SECONDS)

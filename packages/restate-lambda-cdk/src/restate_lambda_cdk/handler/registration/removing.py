@@ -1,4 +1,4 @@
-"""How a function is taken out of Restate again, and its drained older versions with it."""
+"""How a function is deregistered, and its drained older versions with it."""
 
 import logging
 from collections.abc import Iterable, Mapping, Set
