@@ -47,7 +47,7 @@ def _show_rows(rows: Sequence[tuple[str, Row, str]], console: Console) -> None:
         status = word(row)
         what = ", ".join(f"{name} {value}" for name, value in row.items() if name not in KEYS)
         shown.add_row(kind, Text(status, style=COLOURS.get(status, "yellow")), run, row["sk"], what)
-    console.print(shown)
+    console.print(shown if rows else "No row: nothing has been reserved.")
 
 
 def show_notices(notices: Sequence[tuple[Call, str]], console: Console) -> None:
