@@ -61,6 +61,7 @@ stuck: .venv/ready ## list invocations that are stuck, why, and what to do: STUC
 	@.venv/bin/python -m demo.stuck $(STUCK)
 
 serve: .venv/ready ## run the four services in one local process on :9080, reloading, until Ctrl-C: DEBUG=1 for a debugger
+	@$(if $(and $(filter command,$(origin DEBUG)),$(filter-out 0 1,$(DEBUG))),echo "For a debugger: make serve DEBUG=1"; exit 1)
 	@$(LIBRARIES) host
 	@$(DEMO) serve $(if $(filter 1,$(DEBUG)),--debug)
 

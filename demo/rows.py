@@ -47,7 +47,7 @@ def _show_rows(rows: Sequence[tuple[str, Row, str]], console: Console) -> None:
     for kind, row, run in sorted(rows, key=lambda row: (len(row[2]), row[2])):
         what = ", ".join(f"{name} {value}" for name, value in row.items() if name not in KEYS)
         shown.add_row(kind, coloured(word(row)), run, row["sk"], what)
-    console.print(shown)
+    console.print(shown if rows else "No row: nothing has been reserved.")
 
 
 def show_notices(notices: Sequence[tuple[Call, str]], console: Console) -> None:
