@@ -1,11 +1,13 @@
 """docs/errors.md shows what is really answered, and why it has to: Restate's OpenAPI document does not."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor, wait
 
 import httpx
 
 from tests.conftest import ROOT
-from tests.driver import Holiday
+from tests.driver import Holiday, eventually
+from tests.faults.invariant import NEVER_BEGAN
 
 BLOCKS = (ROOT / "docs" / "errors.md").read_text().split("```json\n")[1:]
 REQUESTS_AND_ANSWERS = [json.loads(block.partition("```")[0]) for block in BLOCKS]
@@ -18,6 +20,22 @@ def test_the_page_shows_what_is_answered(in_one_process: Holiday) -> None:
         response = in_one_process.reserve(**request)
         assert (response.status_code, response.json()) == (answer["code"], answer)
     in_one_process.settle()
+
+
+def test_a_trip_that_is_cancelled_before_it_began_is_canceled_for_who_waits_and_then_not_found(
+    in_one_process: Holiday,
+) -> None:
+    def cancelled_while_somebody_waits() -> str:
+        invocation = in_one_process.send(delay="1h")
+        with ThreadPoolExecutor() as pool:
+            waiting = pool.submit(in_one_process.answer, invocation)
+            wait([waiting], timeout=0.3)  # nothing tells that Restate has it: if it came too late, once more
+            in_one_process.cloud.admin.operate("cancel", invocation)
+            told = waiting.result().text
+        assert in_one_process.answer(invocation).text == NEVER_BEGAN[1]
+        return told
+
+    assert eventually(cancelled_while_somebody_waits, lambda told: told != NEVER_BEGAN[1]) == NEVER_BEGAN[0]
 
 
 def test_restate_describes_one_error_for_all_of_them(in_one_process: Holiday) -> None:
