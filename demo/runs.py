@@ -62,11 +62,12 @@ class Call:
 def runs_of(restate: Restate, trip_id: str) -> list[Run]:
     """The runs of a trip that Restate knows, in the order in which they were asked for.
 
-    A run that has called nothing, because it was refused with 400 or has not begun, is not among them.
+    One that was refused with 400 has called nothing, and is not among them; one that waits to begin is.
     """
+    waiting = "".join(f" OR id = '{invocation}'" for invocation in under_way(restate, trip_id))
     rows = restate.query(
         "SELECT id, created_at, status, completion_result, completion_failure FROM sys_invocation "
-        f"WHERE target = 'trips/reserve' AND id IN ({_callers(trip_id)}) ORDER BY created_at, id"
+        f"WHERE target = 'trips/reserve' AND (id IN ({_callers(trip_id)}){waiting}) ORDER BY created_at, id"
     )
     return [Run(row["id"], datetime.fromisoformat(row["created_at"]), _answer(row)) for row in rows]
 

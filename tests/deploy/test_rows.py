@@ -75,6 +75,10 @@ def test_a_trip_that_has_not_begun_is_cancelled_and_one_that_stands_is_not(holid
     assert eventually(lambda: holiday.query(scheduled), bool)
     assert holiday.reserve({"trip_id": "cancel-booked"}).status_code == 200
 
+    # when the first one's rows are asked for, then its run is there, and waits
+    status, said = run(holiday.cloud, "rows", "--", "cancel-later")
+    assert (status, f"{later.json()['invocationId']} under way (scheduled)" in said) == (0, True)
+
     # when both are cancelled, then the first is gone
     status, said = run(holiday.cloud, "cancel", "--", "cancel-later")
     assert (status, said) == (0, f"{later.json()['invocationId']} was cancelled before it began.")
