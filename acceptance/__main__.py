@@ -29,6 +29,11 @@ from localcloud.processes import INTERRUPTIONS
 from localcloud.terminal import say
 
 RESTATE_CLOUD = re.compile(r"https://(?P<id>[a-z0-9]+)\.env\.(?P<region>us|eu)\.restate\.cloud(:\d+)?/?")
+SET_BY_THE_RUN = (
+    *("environment", "prefix", "disposable", "registration", "adminUrl", "ingressUrl"),
+    *("environmentId", "restateRegion", "authTokenSecretArn"),
+)
+"""No `-c` changes these: the run would touch another stack or Restate than it has looked at, or leave tables behind."""
 PLAN = """
 This runs on AWS, as you, and on the Restate at {ingress}, which has no services.
 
@@ -162,6 +167,8 @@ def _setting(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not (name and equals):
         raise argparse.ArgumentTypeError(f"{text!r} is not of the form NAME=VALUE")
+    if name in SET_BY_THE_RUN:
+        raise argparse.ArgumentTypeError(f"{name} is set by the acceptance itself: leave it out")
     return name, value
 
 

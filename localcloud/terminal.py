@@ -101,7 +101,7 @@ def run(name: str, command: Callable[[], None], cloud: LocalCloud) -> int:
             file=sys.stderr,
         )
         return 1
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, EOFError):  # Ctrl-C, or Ctrl-D where a line was asked for
         say("Interrupted.")
         return 130
     return 0

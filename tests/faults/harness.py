@@ -145,6 +145,11 @@ class Harness(Restate):
             if reservation.status != 200 and not trips[reservation.trip_id].may_fail()
         ]
         surprises += [
+            f"{reservation.trip_id} never began, and nobody cancelled it: {reservation.answer}"
+            for reservation in reservations
+            if reservation.never_began and not trips[reservation.trip_id].is_cancelled()
+        ]
+        surprises += [
             f"{reservation.trip_id} was booked although it was to fail"
             for reservation in reservations
             if reservation.status == 200 and trips[reservation.trip_id].must_fail()

@@ -1,7 +1,8 @@
 """The claim, as a function of what is there afterwards: every row of the services' tables and every notice.
 
 For each accepted reservation, everything stands and one distinct success notice went out, or nothing stands and one
-distinct failure notice did. A refused one (400, 409) leaves no row and no notice. No row is nobody's.
+distinct failure notice did. A refused one (400, 409), or one that was cancelled before it began, leaves no row and no
+notice. No row is nobody's.
 
 A key that is used again after Restate has forgotten it makes another run under the same invocation id. Such runs are
 held against the claim together: once booked, it stays booked. One that was cut off at the gate may send a notice.
@@ -17,6 +18,12 @@ from holiday.services import SERVICES
 
 Row = Mapping[str, str]
 
+NEVER_BEGAN = (
+    '{"code":409,"message":"canceled","source":"invocation"}',
+    '{"code":404,"message":"not found","source":"invocation"}',
+)
+"""restate-server's own answers, to the byte: trips' have metadata."""
+
 
 @dataclass(frozen=True)
 class Reservation:
@@ -31,6 +38,12 @@ class Reservation:
     def reason(self) -> str:
         """The reason in a failure's metadata, or nothing."""
         return "" if self.status == 200 else json.loads(self.answer).get("metadata", {}).get("reason", "")
+
+    @property
+    def never_began(self) -> bool:
+        """Whether it was cancelled while it was scheduled or queued. Restate keeps nothing of such an invocation: who
+        was waiting is told that it was canceled, and who asks afterwards that it is not found."""
+        return self.answer in NEVER_BEGAN
 
 
 def violations(
@@ -52,8 +65,13 @@ def violations(
     for (trip_id, invocation_id), made in runs.items():
         who = f"{trip_id} ({invocation_id}, {', '.join(str(run.status) for run in made)})"
         sent = [dict(notice) for notice in distinct.pop(invocation_id, set())]
-        found += [f"{who} was answered: {run.answer}" for run in made if run.status not in (200, 400, 409, 422)]
-        failed = [run for run in made if run.status not in (200, 400, 409) and run.reason != "rolled back"]
+        found += [
+            f"{who} was answered: {run.answer}"
+            for run in made
+            if not (run.never_began or run.status in (200, 400, 409, 422))
+        ]
+        refused = [run for run in made if run.status in (400, 409) or run.never_began or run.reason == "rolled back"]
+        failed = [run for run in made if run.status != 200 and run not in refused]
         right = "success" if any(run.status == 200 for run in made) else "failure"
         if right == "failure" and not failed:
             found += [f"{who} was refused, and a notice went out: {notice}" for notice in sent]

@@ -39,10 +39,12 @@ class Trip(msgspec.Struct, frozen=True, omit_defaults=True):
 
     def may_fail(self) -> bool:
         """Whether an answer other than success is right: it was asked for, cancelled, in a crowd, or given up."""
-        asked_for = self.run_type or self.cancelled or self.callers > 1 or self.again
-        return bool(
-            asked_for or any(fault in CANCELS for fault in self.faults.values()) or len(self.faults) >= ATTEMPTS
-        )
+        asked_for = self.run_type or self.callers > 1 or self.again
+        return bool(asked_for or self.is_cancelled() or len(self.faults) >= ATTEMPTS)
+
+    def is_cancelled(self) -> bool:
+        """Whether somebody cancels a reservation of it."""
+        return self.cancelled or any(fault in CANCELS for fault in self.faults.values())
 
     def must_fail(self) -> bool:
         """Whether success would be wrong: a failure was asked for, or a step fails as often as it is tried."""

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from holiday.services import SERVICES
-from tests.faults.invariant import Reservation, Row, violations
+from tests.faults.invariant import NEVER_BEGAN, Reservation, Row, violations
 
 STANDING = dict.fromkeys(SERVICES, "confirmed")
 COMPENSATED = {name: row.compensated for name, row in SERVICES.items()}
@@ -26,8 +26,8 @@ def notice(status: str, **changes: str) -> dict[str, str]:
     return {"trip_id": "trip", "invocation_id": "inv", "status": status} | ids | changes
 
 
-def reservation(status: int) -> Reservation:
-    return Reservation("trip", "inv", status, "{}")
+def reservation(status: int, answer: str = "{}") -> Reservation:
+    return Reservation("trip", "inv", status, answer)
 
 
 @pytest.mark.parametrize(
@@ -80,6 +80,24 @@ def test_a_trip_that_is_booked_twice_is_found() -> None:
     twice: list[Any] = [reservation(200), Reservation("trip", "other", 200, "{}")]
 
     assert "trip was booked 2 times" in violations(twice, rows(**STANDING), [notice("success")])
+
+
+@pytest.mark.parametrize(("status", "answer"), [(409, NEVER_BEGAN[0]), (404, NEVER_BEGAN[1])])
+def test_what_was_cancelled_before_it_began_leaves_nothing(status: int, answer: str) -> None:
+    never_began = reservation(status, answer)
+
+    assert violations([never_began], rows(), []) == []
+    assert violations([reservation(422), never_began], rows(**COMPENSATED), [notice("failure")]) == []
+    for left, sent in ((rows(flights="cancelled"), []), (rows(), [notice("failure")])):
+        assert violations([never_began], left, sent) != []
+    two = [notice("failure"), notice("failure", message="2")]
+    assert violations([reservation(422), never_began], rows(**COMPENSATED), two) != []
+
+
+def test_no_other_answer_is_taken_for_that_of_a_cancelled_one() -> None:
+    other = reservation(404, NEVER_BEGAN[1].replace("invocation", "ingress"))
+
+    assert any("was answered" in found for found in violations([other], rows(), []))
 
 
 ROLLED_BACK = '{"metadata": {"reason": "rolled back"}}'

@@ -2,13 +2,15 @@
 
 import json
 import re
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import get_args
 
 import httpx
 
 from holiday.failures import Reason
 from tests.conftest import ROOT
-from tests.driver import Holiday
+from tests.driver import Holiday, eventually
+from tests.faults.invariant import NEVER_BEGAN
 
 PAGE = (ROOT / "docs" / "errors.md").read_text()
 BLOCKS = PAGE.split("```json\n")[1:]
@@ -35,6 +37,22 @@ def test_the_page_has_every_reason_that_a_caller_can_get_and_an_answer_of_each_s
     shown = {str(answer["code"]): answer["metadata"] for answer in REQUESTS_AND_ANSWERS[1::2]}
     assert shown.keys() == names.keys()
     assert all(others <= shown[status].keys() for status, others in names.items())
+
+
+def test_a_trip_that_is_cancelled_before_it_began_is_canceled_for_who_waits_and_then_not_found(
+    in_one_process: Holiday,
+) -> None:
+    def cancelled_while_somebody_waits() -> str:
+        invocation = in_one_process.send(delay="1h")
+        with ThreadPoolExecutor() as pool:
+            waiting = pool.submit(in_one_process.answer, invocation)
+            wait([waiting], timeout=0.3)  # nothing tells that Restate has it: if it came too late, once more
+            in_one_process.cloud.admin.operate("cancel", invocation)
+            told = waiting.result().text
+        assert in_one_process.answer(invocation).text == NEVER_BEGAN[1]
+        return told
+
+    assert eventually(cancelled_while_somebody_waits, lambda told: told != NEVER_BEGAN[1]) == NEVER_BEGAN[0]
 
 
 def test_restate_describes_one_error_for_all_of_them(in_one_process: Holiday) -> None:

@@ -1,16 +1,19 @@
 """What an acceptance tells others, and where it may get credentials from."""
 
 import re
+import sys
 from pathlib import Path
 
 import pytest
 
-from acceptance.__main__ import RESTATE_CLOUD
+from acceptance.__main__ import RESTATE_CLOUD, main
 from acceptance.aws import AwsSite
 from acceptance.report import Result, page, redact
 from acceptance.sites import Site
-from holiday_stack.settings import Settings
+from demo.cloud import HolidayCloud
+from holiday_stack.settings import NAMES, Settings
 from localcloud.clients import Clients
+from localcloud.ports import Ports
 
 ROOT = Path(__file__).parents[2]
 KEY = "key_1abcdefghijklmnop"
@@ -50,6 +53,22 @@ def test_no_environment_s_file_adds_to_the_settings_of_a_run(tmp_path: Path) -> 
 
     of_cdk_json = {"environment": "production"}
     assert Settings.from_context(of_cdk_json | site.settings).stack_name == "acceptance-1-HolidayStack"
+
+
+def test_no_setting_leads_a_run_to_another_stack_or_restate_than_its_own(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    # given every setting, of which a few say only how the run's own stack is built
+    allowed = {"alarmTopicArn", "notificationEmail", "bundleFor", "pythonRuntime"}
+    cloud = HolidayCloud(tmp_path / "cloud", Ports.free())
+    monkeypatch.setattr(cloud, "locked", lambda: pytest.fail("it went on"))
+
+    # when one of the others is passed, then the run refuses it before it does anything
+    for name in {*NAMES, "environment"} - allowed:
+        monkeypatch.setattr(sys, "argv", ["acceptance", "-c", f"{name}=https://production.example.com:9070"])
+        with pytest.raises(SystemExit):
+            main(cloud)
+        assert f"{name} is set by the acceptance itself: leave it out" in capsys.readouterr().err
 
 
 def test_what_clean_up_cannot_remove_is_named_with_the_command_that_removes_it(

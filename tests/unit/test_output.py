@@ -1,4 +1,4 @@
-"""No command ends in a traceback because of what its terminal can show."""
+"""No command ends in a traceback because of what its terminal can show, or what is typed there."""
 
 import ast
 import subprocess
@@ -6,6 +6,10 @@ import sys
 from pathlib import Path
 
 import pytest
+
+from localcloud import terminal
+from localcloud.cloud import LocalCloud
+from localcloud.ports import Ports
 
 ROOT = Path(__file__).parents[2]
 COMMANDS = [
@@ -51,3 +55,14 @@ def test_each_command_accepts_any_encoding_before_it_does_anything(command: str)
 
     assert rest
     assert ast.unparse(first) == "accept_any_encoding()"
+
+
+@pytest.mark.parametrize("how", [KeyboardInterrupt, EOFError])
+def test_ctrl_c_and_ctrl_d_at_a_question_end_a_command_without_a_traceback(
+    how: type[BaseException], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def ask() -> None:
+        raise how
+
+    monkeypatch.setattr(terminal, "INTERRUPTIONS", ())  # the test process keeps its own
+    assert terminal.run("cancel", ask, LocalCloud(tmp_path, Ports.default())) == 130
