@@ -29,7 +29,7 @@ from restate_lambda_cdk import (
     follow_references,
 )
 
-RUNBOOK = "`make stuck` lists them with what to do: docs/operations.md, An invocation that never ends."
+RUNBOOK = "`make stuck` lists them with what to do: docs/stuck.md."
 
 BOOKED = {
     "flights": ["dynamodb:Query", "dynamodb:PutItem", "dynamodb:UpdateItem"],
