@@ -10,10 +10,10 @@ import pytest
 from holiday_stack.settings import NAMES
 
 ROOT = Path(__file__).parents[2]
-PACKAGE = "packages/restate-lambda-cdk/README.md"
 PAGES = sorted(
     str(path.relative_to(ROOT))
-    for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("packages/*/examples/*/*.md"))
+    for pattern in ("*.md", "docs/*.md", "packages/*/*.md", "packages/*/docs/*.md", "packages/*/examples/*/*.md")
+    for path in ROOT.glob(pattern)
 )
 ORDER = (
     *("Run it", "Break it", "The saga's code", "When to choose this, and when Step Functions", "Develop and debug"),
@@ -68,7 +68,8 @@ def shell_blocks(page: str) -> list[tuple[str, str, bool]]:
     heading, before = "", ""
     for block, line in re.findall(r"^( *```.*?^ *```)$|^([^\n]*)$", read(page), re.DOTALL | re.MULTILINE):
         if re.match(r" *```(console|bash|sh|shell)\n", block):
-            found.append((heading, block, "Not run here" in before.strip().rpartition("\n\n")[2]))
+            told = " ".join(before.strip().rpartition("\n\n")[2].lower().split())
+            found.append((heading, block, "not run here" in told))
         if title := re.match(r"#{2,} (.+)", line):
             heading = title[1]
         before = "" if block or title else f"{before}{line}\n"
