@@ -1,4 +1,4 @@
-"""`make stuck`: what the monitor counts, one by one, with why it is stuck and what docs/operations.md says to do.
+"""`make stuck`: what the monitor counts, one by one, with why it is stuck and what docs/stuck.md says to do.
 
 The advice stands in that page alone, in its two tables; this reads it there.
 """
@@ -19,8 +19,8 @@ from dependencies.output import accept_any_encoding
 from localcloud.cloud import LocalCloud
 from localcloud.environment import ROOT, LocalCloudError
 
-PAGE = ROOT / "docs" / "operations.md"
-SECTION, STATUSES = "An invocation that never ends", "Find, pause, resume, cancel a trip"
+PAGE = ROOT / "docs" / "stuck.md"
+SECTION, STATUSES = "An invocation that never ends", "Find, pause, resume or cancel a trip"
 LARGEST = 4_700_000
 """Bytes of a request that Lambda takes, as the page says."""
 
@@ -75,7 +75,7 @@ def show(rows: Sequence[Row], page: str, console: Console) -> None:
         texts = (trip_of(row), f"{row['target']}\n{row['id']}", since, row["status"], why, advice(row, page))
         table.add_row(*map(Text, texts))
     console.print(table)
-    console.print(f"{len(rows)} stuck. docs/operations.md, {SECTION}, has the commands.", highlight=False)
+    console.print(f"{len(rows)} stuck. docs/stuck.md, {SECTION}, has the commands.", highlight=False)
 
 
 def main() -> int:

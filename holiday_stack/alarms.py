@@ -35,7 +35,7 @@ AT_ONCE = Trigger(Duration.minutes(1), bad=1, of=1)
 
 
 class Alarms(Construct):
-    """Alarms that go to a topic. docs/operations.md has a row for each kind, `<Service>Errors` for instance.
+    """Alarms that go to a topic. docs/alarms.md has a row for each kind, `<Service>Errors` for instance.
 
     services: the function of each service, by the service's name.
     compensations: the handler of each service, but trips, that compensates.
@@ -135,7 +135,7 @@ class Alarms(Construct):
         return counted.metric(period=at.period, statistic="Sum")
 
     def _alarm(self, construct_id: str, metric: cloudwatch.Metric, what: str, at: Trigger, row: str = "") -> None:
-        where = f"What to do: docs/operations.md, section Alarms, row {row or construct_id}."
+        where = f"What to do: docs/alarms.md, row {row or construct_id}."
         alarm = metric.create_alarm(
             self,
             construct_id,

@@ -70,4 +70,4 @@ def refuse_key(text: str, place: str, *names: str) -> None:
 
 def _there_are(folder: Path) -> str:
     names = existing(folder)
-    return f"There are: {', '.join(names)}." if names else "There are none yet: README.md shows one."
+    return f"There are: {', '.join(names)}." if names else "There are none yet: docs/deploy.md shows one."

@@ -30,7 +30,7 @@ from restate_lambda_cdk import (
     follow_references,
 )
 
-RUNBOOK = "`make stuck` lists them with what to do: docs/operations.md, An invocation that never ends."
+RUNBOOK = "`make stuck` lists them with what to do: docs/stuck.md."
 
 
 @dataclass(frozen=True)

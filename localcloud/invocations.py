@@ -1,6 +1,6 @@
 """What Restate has not finished: one query for every test, command and page, with VQueues and without.
 
-It is a file of its own, `unfinished.sql`, so that the Restate CLI can ask it too (docs/operations.md), and it is in the
+It is a file of its own, `unfinished.sql`, so that the Restate CLI can ask it too (docs/stuck.md), and it is in the
 monitor's package, which looks for stuck invocations by it; read from there, because to import that takes AWS CDK and a
 second. Its columns: `id`; `service`; `target`; `status`, which is `scheduled`, `queued`, `running`, `suspended`,
 `backing-off` or `paused`; `failures`, how many attempts have failed (a pause may lose count); `since`, when it was

@@ -1,5 +1,7 @@
-"""docs/calling.md, followed: its commands are run, and what it shows is what they print; its client books a trip."""
+"""The README and docs/calling.md, followed: their commands are run, and what they show is what is printed; the client
+books a trip."""
 
+import io
 import json
 import re
 import subprocess
@@ -7,12 +9,15 @@ import sys
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
+from demo import demo
 from localcloud.environment import ROOT
 from tests.conftest import in_both_modes
 from tests.deploy.test_operations import commands, comparable, here, prints, run
 from tests.driver import Holiday, eventually
 
+README = (ROOT / "README.md").read_text()
 PAGE = (ROOT / "docs" / "calling.md").read_text()
 
 
@@ -26,6 +31,30 @@ def test_each_command_of_the_page_prints_what_the_page_shows(request: pytest.Fix
         status, printed = run(holiday.cloud, here(holiday.cloud, command).replace("curl ", "curl --no-progress-meter "))
 
         assert prints(comparable("\n".join(lines)), (status, printed)), f"{command}\n{printed}"
+
+
+def test_each_curl_of_the_readme_prints_what_the_readme_shows(on_lambda: Holiday) -> None:
+    shown = [(command, lines) for command, lines in commands(README) if command.startswith("curl")]
+    assert len(shown) == 3
+
+    for command, lines in shown:
+        status, printed = run(on_lambda.cloud, here(on_lambda.cloud, command).replace("curl ", "curl --silent "))
+
+        expected, said = (re.sub(r"[0-9a-f]{8}-[0-9a-f-]{27}", "<uuid>", text) for text in ("\n".join(lines), printed))
+        assert prints(comparable(expected), (status, said)), f"{command}\n{printed}"
+
+
+def test_the_demo_prints_what_the_readme_shows(on_lambda: Holiday) -> None:
+    [shown] = re.findall(r"```console\n\$ make demo\n```.*?```text\n(.*?)```", README, re.DOTALL)
+    console = Console(file=io.StringIO(), width=120)
+
+    assert demo.run(on_lambda.cloud, console)
+
+    assert isinstance(console.file, io.StringIO)
+    lines = {re.sub(r"\d+\.\d\ds|─+", "", line).strip() for line in console.file.getvalue().splitlines()}
+    expected = [re.sub(r"\d+\.\d\ds|─+", "", line).strip() for line in here(on_lambda.cloud, shown).splitlines()]
+    assert len(expected) > 10
+    assert [line for line in expected if line not in lines] == []
 
 
 def test_the_page_s_client_books_a_trip_and_passes_the_type_checker(on_lambda: Holiday, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Who knows an invocation's id and may call the ingress can cancel it there, as docs/operations.md says."""
+"""Who knows an invocation's id and may call the ingress can cancel it there, as docs/calling.md says."""
 
 import base64
 from functools import partial

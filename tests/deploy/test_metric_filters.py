@@ -178,7 +178,7 @@ def test_compensations_and_notices_that_fail_are_counted_alone(runs: Runs, handl
 
 
 def test_restate_is_asked_how_long_a_booking_takes_as_the_page_says(runs: Runs) -> None:
-    ((command, shown),) = commands(section("How many trips, and how long they take"))
+    ((command, shown),) = commands(section("metrics.md", "How long they take"))
 
     status, printed = run(runs.cloud, command)
 

@@ -1,4 +1,4 @@
-"""What restate-server logs and keeps of what a caller wrote, as docs/operations.md says."""
+"""What restate-server logs and keeps of what a caller wrote, as docs/logs.md says."""
 
 import uuid
 from functools import partial

@@ -1,4 +1,4 @@
-"""docs/operations.md, "Rotate the API key" and "Take it all down": their commands, run in the page's order.
+"""docs/rotate-the-key.md and docs/tear-down.md: their commands, run in the pages' order.
 
 The key is one that an authenticating proxy in front of the local Restate demands. The AWS CLI is the real one, which uv
 fetches when this runs.
@@ -26,9 +26,9 @@ pytestmark = pytest.mark.slow
 AWS_CLI = "awscli==1.46.3"
 Commands = list[tuple[str, list[str]]]
 STEP = re.compile(r"^\d\. |^ +If it prints", re.MULTILINE)
-CREATE = commands(STEP.split(section("Deploy to Restate Cloud"))[3])
-REPLACE, CHECK, PUT_BACK, IS_IDLE = map(commands, STEP.split(section("Rotate the API key"))[2:])
-DESTROY, DELETE_TABLES, DELETE_LOG, SECRET, _ = map(commands, STEP.split(section("Take it all down"))[1:])
+CREATE = commands(STEP.split(section("deploy.md", "Restate Cloud"))[3])
+REPLACE, CHECK, PUT_BACK, IS_IDLE = map(commands, STEP.split(section("rotate-the-key.md", "Steps"))[2:])
+DESTROY, DELETE_TABLES, DELETE_LOG, SECRET, _ = map(commands, STEP.split(section("tear-down.md", "Steps"))[1:])
 
 
 class Person:

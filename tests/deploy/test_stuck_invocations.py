@@ -1,4 +1,4 @@
-"""docs/operations.md, "An invocation that never ends": each sort is made, found and repaired as the page says.
+"""docs/stuck.md, "An invocation that never ends": each sort is made, found and repaired as the page says.
 
 One that is too large to start is in tests/faults/test_body_sizes.py.
 """
@@ -29,8 +29,8 @@ from tests.one_process import create_table
 
 pytestmark = pytest.mark.slow
 
-SETTING = commands(section("Find, pause, resume, cancel a trip"))[0][0]
-(FIND, SHOWN), *REPAIRS = commands(section("An invocation that never ends"))
+SETTING = commands(section("stuck.md", "Find, pause, resume or cancel a trip"))[0][0]
+(FIND, SHOWN), *REPAIRS = commands(section("stuck.md", "An invocation that never ends"))
 MISMATCH = "[570] Found a mismatch between the code paths"
 CAR = "        await saga.step(cars.reserve, car, compensation=cars.cancel)\n"
 PAYMENT = "        await saga.step(payments.process, payment, compensation=payments.refund)\n"

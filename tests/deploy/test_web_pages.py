@@ -167,7 +167,7 @@ def test_a_program_is_answered(cloud: LocalCloud, host: str, version: str) -> No
     assert ask(cloud, f"GET {SERVICES} HTTP/{version}", f"Host: {host}", "Sec-Fetch-Site: none").status == 200
 
 
-# Restate's own ports, of which docs/operations.md says what a page can do there.
+# Restate's own ports, of which docs/local-cloud.md says what a page can do there.
 
 
 def test_a_page_can_book_at_the_ingress_and_read_the_answer(cloud: LocalCloud, stack: dict[str, str]) -> None:

@@ -149,7 +149,7 @@ def test_a_body_that_fits_into_lambda_is_answered_and_one_a_little_larger_never_
 def test_what_cannot_start_is_found_and_killed_by_the_page_s_commands_and_leaves_nothing(
     runner: asyncio.Runner, no_door: Harness
 ) -> None:
-    (find, shown), (kill, killed) = commands(section("A request that is too large to start"))
+    (find, shown), (kill, killed) = commands(section("stuck.md", "A request that is too large to start"))
     trip_id, size = b"too-large", r"\b\d{7}\b"
 
     async def scene() -> None:

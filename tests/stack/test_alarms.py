@@ -16,12 +16,12 @@ from tests.stack.conftest import CLOUD, ROOT, Synthesized, synthesized
 SERVICES = [*ROWS, "trips"]
 NEVER_GIVEN_UP = {name: row.compensation for name, row in ROWS.items()} | {"trips": "notify"}
 """What Restate retries without end of each service, by the rows that the services run on."""
-PAGE = (ROOT / "docs" / "operations.md").read_text()
+PAGE, COSTS = ((ROOT / "docs" / name).read_text() for name in ("alarms.md", "costs.md"))
 ON_REGISTRATION = {"RegistrationFailed", "DeployerErrors", "DeployerThrottles"}
 
 
 def alarms(stack: Synthesized) -> dict[str, dict[str, Any]]:
-    """The properties of each alarm but the monitor's, by the name that docs/operations.md has for it."""
+    """The properties of each alarm but the monitor's, by the name that docs/alarms.md has for it."""
     found = stack.of_type("AWS::CloudWatch::Alarm")
     return {row_of(name): each["Properties"] for name, each in found.items() if not name.startswith("Monitor")}
 
@@ -83,7 +83,7 @@ def test_each_alarm_has_one_row_in_the_page_and_each_row_an_alarm(cloud: Synthes
 
 
 def test_the_page_counts_the_alarms_right(cloud: Synthesized) -> None:
-    assert "four alarms for each service and five more" in PAGE
+    assert "four alarms for each service and five more" in COSTS
 
     assert len(cloud.of_type("AWS::CloudWatch::Alarm")) == 4 * len(SERVICES) + 5
 
@@ -94,7 +94,7 @@ def test_an_alarm_says_which_function_what_it_means_and_where_to_look(cloud: Syn
         description = text(alarm["AlarmDescription"])
 
         assert cloud.one("AWS::Lambda::Function", function)[0] in description
-        said = re.fullmatch(r".+\. What to do: docs/operations\.md, section Alarms, row (.+)\.", description)
+        said = re.fullmatch(r".+\. What to do: docs/alarms\.md, row (.+)\.", description)
         assert said and name in alarms_of(said[1]) and f"`{said[1]}`" in PAGE
         assert description[0].isupper() and len(description) < 1024
 

@@ -27,7 +27,7 @@ def synth(home: Path, mine: dict[str, object], *arguments: str) -> subprocess.Co
 
 
 def test_the_example_is_synthesized_with_an_override_whatever_other_apps_have_in_their_context(tmp_path: Path) -> None:
-    # given the context of other apps, when the README's example is synthesized as another stack
+    # given the context of other apps, when the page's example is synthesized as another stack
     done = synth(tmp_path, OTHER_APPS, "-c", "environment=example", "-c", "prefix=ann")
 
     # then what the file says is in the template, under the name from the command line
@@ -52,14 +52,14 @@ def test_a_misspelt_setting_in_cdk_json_of_the_home_directory_is_refused_by_name
     )
 
 
-def test_the_readme_shows_the_example_and_every_environment_there_is_is_valid() -> None:
-    assert f"```toml\n{EXAMPLE}```" in (ROOT / "README.md").read_text()
+def test_the_page_shows_the_example_and_every_environment_there_is_is_valid() -> None:
+    assert f"```toml\n{EXAMPLE}```" in (ROOT / "docs" / "deploy.md").read_text()
     for name in environments.existing():
         Settings.from_context({"environment": name})
 
 
 def test_the_page_names_every_setting() -> None:
-    section = (ROOT / "docs" / "operations.md").read_text().split("## Settings\n")[1].split("\n## ")[0]
+    section = (ROOT / "docs" / "settings.md").read_text().split("## Settings\n")[1].split("\n## ")[0]
 
     assert re.findall(r"`([A-Za-z]+)`(?=[^|\n]*\|[^|\n]+\|\n)", section.split("|---|---|\n")[1]) == sorted(
         NAMES, key=section.index

@@ -129,7 +129,7 @@ def test_an_environment_without_a_file_is_answered_with_those_that_have_one(
 
 
 def test_without_any_file_it_says_so(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match=r"production.toml not found. There are none yet: README.md shows"):
+    with pytest.raises(SettingsError, match=r"production.toml not found. There are none yet: docs/deploy.md shows"):
         Settings.from_context({"environment": "production"}, tmp_path / "missing")
 
 

@@ -34,8 +34,8 @@ def steps(job: str, key: str) -> list[str]:
 
 
 def policies() -> list[dict[str, Any]]:
-    """The only statements of the IAM documents that docs/operations.md shows: who is trusted, then what is allowed."""
-    shown = re.findall(r"```json\n(.*?)```", (ROOT / "docs" / "operations.md").read_text(), re.DOTALL)
+    """The only statements of the IAM documents that docs/ci.md shows: who is trusted, then what is allowed."""
+    shown = re.findall(r"```json\n(.*?)```", (ROOT / "docs" / "ci.md").read_text(), re.DOTALL)
     statements = [json.loads(document)["Statement"] for document in shown]
     assert [len(each) for each in statements] == [1, 1]
     return [each[0] for each in statements]
@@ -173,7 +173,7 @@ def test_every_make_target_and_setting_that_it_names_exists_and_the_page_names_i
     assert targets and all(re.search(rf"^{name}:", (ROOT / "Makefile").read_text(), re.MULTILINE) for name in targets)
 
     variables = set(re.findall(r"\bvars\.([A-Z_]+)", TEXT))
-    page = (ROOT / "docs" / "operations.md").read_text()
+    page = (ROOT / "docs" / "ci.md").read_text()
     assert variables and all(f"`{name}`" in page for name in variables)
 
 

@@ -1,4 +1,4 @@
-"""The README, followed: what it shows synthesizes, and what it says of options and messages is what the code has."""
+"""The README and docs/, followed: what they show synthesizes, and what they say of options and messages is true."""
 
 import inspect
 import json
@@ -31,7 +31,8 @@ from stacks import function
 
 PACKAGE = Path(__file__).parents[1]
 README = (PACKAGE / "README.md").read_text()
-PYTHON = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+MONITOR = (PACKAGE / "docs" / "monitor.md").read_text()
+PYTHON = re.findall(r"```python\n(.*?)```", README + MONITOR, re.DOTALL)
 APP = next(code for code in PYTHON if "app.synth()" in code)
 NOT_OF_CDK = (
     "app.synth()",
@@ -117,7 +118,7 @@ def test_what_else_it_shows_synthesizes(code: str, tmp_path: Path) -> None:
 )
 def test_its_tables_have_every_option(what: Any, table: str) -> None:
     options = [name for name, each in inspect.signature(what).parameters.items() if each.kind is each.KEYWORD_ONLY]
-    (rows,) = re.findall(rf"^\| `{table}` \| default .*\n((?:\|.*\n)+)", README, re.MULTILINE)
+    (rows,) = re.findall(rf"^\| `{table}` \| default .*\n((?:\|.*\n)+)", README + MONITOR, re.MULTILINE)
 
     assert re.findall(r"^\| `(\w+)`", rows, re.MULTILINE) == options
 
@@ -149,7 +150,7 @@ def test_a_strict_type_checker_finds_nothing_in_what_it_shows(tmp_path: Path) ->
 def test_everything_that_an_app_calls_is_in_it() -> None:
     called = {*restate_lambda_cdk.__all__} - {"HANDLER", "RestateEnvironment"}  # a path, and what the two others share
 
-    assert [name for name in sorted(called) if name not in README] == []
+    assert [name for name in sorted(called) if name not in README + MONITOR] == []
 
 
 def test_the_messages_that_it_explains_are_the_ones_that_the_code_has() -> None:
@@ -165,13 +166,13 @@ def test_the_messages_that_it_explains_are_the_ones_that_the_code_has() -> None:
 
 
 def test_what_it_says_of_the_alarms_is_what_they_are() -> None:
-    fires = dict(re.findall(r"^\| `(\w+)` \| when (\d) looks in a row", README, re.MULTILINE))
+    fires = dict(re.findall(r"^\| `(\w+)` \| when (\d) looks in a row", MONITOR, re.MULTILINE))
 
     assert fires == {name: str(looks) for name, looks in LOOKS_UNTIL_ALARM.items()}
 
 
 def test_the_costs_of_the_monitor_add_up() -> None:
-    costs = README.partition("### What it costs")[2].partition("\n## ")[0]
+    costs = MONITOR.partition("## What it costs")[2].partition("\n## ")[0]
     rows = re.findall(r"^\| .* \| ([\d,]+) \S ([\d.]+) \| ([\d.]+) \|$", costs, re.MULTILINE)
     exact = [int(quantity.replace(",", "")) * float(price) for quantity, price, _ in rows]
 
