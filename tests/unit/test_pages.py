@@ -22,6 +22,7 @@ ORDER = (
 )
 CALLING, STUCK, NEVER = (f"tests/deploy/test_{name}.py" for name in ("calling", "operations", "never_ending"))
 ROTATE, GREETER = "tests/deploy/test_rotate_and_take_down.py", "tests/deploy/test_greeter_example.py"
+BODIES = "tests/faults/test_bodies.py"
 RUN_BY = {
     ("README.md", "Run it"): (CALLING, "make demo"),
     ("README.md", "Break it"): (CALLING, "commands(README)"),
@@ -43,7 +44,7 @@ RUN_BY = {
     ("docs/rotate-the-key.md", "Steps"): (ROTATE, 'section("rotate-the-key.md", "Steps")'),
     ("docs/stuck.md", "Find, pause, resume or cancel a trip"): (STUCK, 'section("stuck.md", "Find, pause'),
     ("docs/stuck.md", "An invocation that never ends"): (NEVER, 'section("stuck.md", "An invocation'),
-    ("docs/stuck.md", "A request that is too large to start"): ("tests/faults/test_bodies.py", 'section("stuck.md"'),
+    ("docs/stuck.md", "A request that is too large to start"): (BODIES, 'section("stuck.md"'),
     ("docs/tear-down.md", "Steps"): (ROTATE, 'section("tear-down.md", "Steps")'),
     ("packages/restate-lambda-cdk/examples/greeter/README.md", "In the local cloud"): (GREETER, "In the local cloud"),
     ("packages/restate-lambda-cdk/examples/greeter/README.md", "In Restate Cloud"): (GREETER, "In Restate Cloud"),
