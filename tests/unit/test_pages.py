@@ -22,6 +22,7 @@ ORDER = (
 )
 CALLING, STUCK, NEVER = (f"tests/deploy/test_{name}.py" for name in ("calling", "operations", "stuck_invocations"))
 ROTATE, GREETER = "tests/deploy/test_rotate_and_take_down.py", "tests/deploy/test_greeter_example.py"
+BODIES = "tests/faults/test_body_sizes.py"
 RUN_BY = {
     ("README.md", "Run it"): (CALLING, "make demo"),
     ("README.md", "Break it"): (CALLING, "commands(README)"),
@@ -30,7 +31,10 @@ RUN_BY = {
     ("CONTRIBUTING.md", "Set up"): ("tests/set_up/test_set_up.py", '"make", "setup"'),
     ("CONTRIBUTING.md", "Check and test"): (".ci/run", "make check\nmake test\n"),
     ("docs/acceptance.md", "In a local cloud"): ("tests/acceptance/test_acceptance.py", '"acceptance"'),
-    ("docs/add-a-service.md", "5. Test it, review it, deploy it"): ("tests/deploy/test_add_a_service.py", "docs/add-a-service.md"),
+    ("docs/add-a-service.md", "5. Test it, review it, deploy it"): (
+        "tests/deploy/test_add_a_service.py",
+        "docs/add-a-service.md",
+    ),
     ("docs/calling.md", "Start a trip and ask for it later"): (CALLING, "commands(PAGE)"),
     ("docs/calling.md", "Cancel a trip"): (CALLING, "commands(PAGE)"),
     ("docs/calling.md", "Why a trip failed"): (CALLING, "commands(PAGE)"),
@@ -43,10 +47,7 @@ RUN_BY = {
     ("docs/rotate-the-key.md", "Steps"): (ROTATE, 'section("rotate-the-key.md", "Steps")'),
     ("docs/stuck.md", "Find, pause, resume or cancel a trip"): (STUCK, 'section("stuck.md", "Find, pause'),
     ("docs/stuck.md", "An invocation that never ends"): (NEVER, 'section("stuck.md", "An invocation'),
-    ("docs/stuck.md", "A request that is too large to start"): (
-        "tests/faults/test_body_sizes.py",
-        'section("stuck.md"',
-    ),
+    ("docs/stuck.md", "A request that is too large to start"): (BODIES, 'section("stuck.md"'),
     ("docs/tear-down.md", "Steps"): (ROTATE, 'section("tear-down.md", "Steps")'),
     ("packages/restate-lambda-cdk/examples/greeter/README.md", "In the local cloud"): (GREETER, "In the local cloud"),
     ("packages/restate-lambda-cdk/examples/greeter/README.md", "In Restate Cloud"): (GREETER, "In Restate Cloud"),
