@@ -39,6 +39,6 @@ def test_what_nobody_waits_for_never_holds_a_place_among_the_running_between_two
 
 
 def test_the_documentation_gives_the_invocations_of_an_hour_s_outage() -> None:
-    page = (ROOT / "docs" / "scale.md").read_text()
+    page = (ROOT / "docs" / "reliability.md").read_text()
     assert f"{1000 * attempts_within(RETRY_UP_TO_A_MINUTE, HOUR):,} invocations" in page
     assert f"{1000 * attempts_within(NEVER_GIVE_UP, HOUR):,}" in page
