@@ -36,21 +36,21 @@ def uninterrupted() -> Generator[None]:
         signal.raise_signal(signum)
 
 
-def end(processes: Iterable[psutil.Process], hard: bool = False) -> None:
-    """Ask these processes to end, or with `hard` kill them, and wait a bounded time until they have."""
+def end(processes: Iterable[psutil.Process], kill: bool = False) -> None:
+    """Ask these processes to end, or with `kill` kill them, and wait a bounded time until they have."""
     processes = list(processes)
     for process in processes:
         with suppress(psutil.NoSuchProcess):
-            process.kill() if hard else process.terminate()
+            process.kill() if kill else process.terminate()
     deadline = time.monotonic() + END_TIMEOUT
     while any(is_alive(process) for process in processes) and time.monotonic() < deadline:
         time.sleep(0.02)
 
 
-def end_group(leader: subprocess.Popen[bytes], hard: bool = False) -> None:
-    """End a process that leads a group, and all that it started in there; with `hard`, without asking it first."""
+def end_group(leader: subprocess.Popen[bytes], kill: bool = False) -> None:
+    """End a process that leads a group, and all that it started in there; with `kill`, without asking it first."""
     with uninterrupted(), suppress(ProcessLookupError, PermissionError):
-        for stop in (signal.SIGKILL,) if hard else (signal.SIGTERM, signal.SIGKILL):
+        for stop in (signal.SIGKILL,) if kill else (signal.SIGTERM, signal.SIGKILL):
             os.killpg(leader.pid, stop)
             deadline = time.monotonic() + END_TIMEOUT
             while time.monotonic() < deadline:

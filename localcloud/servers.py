@@ -84,7 +84,7 @@ class Servers:
     def kill(self, server: Server) -> None:
         """SIGKILL a server, if it runs."""
         if process := self.find(server):
-            end([process], hard=True)
+            end([process], kill=True)
             self._reap()
 
     def end_all(self) -> None:
@@ -92,7 +92,7 @@ class Servers:
         run = self._state.demand()
         end(process for server in run.servers if (process := self.find(server)))
         # What is left: Lambdas of an emulator that was killed, and servers that did not end in time.
-        end((process for process in psutil.process_iter() if _run_of(process) == run.id), hard=True)
+        end((process for process in psutil.process_iter() if _run_of(process) == run.id), kill=True)
         self._reap()
 
     def _reap(self) -> None:

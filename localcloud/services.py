@@ -65,5 +65,5 @@ class Services:
         """End it, and wait until it has."""
         if self._process:
             stopped_at_a_breakpoint = self._debugger is not None and not answers(f"{self.url}/health")
-            end_group(self._process, hard=stopped_at_a_breakpoint)
+            end_group(self._process, kill=stopped_at_a_breakpoint)
         self._process = None

@@ -19,7 +19,7 @@ from localcloud.environment import LOCAL
 from localcloud.ports import Ports
 from localcloud.servers import WITHOUT_VQUEUES
 from tests.driver import Holiday
-from tests.trap import Trap, hostile_variables
+from tests.hostile_environment import HostileEnvironment, hostile_variables
 
 ROOT = Path(__file__).parents[1]
 # An editor's test runner activates nothing: jsii takes the node, and the tests the tools, that are on PATH.
@@ -75,11 +75,11 @@ def trip_id() -> str:
 
 
 @pytest.fixture
-def trap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Trap]:
+def hostile_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HostileEnvironment]:
     """This process's own environment made hostile, and the trap that all of it leads to."""
-    trap = Trap()
-    for name, value in hostile_variables(trap, tmp_path).items():
+    hostile_environment = HostileEnvironment()
+    for name, value in hostile_variables(hostile_environment, tmp_path).items():
         monkeypatch.setenv(name, value)
-    yield trap
-    trap.server.shutdown()
-    trap.server.server_close()
+    yield hostile_environment
+    hostile_environment.server.shutdown()
+    hostile_environment.server.server_close()

@@ -24,7 +24,7 @@ CAUSE = (
 )
 REASON = (
     "{% $states.errorOutput.Error = 'SimulatedError' ? 'simulated' "
-    ": $states.errorOutput.Error = 'NotHeldError' ? 'not held' : 'given up' %}"
+    ": $states.errorOutput.Error = 'NotHeldError' ? 'not reserved' : 'given up' %}"
 )
 NOTICE = (
     f"$string($merge([{INPUT}.notice, "
@@ -33,7 +33,7 @@ NOTICE = (
 BOOKED = f"'Trip ' & {INPUT}.trip_id & ' is booked.'"
 NOT_BOOKED = (
     f"'Trip ' & {INPUT}.trip_id & ' was not booked: ' & $failure.step & ' failed (' & $failure.cause "
-    "& '). Undoing: ' & $failure.undoing & '.'"
+    "& '). Compensations: ' & $failure.compensations & '.'"
 )
 
 
@@ -70,7 +70,7 @@ class Workflow(Construct):
             ("Confirm car", "cars.confirm", refund_payment, all_three),
         ):
             last = last.next(self._caught(self._invoke(name, function, 7), function, compensation, undoing))
-        simulated = {"step": "trips.notify", "reason": "simulated", "undoing": all_three}
+        simulated = {"step": "trips.notify", "reason": "simulated", "compensations": all_three}
         simulated["cause"] = "simulated, as asked for by run_type failNotification"
         may_notify = sfn.Choice.jsonata(self, "May notify?").when(
             sfn.Condition.jsonata(f"{{% {INPUT}.run_type = 'failNotification' %}}"),
@@ -111,7 +111,7 @@ class Workflow(Construct):
         )
         return task
 
-    def _caught(self, task: tasks.LambdaInvoke, step: str, compensation: sfn.IChainable, undoing: str) -> Any:
-        failure = {"step": step, "cause": CAUSE, "reason": REASON, "undoing": undoing}
+    def _caught(self, task: tasks.LambdaInvoke, step: str, compensation: sfn.IChainable, compensations: str) -> Any:
+        failure = {"step": step, "cause": CAUSE, "reason": REASON, "compensations": compensations}
         task.add_catch(compensation, errors=["States.ALL"], assign={"failure": failure})
         return task

@@ -137,4 +137,4 @@ def _values(**values: str) -> "dict[str, AttributeValueTypeDef]":
 
 
 def _gone(booking_id: str) -> BookingError:
-    return BookingError("not held", f"booking {booking_id} is not held: it was cancelled, or never made")
+    return BookingError("not reserved", f"booking {booking_id} is not reserved: it was cancelled, or never made")

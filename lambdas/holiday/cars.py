@@ -7,10 +7,10 @@ from msgspec import Meta
 from restate import ObjectContext
 
 from holiday.bookings import Bookings
-from holiday.kept import Kept
 from holiday.logs import outcome
 from holiday.messages import Booking, Compensation
 from holiday.retries import GIVE_UP_AFTER_8_ATTEMPTS, KEEP_FOR, RETRY_UP_TO_A_MINUTE
+from holiday.serde import RetainedSerde
 from holiday.services import SERVICES
 from holiday.simulation import simulate
 
@@ -47,7 +47,7 @@ async def confirm(ctx: ObjectContext, car: Booking) -> None:
     await bookings.confirm(ctx.key(), car.id)
 
 
-@cars.handler(invocation_retry_policy=RETRY_UP_TO_A_MINUTE, input_serde=Kept(Compensation))
+@cars.handler(invocation_retry_policy=RETRY_UP_TO_A_MINUTE, input_serde=RetainedSerde(Compensation))
 async def cancel(ctx: ObjectContext, car: Compensation) -> None:
     """Cancel the car, held or not: it cannot be reserved after this."""
     await bookings.compensate(ctx.key(), car)

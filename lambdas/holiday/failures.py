@@ -13,7 +13,7 @@ Reason = Literal[
     "rolled back",  # the gate: an earlier run of this request was rolled back
     "duplicate",  # the gate: another reservation holds the trip id
     "simulated",  # the caller asked for it
-    "not held",  # what is to be confirmed, or booked, was compensated or never made
+    "not reserved",  # what is to be confirmed, or booked, was compensated or never made
     "cancelled",  # somebody cancelled the invocation
     "given up",  # a step kept failing
     "invalid",  # the request, or an id, is not one
@@ -52,7 +52,7 @@ class Failure:
             return cls(trip_id, step, "cancelled", "it was cancelled")
         return cls(trip_id, step, "given up", "it kept failing and was given up")
 
-    def error(self, status: int, message: str, undoing: str = "") -> TerminalError:
+    def error(self, status: int, message: str, compensations: str = "") -> TerminalError:
         """What the caller gets: the message, and as metadata this failure and which compensations were sent."""
         hint = {"hint": HINTS[self.reason]} if self.reason in HINTS else {}
-        return TerminalError(message, status, {**vars(self), "undoing": undoing, **hint})
+        return TerminalError(message, status, {**vars(self), "compensations": compensations, **hint})

@@ -12,10 +12,10 @@ from restate import ObjectContext
 
 from holiday.bookings import Bookings
 from holiday.failures import BookingError
-from holiday.kept import Kept
 from holiday.logs import outcome
 from holiday.messages import Booking, Compensation
 from holiday.retries import GIVE_UP_AFTER_8_ATTEMPTS, KEEP_FOR, RETRY_UP_TO_A_MINUTE
+from holiday.serde import RetainedSerde
 from holiday.services import SERVICES
 from holiday.simulation import simulate
 
@@ -60,7 +60,7 @@ async def confirm(ctx: ObjectContext, flight: Booking) -> None:
     await bookings.confirm(ctx.key(), flight.id)
 
 
-@flights.handler(invocation_retry_policy=RETRY_UP_TO_A_MINUTE, input_serde=Kept(Compensation))
+@flights.handler(invocation_retry_policy=RETRY_UP_TO_A_MINUTE, input_serde=RetainedSerde(Compensation))
 async def cancel(ctx: ObjectContext, flight: Compensation) -> None:
     """Cancel the flight, held or not: it cannot be reserved after this."""
     await bookings.compensate(ctx.key(), flight)

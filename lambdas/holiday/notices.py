@@ -12,8 +12,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from holiday.kept import Kept
 from holiday.messages import Booking
+from holiday.serde import RetainedSerde
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Notice:
 OWN_FIELDS = {field.name for field in dataclasses.fields(Notice)}
 
 
-class KeptNotice(Kept[Notice]):
+class NoticeSerde(RetainedSerde[Notice]):
     """Reads and writes a notice as it is published."""
 
     def __init__(self) -> None:

@@ -7,10 +7,10 @@ from msgspec import Meta
 from restate import ObjectContext
 
 from holiday.bookings import Bookings
-from holiday.kept import Kept
 from holiday.logs import outcome
 from holiday.messages import Booking, Compensation
 from holiday.retries import GIVE_UP_AFTER_8_ATTEMPTS, KEEP_FOR, RETRY_UP_TO_A_MINUTE
+from holiday.serde import RetainedSerde
 from holiday.services import SERVICES
 from holiday.simulation import simulate
 
@@ -39,7 +39,7 @@ async def process(ctx: ObjectContext, payment: Payment) -> None:
     await bookings.reserve(ctx.key(), payment, "confirmed")
 
 
-@payments.handler(invocation_retry_policy=RETRY_UP_TO_A_MINUTE, input_serde=Kept(Compensation))
+@payments.handler(invocation_retry_policy=RETRY_UP_TO_A_MINUTE, input_serde=RetainedSerde(Compensation))
 async def refund(ctx: ObjectContext, payment: Compensation) -> None:
     """Refund the payment, taken or not: it cannot be taken after this."""
     await bookings.compensate(ctx.key(), payment)

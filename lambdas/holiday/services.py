@@ -12,7 +12,7 @@ from uuid import UUID
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from holiday.messages import Booking
-from holiday.texts import Text, Timestamp, TripId, check_id, check_order, check_text
+from holiday.patterns import Text, Timestamp, TripId, check_id, check_order, check_text
 
 Status = Literal["pending", "confirmed", "cancelled", "refunded"]
 B = TypeVar("B", bound=Booking)

@@ -12,7 +12,7 @@ from holiday import cars, flights, notifications, payments
 from holiday.handlers import describe_inputs
 from holiday.logs import about, outcome
 from holiday.messages import TripBooked
-from holiday.notices import KeptNotice, Notice
+from holiday.notices import Notice, NoticeSerde
 from holiday.retries import KEEP_FOR, NEVER_GIVE_UP, RETRY_UP_TO_A_MINUTE
 from holiday.saga import Saga
 from holiday.simulation import simulate
@@ -63,14 +63,14 @@ async def reserve(ctx: Context, request: ReserveRequest) -> TripBooked:
             case "duplicate":
                 raise failure.error(409, f"Trip {trip_id} is already booked or being booked.") from None
             case _:
-                undoing = saga.compensate()
+                compensations = saga.compensate()
                 failed = f"{failure.step} failed ({failure.cause})"
-                why = f"Trip {trip_id} was not booked by this request: {failed}. Undoing: {undoing}."
+                why = f"Trip {trip_id} was not booked by this request: {failed}. Compensations: {compensations}."
                 ctx.service_send(notify, notice.of_failure(why))
-                raise failure.error(422, why, undoing) from None
+                raise failure.error(422, why, compensations) from None
 
 
-@trips.handler(ingress_private=True, input_serde=KeptNotice(), invocation_retry_policy=RETRY_UP_TO_A_MINUTE)
+@trips.handler(ingress_private=True, input_serde=NoticeSerde(), invocation_retry_policy=RETRY_UP_TO_A_MINUTE)
 async def notify(_ctx: Context, notice: Notice) -> None:
     """Publish a notice until SNS has taken it: an outage neither delays an answer nor undoes a trip that stands."""
     about.set(notice.trip_id)

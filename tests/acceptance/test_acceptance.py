@@ -19,10 +19,10 @@ from localcloud import stacks as cdk_stacks
 from localcloud.environment import ROOT
 from localcloud.ports import Ports
 from tests.deploy import variants
+from tests.deploy.authenticating_proxy import KEY, AuthenticatingProxy, guarding
 from tests.deploy.command import of
-from tests.deploy.gatekeeper import KEY, Gatekeeper, guarding
 from tests.deploy.state import deployments, processes_below, stacks
-from tests.trap import Trap
+from tests.hostile_environment import HostileEnvironment
 
 GONE = ("trips.py", ("raise failure.error(409,", "raise failure.error(410,"))
 """A holiday that answers something else to a duplicate."""
@@ -33,8 +33,8 @@ class Away:
     """An emulator and a Restate that the command is told of, and did not start."""
 
     cloud: HolidayCloud
-    ingress: Gatekeeper
-    admin: Gatekeeper
+    ingress: AuthenticatingProxy
+    admin: AuthenticatingProxy
     folder: Path
 
     def command(self, *arguments: str, yes: bool = True) -> list[str]:
@@ -100,8 +100,10 @@ def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Away]:
 
 
 @pytest.mark.slow
-def test_in_a_local_cloud_every_check_passes_and_nothing_is_left_or_reached(tmp_path: Path, trap: Trap) -> None:
-    # given a shell whose AWS and proxies are a trap, when the command is run
+def test_in_a_local_cloud_every_check_passes_and_nothing_is_left_or_reached(
+    tmp_path: Path, hostile_environment: HostileEnvironment
+) -> None:
+    # given a shell whose AWS and proxies are a hostile_environment, when the command is run
     cloud = HolidayCloud(tmp_path / "cloud", Ports.free())
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "lambdas")])}
     done = subprocess.run(
@@ -113,7 +115,7 @@ def test_in_a_local_cloud_every_check_passes_and_nothing_is_left_or_reached(tmp_
     (report,) = tmp_path.glob("acceptance-*/report.md")
     assert "checks passed\n" in report.read_text() and report.read_text() in done.stdout
     assert "| failed |" not in done.stdout and "| not run |" not in done.stdout
-    assert trap.hits == []
+    assert hostile_environment.hits == []
     assert processes_below(cloud.directory) == []
 
 
@@ -225,11 +227,11 @@ def test_a_rejected_key_is_one_sentence_without_the_key(
     assert "rejects this API key (401)" in said and "key_wrong" not in said
 
 
-def test_where_nobody_can_be_asked_nothing_is_done(tmp_path: Path, trap: Trap) -> None:
+def test_where_nobody_can_be_asked_nothing_is_done(tmp_path: Path, hostile_environment: HostileEnvironment) -> None:
     line = of(HolidayCloud(tmp_path / "cloud", Ports.free()), "acceptance")
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "lambdas")])}
     done = subprocess.run(
-        [*line, "--ingress", trap.url, "--admin", trap.url],
+        [*line, "--ingress", hostile_environment.url, "--admin", hostile_environment.url],
         cwd=ROOT,
         env=environment,
         input=f"{KEY}\n",
@@ -240,7 +242,7 @@ def test_where_nobody_can_be_asked_nothing_is_done(tmp_path: Path, trap: Trap) -
 
     assert done.returncode == 1
     assert "Nobody can be asked here" in done.stdout
-    assert trap.hits == []
+    assert hostile_environment.hits == []
 
 
 def read_until(terminal: int, words: str | None) -> str:

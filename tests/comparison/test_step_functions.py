@@ -19,7 +19,7 @@ from demo.contract import CONTRACT
 from tests.driver import eventually
 from tests.saga import test_reserve as contract
 from tests.saga.test_reserve import (
-    test_a_simulated_failure_undoes_everything_before_it,
+    test_a_simulated_failure_compensates_everything_before_it,
     test_a_wrong_path_is_not_found,
     test_an_id_that_is_held_is_refused_and_its_trip_left_alone,
     test_an_id_that_was_rolled_back_can_be_booked_at_once,
@@ -33,7 +33,7 @@ pytestmark = pytest.mark.slow
 RUN_TYPES = [run_type for run_type in CONTRACT if run_type != "success"]
 
 __all__ = [
-    "test_a_simulated_failure_undoes_everything_before_it",
+    "test_a_simulated_failure_compensates_everything_before_it",
     "test_a_wrong_path_is_not_found",
     "test_an_id_that_is_held_is_refused_and_its_trip_left_alone",
     "test_an_id_that_was_rolled_back_can_be_booked_at_once",

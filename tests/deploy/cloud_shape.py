@@ -17,7 +17,7 @@ from demo.cloud import HolidayCloud
 from localcloud.environment import REGION
 from restate_lambda_cdk.environment import RESTATE_CLOUD_ACCOUNT, RESTATE_CLOUD_ROLE
 from tests.deploy import variants
-from tests.deploy.gatekeeper import KEY, Gatekeeper, guarding
+from tests.deploy.authenticating_proxy import KEY, AuthenticatingProxy, guarding
 
 ENVIRONMENT, ANOTHER, SOMEBODY_ELSES = "env_201hy10cd3h6426jy80tb32n6en", "env_201another", "env_201somebodyelses"
 SESSION = f"arn:aws:sts::{RESTATE_CLOUD_ACCOUNT}:assumed-role/RestateCloud/restate"
@@ -52,13 +52,13 @@ class Deployed:
     """The stack in its cloud, and the accounts around it."""
 
     cloud: HolidayCloud
-    gatekeeper: Gatekeeper
+    authenticating_proxy: AuthenticatingProxy
     secret: str
     outputs: dict[str, str] = field(default_factory=dict[str, str])
 
     @property
     def admin_url(self) -> str:
-        return self.gatekeeper.url
+        return self.authenticating_proxy.url
 
     def deploy(self, **context: str) -> dict[str, str]:
         """Deploy the holiday, or what context makes of it, and return its outputs."""
@@ -94,10 +94,10 @@ class Deployed:
 @contextmanager
 def in_the_shape_for_restate_cloud(cloud: HolidayCloud) -> Generator[Deployed]:
     """The holiday in this cloud, which is Restate Cloud too: a role in an account of its own, and a key."""
-    with guarding(cloud.admin_url, KEY) as gatekeeper:
+    with guarding(cloud.admin_url, KEY) as authenticating_proxy:
         secrets = cloud.client("secretsmanager")
         secret = secrets.create_secret(Name="restate/api-key", SecretString=KEY)["ARN"]
-        deployed = Deployed(cloud, gatekeeper, secret)
+        deployed = Deployed(cloud, authenticating_proxy, secret)
         iam = deployed.root_of(RESTATE_CLOUD_ACCOUNT).client("iam")
         iam.create_role(RoleName="RestateCloud", AssumeRolePolicyDocument=TRUSTS_ALL)
         iam.put_role_policy(RoleName="RestateCloud", PolicyName="assumes", PolicyDocument=ASSUMES_ALL)

@@ -83,7 +83,7 @@ def test_with_the_hotel_every_run_type_and_every_fault_plan_passes(with_hotels: 
     status, said = run_tests(
         with_hotels,
         *NAMES_WHAT_IS_FORGOTTEN,
-        "tests/unit/test_house.py",
+        "tests/unit/test_layout.py",
         "tests/saga",
         "tests/deploy/test_deploy.py",
         "tests/faults/test_plans.py",

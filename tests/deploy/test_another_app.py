@@ -18,8 +18,8 @@ from dependencies import sources
 from holiday_stack import bundling
 from localcloud.cloud import LocalCloud
 from localcloud.environment import ROOT, LocalCloudError
-from tests.deploy import company, greetings
-from tests.deploy.gatekeeper import KEY, Gatekeeper, guarding
+from tests.deploy import greetings, other_app
+from tests.deploy.authenticating_proxy import KEY, AuthenticatingProxy, guarding
 from tests.deploy.state import deployments, routes, services
 
 pytestmark = pytest.mark.slow
@@ -29,8 +29,8 @@ pytestmark = pytest.mark.slow
 def packages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """The package of the two services, and that of one which is deployed by other means."""
     found: dict[str, Path] = {}
-    existing = company.SERVICES.replace('"greeter"', '"existing"').replace("[greeter, teller]", "[greeter]")
-    for name, source in {"both": company.SERVICES, "existing": existing}.items():
+    existing = other_app.SERVICES.replace('"greeter"', '"existing"').replace("[greeter, teller]", "[greeter]")
+    for name, source in {"both": other_app.SERVICES, "existing": existing}.items():
         sources = Path(greetings.written(tmp_path_factory.mktemp(name), source)["lambdas"])
         found[name] = bundling.package("greetings", bundling.HOST, lambdas=sources)
     return found
@@ -51,13 +51,13 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> str:
     newest = f"aws-cdk-lib=={importlib.metadata.version('aws-cdk-lib')}"
     install = [uv, "pip", "install", "--quiet", "--python", str(python), str(wheel), newest]
     subprocess.run([*install, *sources.uv_options(environment)], env=environment, check=True)
-    return f"{shlex.quote(str(python))} -m tests.deploy.company"
+    return f"{shlex.quote(str(python))} -m tests.deploy.other_app"
 
 
 @pytest.fixture(scope="module")
-def gatekeeper(own_cloud: LocalCloud) -> Iterator[Gatekeeper]:
-    with guarding(own_cloud.admin_url, KEY) as gatekeeper:
-        yield gatekeeper
+def authenticating_proxy(own_cloud: LocalCloud) -> Iterator[AuthenticatingProxy]:
+    with guarding(own_cloud.admin_url, KEY) as authenticating_proxy:
+        yield authenticating_proxy
 
 
 @pytest.fixture(scope="module")
@@ -81,8 +81,8 @@ def existing(own_cloud: LocalCloud, packages: dict[str, Path]) -> str:
 
 
 @pytest.fixture
-def context(gatekeeper: Gatekeeper, packages: dict[str, Path], existing: str) -> dict[str, str]:
-    return {"adminUrl": gatekeeper.url, "package": str(packages["both"]), "key": KEY, "existing": existing}
+def context(authenticating_proxy: AuthenticatingProxy, packages: dict[str, Path], existing: str) -> dict[str, str]:
+    return {"adminUrl": authenticating_proxy.url, "package": str(packages["both"]), "key": KEY, "existing": existing}
 
 
 def ask(cloud: LocalCloud, path: str, body: str | None = None) -> str:

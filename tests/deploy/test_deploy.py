@@ -8,7 +8,7 @@ from holiday.services import RUN_TYPES, SERVICES
 from localcloud.cloud import LocalCloud
 from localcloud.environment import LocalCloudError
 from tests.deploy.state import addresses, book, deployments, published_versions, services
-from tests.trap import Trap
+from tests.hostile_environment import HostileEnvironment
 
 
 def test_a_deploy_makes_the_published_versions_what_restate_calls(cloud: LocalCloud, stack: dict[str, str]) -> None:
@@ -35,7 +35,7 @@ def test_the_demo_books_every_run_type_that_the_deployed_services_accept(cloud: 
 
 
 def test_a_deploy_without_changes_makes_no_version_and_no_revision(
-    cloud: HolidayCloud, stack: dict[str, str], trap: Trap
+    cloud: HolidayCloud, stack: dict[str, str], hostile_environment: HostileEnvironment
 ) -> None:
     # given the deployed stack, and a shell that leads every AWS client elsewhere
     before = published_versions(cloud), services(cloud), deployments(cloud)
@@ -44,7 +44,7 @@ def test_a_deploy_without_changes_makes_no_version_and_no_revision(
     again = cloud.deploy()
 
     # then nothing is new, and nobody else was asked
-    assert trap.hits == []
+    assert hostile_environment.hits == []
     assert again == stack
     assert (published_versions(cloud), services(cloud), deployments(cloud)) == before
 

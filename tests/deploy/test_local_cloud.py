@@ -88,7 +88,7 @@ def test_stop_finds_the_lambdas_of_an_emulator_that_was_killed(own_cloud: LocalC
     emulator = emulator_of(own_cloud)
     worker = emulator.children()[0]
     worker.suspend()
-    end([emulator], hard=True)
+    end([emulator], kill=True)
 
     # when the cloud is stopped, then the worker is ended too
     own_cloud.stop()
@@ -106,7 +106,7 @@ def test_a_cloud_whose_emulator_died_starts_empty(own_cloud: LocalCloud) -> None
     # given a cloud whose emulator was killed, and its state with it
     own_cloud.start()
     own_cloud.client("sns").create_topic(Name="lost")
-    end([emulator_of(own_cloud)], hard=True)
+    end([emulator_of(own_cloud)], kill=True)
 
     # when it is started, then both servers are new, and the run before keeps its logs
     assert own_cloud.start()

@@ -1,7 +1,7 @@
 """The alarm for stuck invocations fires for what the alarms of AWS cannot see, and is quiet again after the repair.
 
-An invoker role that is lost is in permissions/test_who_is_cut_off.py, a body that
-cannot start in tests/faults/test_bodies.py.
+An invoker role that is lost is in permissions/test_lost_permissions.py, a body that
+cannot start in tests/faults/test_body_sizes.py.
 """
 
 from collections.abc import Iterator
@@ -17,10 +17,10 @@ from localcloud.invocations import unfinished
 from localcloud.ports import Ports
 from monitor.stuck import query as monitor_query
 from tests.conftest import in_both_modes
+from tests.deploy.monitored import THRESHOLD, Watch
 from tests.deploy.state import deployments
-from tests.deploy.test_never_ending import begin
 from tests.deploy.test_operations import taken_away
-from tests.deploy.watched import THRESHOLD, Watch
+from tests.deploy.test_stuck_invocations import begin
 from tests.driver import Holiday, eventually
 
 MINUTE = timedelta(minutes=1)

@@ -16,7 +16,7 @@ import pytest
 from demo.cloud import STACK, HolidayCloud
 from dependencies import sources
 from localcloud.environment import ROOT
-from tests.deploy.gatekeeper import KEY, OTHER_KEY, Gatekeeper, guarding
+from tests.deploy.authenticating_proxy import KEY, OTHER_KEY, AuthenticatingProxy, guarding
 from tests.deploy.state import addresses, stacks
 from tests.deploy.test_operations import commands, section
 from tests.expectations import TABLES
@@ -66,18 +66,18 @@ def shown(step: Commands) -> list[str]:
 
 
 @pytest.fixture
-def gatekeeper(own_cloud: HolidayCloud) -> Iterator[Gatekeeper]:
-    with guarding(own_cloud.admin_url, KEY) as gatekeeper:
-        yield gatekeeper
+def authenticating_proxy(own_cloud: HolidayCloud) -> Iterator[AuthenticatingProxy]:
+    with guarding(own_cloud.admin_url, KEY) as authenticating_proxy:
+        yield authenticating_proxy
 
 
 def test_the_key_is_rotated_and_everything_taken_down_by_the_page_s_commands(
-    own_cloud: HolidayCloud, gatekeeper: Gatekeeper, tmp_path: Path
+    own_cloud: HolidayCloud, authenticating_proxy: AuthenticatingProxy, tmp_path: Path
 ) -> None:
     # given a stack whose key is in a secret that was made as the page says
     person = Person(own_cloud, tmp_path / "tools")
     arn = json.loads("\n".join(person.follows(CREATE, f"{KEY}\n")))["ARN"]
-    own_cloud.deploy({"adminUrl": gatekeeper.url, "authTokenSecretArn": arn, "disposable": "false"})
+    own_cloud.deploy({"adminUrl": authenticating_proxy.url, "authTokenSecretArn": arn, "disposable": "false"})
     assert person.follows(CHECK) == shown(CHECK)
 
     # when a wrong key is put into the secret, then the page's check shows it, and the first key can be put back
@@ -87,21 +87,21 @@ def test_the_key_is_rotated_and_everything_taken_down_by_the_page_s_commands(
     assert person.follows(CHECK) == shown(CHECK)
 
     # when the key is rotated, then the new one is accepted, and so the first can be deleted
-    gatekeeper.key = OTHER_KEY
+    authenticating_proxy.key = OTHER_KEY
     person.follows(REPLACE, f"{OTHER_KEY}\n")
     assert person.follows(CHECK) == shown(CHECK)
     assert person.follows(IS_IDLE) == shown(IS_IDLE)
 
     # when the stack is deleted, then its services are deregistered with the new key
-    settings = {"adminUrl": gatekeeper.url, "ingressUrl": own_cloud.ingress_url, "authTokenSecretArn": arn}
+    settings = {"adminUrl": authenticating_proxy.url, "ingressUrl": own_cloud.ingress_url, "authTokenSecretArn": arn}
     options = [f"-c {name}={value}" for name, value in (settings | {"bundleFor": "host"}).items()]
-    refused = gatekeeper.refused
+    refused = authenticating_proxy.refused
     here = " ".join([*options, f"--output {tmp_path}/cdk.out", "--force"])  # --force, because it asks
     ((destroy, _),) = DESTROY
     assert "-c environment=production" in destroy
     person.follows([(destroy.replace("-c environment=production", here), [])])
     assert addresses(own_cloud, set()) == set()
-    assert gatekeeper.refused == refused
+    assert authenticating_proxy.refused == refused
     assert STACK not in stacks(own_cloud)
 
     # and the other commands leave nothing that the page does not name

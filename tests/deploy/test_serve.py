@@ -82,7 +82,7 @@ class Serving:
     def kill(self) -> None:
         """What a power cut does to it and to the services below it."""
         everyone = [*self.children(), psutil.Process(self.process.pid)]
-        end(everyone, hard=True)
+        end(everyone, kill=True)
         self.process.wait()
 
 

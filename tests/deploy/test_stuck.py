@@ -16,7 +16,7 @@ from demo.runs import UNFINISHED_WITH_TRIP, trip_of
 from localcloud.environment import ROOT
 from localcloud.invocations import unfinished
 from tests.conftest import in_both_modes
-from tests.deploy.gatekeeper import Gatekeeper, guarding
+from tests.deploy.authenticating_proxy import AuthenticatingProxy, guarding
 from tests.deploy.test_operations import taken_away
 from tests.driver import TIMEOUT, Holiday, eventually
 
@@ -38,9 +38,9 @@ def holiday(request: pytest.FixtureRequest) -> Holiday:
 
 
 @pytest.fixture
-def gatekeeper(on_lambda: Holiday) -> Iterator[Gatekeeper]:
-    with guarding(on_lambda.cloud.admin_url, KEY) as gatekeeper:
-        yield gatekeeper
+def authenticating_proxy(on_lambda: Holiday) -> Iterator[AuthenticatingProxy]:
+    with guarding(on_lambda.cloud.admin_url, KEY) as authenticating_proxy:
+        yield authenticating_proxy
 
 
 class Terminal:
@@ -83,35 +83,37 @@ def terminal() -> Generator[Terminal]:
             process.kill()
 
 
-def test_the_right_key_lists_what_is_stuck_and_is_never_shown(on_lambda: Holiday, gatekeeper: Gatekeeper) -> None:
+def test_the_right_key_lists_what_is_stuck_and_is_never_shown(
+    on_lambda: Holiday, authenticating_proxy: AuthenticatingProxy
+) -> None:
     on_lambda.settle()
     with terminal() as at:
-        at.type(URL, f"{gatekeeper.url}/\n")
+        at.type(URL, f"{authenticating_proxy.url}/\n")
         at.type(API_KEY, f"{KEY}\n")
 
         assert at.ends() == 0
 
     assert "Nothing is stuck." in at.shown
-    assert (gatekeeper.asked, gatekeeper.refused) == (["POST /query"], 0)
+    assert (authenticating_proxy.asked, authenticating_proxy.refused) == (["POST /query"], 0)
     assert KEY not in at.shown
 
 
 @pytest.mark.parametrize(
     ("key", "said"), [(OTHER_KEY, "rejected the API key (401)"), ("", "requires an API key (401)")]
 )
-def test_a_wrong_key_and_none_are_one_sentence(gatekeeper: Gatekeeper, key: str, said: str) -> None:
+def test_a_wrong_key_and_none_are_one_sentence(authenticating_proxy: AuthenticatingProxy, key: str, said: str) -> None:
     with terminal() as at:
-        at.type(URL, f"{gatekeeper.url}\n")
+        at.type(URL, f"{authenticating_proxy.url}\n")
         at.type(API_KEY, f"{key}\n")
 
         assert at.ends() == 1
 
     last = at.shown.strip().splitlines()[-1]
-    assert last.startswith(f"✗ {gatekeeper.url} {said}")
+    assert last.startswith(f"✗ {authenticating_proxy.url} {said}")
     assert "Traceback" not in at.shown and OTHER_KEY not in at.shown and "make up" not in at.shown
 
 
-def test_a_wrong_url_is_one_sentence_and_the_key_goes_nowhere(gatekeeper: Gatekeeper) -> None:
+def test_a_wrong_url_is_one_sentence_and_the_key_goes_nowhere(authenticating_proxy: AuthenticatingProxy) -> None:
     with terminal() as at:
         at.type(URL, "http://restate.example.com:9070\n")
         at.type(API_KEY, f"{KEY}\n")
@@ -119,23 +121,23 @@ def test_a_wrong_url_is_one_sentence_and_the_key_goes_nowhere(gatekeeper: Gateke
         assert at.ends() == 1
 
     assert "is plain HTTP, over which a key can be read" in at.shown
-    assert KEY not in at.shown and gatekeeper.asked == []
+    assert KEY not in at.shown and authenticating_proxy.asked == []
 
 
 @pytest.mark.parametrize("prompt", [URL, API_KEY])
-def test_ctrl_c_ends_it_without_a_trace(gatekeeper: Gatekeeper, prompt: str) -> None:
+def test_ctrl_c_ends_it_without_a_trace(authenticating_proxy: AuthenticatingProxy, prompt: str) -> None:
     with terminal() as at:
         if prompt == API_KEY:
-            at.type(URL, f"{gatekeeper.url}\n")
+            at.type(URL, f"{authenticating_proxy.url}\n")
         at.type(prompt, "\x03")
 
         assert at.ends() == 130
 
-    assert "Traceback" not in at.shown and gatekeeper.asked == []
+    assert "Traceback" not in at.shown and authenticating_proxy.asked == []
 
 
-def test_without_a_terminal_it_asks_for_no_key(gatekeeper: Gatekeeper) -> None:
-    piped = f"{gatekeeper.url}\n{KEY}\n"
+def test_without_a_terminal_it_asks_for_no_key(authenticating_proxy: AuthenticatingProxy) -> None:
+    piped = f"{authenticating_proxy.url}\n{KEY}\n"
 
     done = subprocess.run(
         COMMAND, check=False, cwd=ROOT, input=piped, capture_output=True, text=True, start_new_session=True
@@ -143,7 +145,7 @@ def test_without_a_terminal_it_asks_for_no_key(gatekeeper: Gatekeeper) -> None:
 
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == "✗ --elsewhere reads a URL and an API key from a terminal, and this input is none.\n"
-    assert gatekeeper.asked == []
+    assert authenticating_proxy.asked == []
 
 
 def test_it_says_which_trip_where_the_invocation_has_no_key(holiday: Holiday) -> None:

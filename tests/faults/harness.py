@@ -23,7 +23,7 @@ from tests.expectations import TABLES
 from tests.faults.invariant import Reservation, violations
 from tests.faults.plans import Plan, Trip
 from tests.faults.proxy import Call, Proxy
-from tests.faults.restate import PATIENCE, Restate
+from tests.faults.restate import TIME_OUT, Restate
 from tests.one_process import Restarted
 
 Scene = Callable[["Harness", str], Coroutine[Any, Any, None]]
@@ -127,7 +127,7 @@ class Harness(Restate):
 
     async def cancel(self, trip_id: str) -> None:
         """Cancel every reservation of this trip that is known by now: at least one."""
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(TIME_OUT):
             while not self._invocations[trip_id]:
                 await asyncio.sleep(0.002)
         for invocation in tuple(self._invocations[trip_id]):

@@ -9,8 +9,8 @@ from tests import expectations
 
 GATE = f"{next(iter(SERVICES))}.look"
 STEPS = (GATE, *expectations.STEPS)
-UNDOES = expectations.COMPENSATIONS
-CALLS = (*STEPS, *UNDOES, "trips.notify")
+COMPENSATIONS = expectations.COMPENSATIONS
+CALLS = (*STEPS, *COMPENSATIONS, "trips.notify")
 HARMLESS = ("throttled", "broken", "reset", "answer lost", "late", "slow")
 CANCELS = ("cancel before", "cancel during", "cancel after", "cancel twice")
 CRASHES = ("crash before", "crash after")
@@ -70,7 +70,7 @@ def at_every_call(*faults: str) -> Plan:
     """Each of these faults at the first attempt of each call, in a trip of its own that gets as far as that call."""
     return Plan(
         [
-            Trip(run_type="failNotification" if call in UNDOES else "", faults={f"{call} 1": fault})
+            Trip(run_type="failNotification" if call in COMPENSATIONS else "", faults={f"{call} 1": fault})
             for call in CALLS
             for fault in faults
         ]

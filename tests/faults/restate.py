@@ -11,7 +11,7 @@ from holiday.services import SERVICES
 from localcloud.cloud import LocalCloud
 from localcloud.invocations import unfinished
 
-PATIENCE = 600.0
+TIME_OUT = 600.0
 """Seconds that anything may take: an invocation that has not ended by then never will."""
 
 
@@ -20,11 +20,11 @@ class Restate:
 
     def __init__(self, cloud: LocalCloud) -> None:
         self._cloud = cloud
-        self._http = httpx.AsyncClient(trust_env=False, timeout=PATIENCE, limits=httpx.Limits(max_connections=500))
+        self._http = httpx.AsyncClient(trust_env=False, timeout=TIME_OUT, limits=httpx.Limits(max_connections=500))
 
     async def ask(self, method: str, url: str, **request: Any) -> httpx.Response:
         """Ask until there is an answer that Restate itself gave: it may be down, or starting."""
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(TIME_OUT):
             while True:
                 with suppress(httpx.TransportError):
                     answer = await self._http.request(method, url, **request)
@@ -45,20 +45,20 @@ class Restate:
         sent = ", ".join(f"'{name}'" for name in {"notify", *(row.compensation for row in SERVICES.values())})
         called = f"invoked_by_id = '{invocation}' AND target_handler_name NOT IN ({sent})"
         calls = unfinished(f"id IN (SELECT id FROM sys_invocation WHERE {called})", "id")
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(TIME_OUT):
             while await self.query(calls):
                 await asyncio.sleep(0.05)
         answer = await self.operate("purge", invocation)
         if answer.status_code != 404:  # a purge that was repeated because Restate was killed in the middle of it
             answer.raise_for_status()
-        async with asyncio.timeout(PATIENCE):  # it is accepted before it is done
+        async with asyncio.timeout(TIME_OUT):  # it is accepted before it is done
             while await self.query(f"SELECT id FROM sys_invocation_status WHERE id = '{invocation}'"):
                 await asyncio.sleep(0.02)
 
     async def query(self, sql: str) -> list[dict[str, Any]]:
         """Ask Restate's introspection tables. For a moment after a start it answers 500."""
         url, accept = f"{self._cloud.admin_url}/query", {"accept": "application/json"}
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(TIME_OUT):
             while (answer := await self.ask("POST", url, json={"query": sql}, headers=accept)).is_server_error:
                 await asyncio.sleep(0.1)
         return answer.raise_for_status().json()["rows"]
@@ -70,7 +70,7 @@ class Restate:
     async def until(self, condition: str, targets: set[str] | None = None) -> list[dict[str, Any]]:
         """Wait for unfinished invocations of which this SQL condition holds: any, or those of just these targets."""
         found: list[dict[str, Any]] = []
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(TIME_OUT):
             while not found or (targets is not None and {row["target"] for row in found} != targets):
                 await asyncio.sleep(0.05)
                 found = await self.query(unfinished(condition))
@@ -80,13 +80,13 @@ class Restate:
         """Wait until an invocation of each of these targets has ended."""
         names = ", ".join(f"'{target}'" for target in targets)
         done = f"SELECT DISTINCT target FROM sys_invocation WHERE target IN ({names}) AND status = 'completed'"
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(TIME_OUT):
             while len(await self.query(done)) < len(targets):
                 await asyncio.sleep(0.05)
 
     async def settle(self) -> list[str]:
         """Wait until every invocation has ended; returns those that do not."""
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + TIME_OUT
         while (stuck := await self.query(unfinished())) and time.monotonic() < deadline:
             await asyncio.sleep(0.1)
         return [f"never ended: {invocation}" for invocation in stuck]

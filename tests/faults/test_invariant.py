@@ -8,7 +8,7 @@ from holiday.services import SERVICES
 from tests.faults.invariant import Reservation, Row, violations
 
 STANDING = dict.fromkeys(SERVICES, "confirmed")
-UNDONE = {name: row.compensated for name, row in SERVICES.items()}
+COMPENSATED = {name: row.compensated for name, row in SERVICES.items()}
 
 
 def rows(**statuses: str) -> dict[str, list[Row]]:
@@ -35,7 +35,7 @@ def reservation(status: int) -> Reservation:
     [
         (200, rows(**STANDING), [notice("success")]),
         (200, rows(**STANDING), [notice("success"), notice("success")]),  # SNS delivers at least once
-        (422, rows(**UNDONE), [notice("failure")]),
+        (422, rows(**COMPENSATED), [notice("failure")]),
         (422, rows(flights="cancelled"), [notice("failure")]),
         (409, rows(), []),
         (400, rows(), []),
@@ -53,12 +53,12 @@ def test_what_the_claim_allows(status: int, left: dict[str, list[Row]], sent: li
         (200, rows(**STANDING), [notice("failure")], "1 distinct notices"),
         (200, rows(**STANDING | {"cars": "pending"}), [notice("success")], "in cars there is: pending"),
         (200, rows(flights="confirmed", cars="confirmed"), [notice("success")], "in payments there is: no row"),
-        (422, rows(**UNDONE), [], "0 distinct notices"),
-        (422, rows(**UNDONE), [notice("success")], "1 distinct notices"),
-        (422, rows(**UNDONE), [notice("success"), notice("failure")], "2 distinct notices"),
-        (422, rows(**UNDONE), [notice("failure", trip_id="another")], "the notice of another trip"),
+        (422, rows(**COMPENSATED), [], "0 distinct notices"),
+        (422, rows(**COMPENSATED), [notice("success")], "1 distinct notices"),
+        (422, rows(**COMPENSATED), [notice("success"), notice("failure")], "2 distinct notices"),
+        (422, rows(**COMPENSATED), [notice("failure", trip_id="another")], "the notice of another trip"),
         *(
-            (422, rows(**UNDONE | {name: status}), [notice("failure")], f"in {name} there is: {status}")
+            (422, rows(**COMPENSATED | {name: status}), [notice("failure")], f"in {name} there is: {status}")
             for name in SERVICES
             for status in ("pending", "confirmed", "what no compensation leaves")
         ),
@@ -91,8 +91,8 @@ CUT_OFF = '{"metadata": {"reason": "cancelled"}}'
     [
         ([(200, ""), (200, "")], STANDING, [notice("success")]),
         ([(200, ""), (422, CUT_OFF)], STANDING, [notice("success"), notice("failure")]),
-        ([(422, "{}"), (422, ROLLED_BACK)], UNDONE, [notice("failure")]),
-        ([(422, "{}"), (422, CUT_OFF)], UNDONE, [notice("failure"), notice("failure", message="cut off")]),
+        ([(422, "{}"), (422, ROLLED_BACK)], COMPENSATED, [notice("failure")]),
+        ([(422, "{}"), (422, CUT_OFF)], COMPENSATED, [notice("failure"), notice("failure", message="cut off")]),
         ([(409, "{}"), (200, "")], STANDING, [notice("success")]),
     ],
 )
@@ -109,8 +109,13 @@ def test_what_the_claim_allows_a_key_that_is_used_again(
         ([(200, ""), (200, "")], STANDING, [notice("success"), notice("success", message="2")], "2 distinct notices"),
         ([(200, ""), (200, "")], STANDING, [notice("success"), notice("failure")], "2 distinct notices"),
         ([(200, ""), (422, ROLLED_BACK)], STANDING, [notice("success")], "called rolled back"),
-        ([(422, "{}"), (422, ROLLED_BACK)], UNDONE, [notice("failure"), notice("failure", message="2")], "2 distinct"),
-        ([(422, "{}"), (200, "")], UNDONE, [notice("success")], "was booked, and in flights there is: cancelled"),
+        (
+            [(422, "{}"), (422, ROLLED_BACK)],
+            COMPENSATED,
+            [notice("failure"), notice("failure", message="2")],
+            "2 distinct",
+        ),
+        ([(422, "{}"), (200, "")], COMPENSATED, [notice("success")], "was booked, and in flights there is: cancelled"),
     ],
 )
 def test_what_the_claim_forbids_a_key_that_is_used_again(

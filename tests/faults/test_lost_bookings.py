@@ -58,5 +58,5 @@ async def rolled_back(harness: Harness, step: str, meddle: Callable[[str, Call],
     harness.proxy.decide = decide
     made = await harness.reserve(trip_id)
     answer = json.loads(made.answer)
-    assert (made.status, answer["metadata"]["step"], answer["metadata"]["reason"]) == (422, step, "not held")
+    assert (made.status, answer["metadata"]["step"], answer["metadata"]["reason"]) == (422, step, "not reserved")
     return await harness.check(trip_id, {trip_id: MAY_FAIL}, [made])

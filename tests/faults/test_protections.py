@@ -13,7 +13,7 @@ import pytest
 from localcloud.environment import ROOT
 from localcloud.ports import Ports
 from tests.faults.harness import CloudBehindProxy, Harness
-from tests.faults.plans import CANCELS, UNDOES, Plan, Trip, at_every_call, for_good
+from tests.faults.plans import CANCELS, COMPENSATIONS, Plan, Trip, at_every_call, for_good
 from tests.faults.proxy import Proxy
 
 Change = tuple[str, str, str]
@@ -78,7 +78,7 @@ RULES: dict[str, tuple[list[Change], Plan, str]] = {
         [
             ("saga.py", "self._ctx.object_send(", "await self._ctx.object_call("),
             ("saga.py", "    def compensate(self", "    async def compensate(self"),
-            ("trips.py", "undoing = saga.compensate()", "undoing = await saga.compensate()"),
+            ("trips.py", "compensations = saga.compensate()", "compensations = await saga.compensate()"),
         ],
         Plan([Trip(run_type="failPayment", faults={"cars.cancel 1": "cancel before"})]),
         "a row of nobody in flights: ",
@@ -113,7 +113,8 @@ def test_compensations_that_fail_more_often_than_a_step_may_are_not_given_up(tmp
 
     # when the trips are rolled back, then nothing of them stands
     assert (
-        asyncio.run(run(for_good("reset", *UNDOES, attempts=9, run_type="failNotification"), tmp_path, changes)) == []
+        asyncio.run(run(for_good("reset", *COMPENSATIONS, attempts=9, run_type="failNotification"), tmp_path, changes))
+        == []
     )
 
 

@@ -17,7 +17,7 @@ ALL = ", ".join(LATER_STEPS)
 def failure(answer: str) -> dict[str, str]:
     metadata: dict[str, str] = json.loads(answer)["metadata"]
     assert f"{metadata['step']} failed ({metadata['cause']})" in json.loads(answer)["message"]
-    assert metadata["undoing"] == ", ".join(COMPENSATIONS)
+    assert metadata["compensations"] == ", ".join(COMPENSATIONS)
     return metadata
 
 

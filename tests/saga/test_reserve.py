@@ -60,7 +60,7 @@ def test_one_success_notice_goes_out_and_names_the_bookings(holiday: Holiday, tr
 
 
 @pytest.mark.parametrize("run_type", RUN_TYPES)
-def test_a_simulated_failure_undoes_everything_before_it(holiday: Holiday, trip_id: str, run_type: str) -> None:
+def test_a_simulated_failure_compensates_everything_before_it(holiday: Holiday, trip_id: str, run_type: str) -> None:
     response = holiday.reserve({"trip_id": trip_id, "run_type": run_type})
 
     assert response.status_code == 422
@@ -68,7 +68,7 @@ def test_a_simulated_failure_undoes_everything_before_it(holiday: Holiday, trip_
     assert answer["metadata"]["trip_id"] == trip_id
     assert answer["metadata"]["step"] == RUN_TYPES[run_type]
     assert answer["metadata"]["reason"] == "simulated"
-    for word in (trip_id, RUN_TYPES[run_type], run_type, answer["metadata"]["undoing"]):
+    for word in (trip_id, RUN_TYPES[run_type], run_type, answer["metadata"]["compensations"]):
         assert word in answer["message"]
     holiday.settle()
     assert holiday.statuses(trip_id) == statuses(run_type, holiday.services)

@@ -33,7 +33,7 @@ def test_the_caller_is_told_the_failure_and_its_compensations_as_metadata() -> N
         "step": "cars.reserve",
         "reason": "simulated",
         "cause": "as asked",
-        "undoing": "flights.cancel",
+        "compensations": "flights.cancel",
     }
 
 

@@ -11,19 +11,23 @@ import pytest
 
 from localcloud.cloud import LocalCloud
 from localcloud.environment import ACCOUNT, LocalCloudError, assert_local, local_environment
-from tests.trap import Trap
+from tests.hostile_environment import HostileEnvironment
 
 
-def test_the_trap_catches_a_command_that_does_inherit_the_callers_environment(trap: Trap) -> None:
+def test_the_trap_catches_a_command_that_does_inherit_the_callers_environment(
+    hostile_environment: HostileEnvironment,
+) -> None:
     # given the hostile environment itself, when a command that inherits it calls S3
     call = "import boto3; boto3.client('s3').list_buckets()"
     answer = subprocess.run([sys.executable, "-c", call], capture_output=True, text=True, check=False)
 
     # then the trap notices, so the other tests here mean something
-    assert trap.hits, answer.stderr
+    assert hostile_environment.hits, answer.stderr
 
 
-def test_a_local_command_reaches_the_emulator_from_a_hostile_shell(cloud: LocalCloud, trap: Trap) -> None:
+def test_a_local_command_reaches_the_emulator_from_a_hostile_shell(
+    cloud: LocalCloud, hostile_environment: HostileEnvironment
+) -> None:
     # given a running cloud, when a local command calls S3 and STS
     call = (
         "import boto3; boto3.client('s3').list_buckets(); print(boto3.client('sts').get_caller_identity()['Account'])"
@@ -34,11 +38,11 @@ def test_a_local_command_reaches_the_emulator_from_a_hostile_shell(cloud: LocalC
 
     # then the emulator answered, and nobody else was asked
     assert answer.stdout.strip() == ACCOUNT, answer.stderr
-    assert trap.hits == []
+    assert hostile_environment.hits == []
 
 
 def test_a_client_in_the_callers_own_process_reaches_the_emulator_from_a_hostile_shell(
-    cloud: LocalCloud, trap: Trap
+    cloud: LocalCloud, hostile_environment: HostileEnvironment
 ) -> None:
     # when this very process, whose environment is the hostile one, asks who it is
     account = cloud.client("sts").get_caller_identity()["Account"]
@@ -46,23 +50,27 @@ def test_a_client_in_the_callers_own_process_reaches_the_emulator_from_a_hostile
 
     # then the emulator answered, and nobody else was asked
     assert account == ACCOUNT
-    assert trap.hits == []
+    assert hostile_environment.hits == []
 
 
-def test_the_identity_check_passes_from_a_hostile_shell(cloud: LocalCloud, trap: Trap) -> None:
+def test_the_identity_check_passes_from_a_hostile_shell(
+    cloud: LocalCloud, hostile_environment: HostileEnvironment
+) -> None:
     assert_local(cloud.environment())
 
-    assert trap.hits == []
+    assert hostile_environment.hits == []
 
 
-def test_the_identity_check_refuses_another_endpoint_for_one_service(cloud: LocalCloud, trap: Trap) -> None:
+def test_the_identity_check_refuses_another_endpoint_for_one_service(
+    cloud: LocalCloud, hostile_environment: HostileEnvironment
+) -> None:
     # given an environment that somehow sends S3 elsewhere
     environment = cloud.environment() | {"AWS_ENDPOINT_URL_S3": "http://s3.example:80"}
 
     # when it is checked, then nothing may be deployed with it
     with pytest.raises(LocalCloudError, match=r"Refusing to deploy.*s3\.example"):
         assert_local(environment)
-    assert trap.hits == []
+    assert hostile_environment.hits == []
 
 
 def test_the_identity_check_refuses_another_account(cloud: LocalCloud) -> None:
@@ -73,9 +81,9 @@ def test_the_identity_check_refuses_another_account(cloud: LocalCloud) -> None:
         assert_local(environment)
 
 
-def test_the_environment_holds_nothing_of_the_callers(trap: Trap, tmp_path: Path) -> None:
+def test_the_environment_holds_nothing_of_the_callers(hostile_environment: HostileEnvironment, tmp_path: Path) -> None:
     environment = local_environment("http://127.0.0.1:4566", tmp_path / "tmp")
 
-    assert not [name for name, value in environment.items() if trap.url in value or "AKIAREAL" in value]
+    assert not [name for name, value in environment.items() if hostile_environment.url in value or "AKIAREAL" in value]
     assert environment["HOME"] != str(tmp_path)
     assert "AWS_PROFILE" not in environment

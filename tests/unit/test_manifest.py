@@ -11,9 +11,9 @@ import pytest
 from restate.handler import handler_from_callable
 
 from holiday import trips
-from holiday.kept import Unreadable
 from holiday.messages import Booking
 from holiday.notices import Notice
+from holiday.serde import Unreadable
 from holiday.services import RUN_TYPES, SERVICES, TripRequest
 from holiday.trip_request import ReserveRequest, ReserveRequestSerde
 

@@ -8,10 +8,10 @@ import pytest
 
 from holiday.cars import Car
 from holiday.flights import Flight
-from holiday.kept import Kept, UnreadableMessageError
 from holiday.messages import Booking, Compensation, TripBooked
-from holiday.notices import KeptNotice, Notice
+from holiday.notices import Notice, NoticeSerde
 from holiday.payments import Payment
+from holiday.serde import RetainedSerde, UnreadableMessageError
 from holiday.services import TripRequest
 
 BOOKING_ID = UUID("00000000-0000-0000-0000-000000000001")
@@ -37,11 +37,11 @@ def test_what_services_say_to_each_other_tolerates_what_another_version_adds(mes
     sent = msgspec.json.encode(msgspec.to_builtins(message) | {"new": {"field": 1}})
 
     assert msgspec.json.decode(sent, type=kind) == message
-    assert Kept(kind).deserialize(sent) == message
+    assert RetainedSerde(kind).deserialize(sent) == message
 
 
 def test_a_compensation_says_no_more_than_the_version_before_could_read() -> None:
-    assert Kept(Compensation).serialize(Compensation("some")) == b'{"id":"some"}'
+    assert RetainedSerde(Compensation).serialize(Compensation("some")) == b'{"id":"some"}'
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_a_compensation_says_no_more_than_the_version_before_could_read() -> Non
     ],
 )
 def test_a_message_that_must_not_be_lost_is_held_until_it_is_used(message: bytes) -> None:
-    held = Kept(Compensation).deserialize(message)
+    held = RetainedSerde(Compensation).deserialize(message)
 
     with pytest.raises(UnreadableMessageError, match="waiting for a version that can read this message"):
         _ = held.id
@@ -64,7 +64,7 @@ def test_a_notice_is_flat_and_ascii_on_its_way_and_as_it_is_published() -> None:
     notice = Notice.about("東京✈", "inv", **bookings).of_failure("why")
 
     assert notice.to_json().isascii()
-    assert KeptNotice().serialize(notice).decode() == notice.to_json()
+    assert NoticeSerde().serialize(notice).decode() == notice.to_json()
     assert json.loads(notice.to_json()) == {
         "trip_id": "東京✈",
         "flight_id": "f",
@@ -80,7 +80,7 @@ def test_a_notice_names_the_bookings_of_a_newer_version_too_and_tolerates_what_e
     known = Notice.about("trip", "inv", flight=Booking("f")).of_success()
     sent = json.dumps(json.loads(known.to_json()) | {"hotel_id": "h", "new": {"field": 1}})
 
-    read = KeptNotice().deserialize(sent.encode())
+    read = NoticeSerde().deserialize(sent.encode())
 
     assert isinstance(read, Notice)
     assert json.loads(read.to_json()) == json.loads(known.to_json()) | {"hotel_id": "h"}
@@ -88,7 +88,7 @@ def test_a_notice_names_the_bookings_of_a_newer_version_too_and_tolerates_what_e
 
 @pytest.mark.parametrize("message", [b"{}", b"[]", b'{"trip_id": 1}', b"\xff", b'{"trip": "of another version"}'])
 def test_a_notice_that_cannot_be_read_is_held_until_it_is_used(message: bytes) -> None:
-    held = KeptNotice().deserialize(message)
+    held = NoticeSerde().deserialize(message)
 
     with pytest.raises(UnreadableMessageError, match="waiting for a version that can read this message"):
         _ = held.trip_id

@@ -112,7 +112,7 @@ def _row(booking: Booking) -> Any:
 
 
 def _not_held(booking: Booking) -> NotHeldError:
-    return NotHeldError(f"booking {booking['id']} is not held: it was cancelled, or never made")
+    return NotHeldError(f"booking {booking['id']} is not reserved: it was cancelled, or never made")
 
 
 def _handler(step: str, write: Callable[..., None], *status: str, run_type: str = "") -> Callable[..., None]:

@@ -183,5 +183,5 @@ def test_an_answer_that_is_not_taken_in_time_is_tried_again(
         end.start()
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
         with pytest.raises(UnavailableError, match="timed out"):
-            answer(event("Create", restate, V1) | {"ResponseURL": url}, None, deadline.at_most(1))
+            answer(event("Create", restate, V1) | {"ResponseURL": url}, None, deadline.within(1))
         end.cancel()

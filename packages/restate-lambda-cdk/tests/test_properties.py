@@ -70,7 +70,7 @@ def test_a_key_over_plain_http_goes_to_this_machine_and_where_that_is_asked_for(
     assert read == [Secret(SECRET), Secret(SECRET, is_partial=True)]
 
     # given that nobody is at this address
-    short = deadline.at_most(1)
+    short = deadline.within(1)
     there: dict[str, Any] = {
         "AdminUrl": "http://restate.invalid:9070",
         "AuthTokenSecretArn": SECRET,
@@ -85,7 +85,7 @@ def test_a_key_over_plain_http_goes_to_this_machine_and_where_that_is_asked_for(
 def test_without_a_key_plain_http_will_do(restate: FakeAdmin, deadline: Deadline) -> None:
     there: dict[str, Any] = {"AdminUrl": "http://restate.invalid:9070"}
 
-    assert "cannot be reached" in str(failure_of(event("Create", restate, V1, **there), deadline.at_most(1)))
+    assert "cannot be reached" in str(failure_of(event("Create", restate, V1, **there), deadline.within(1)))
 
 
 @pytest.mark.parametrize("partition", ["aws-cn", "aws-us-gov"])

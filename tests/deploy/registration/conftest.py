@@ -9,7 +9,7 @@ from demo.cloud import HolidayCloud
 from localcloud.cloud import LocalCloud
 from localcloud.ports import Ports
 from localcloud.servers import WITHOUT_VQUEUES
-from tests.deploy.gatekeeper import KEY, OTHER_KEY, Gatekeeper, guarding
+from tests.deploy.authenticating_proxy import KEY, OTHER_KEY, AuthenticatingProxy, guarding
 from tests.deploy.greeter import (
     Greetings,
     clear,
@@ -41,12 +41,12 @@ def greetings(own_cloud: HolidayCloud, tmp_path: Path) -> Greetings:
 
 
 @pytest.fixture
-def gatekeeper(own_cloud: HolidayCloud, secret: str, new_secret: str) -> Iterator[Gatekeeper]:
+def authenticating_proxy(own_cloud: HolidayCloud, secret: str, new_secret: str) -> Iterator[AuthenticatingProxy]:
     """In front of Restate, which nothing is registered with, before and after."""
     assert {secret, new_secret}, "they outlive the stack"
     clear(own_cloud)
-    with guarding(own_cloud.admin_url, KEY) as gatekeeper:
-        yield gatekeeper
+    with guarding(own_cloud.admin_url, KEY) as authenticating_proxy:
+        yield authenticating_proxy
         clear(own_cloud)
     assert addresses(own_cloud, set()) == set()
 

@@ -2,9 +2,9 @@
 
 from .deployer import ServiceDeployer
 from .environment import RestateCloudEnvironment, RestateEnvironment, RestateServer
-from .following import follow_references
 from .handler_function import HANDLER
 from .monitor import InvocationMonitor
+from .references import follow_references
 from .registration import ServiceRegistration
 
 __all__ = [

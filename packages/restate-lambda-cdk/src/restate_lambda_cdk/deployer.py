@@ -8,7 +8,7 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
-from . import either
+from . import interfaces
 from .environment import RestateEnvironment
 from .handler_function import handler_function
 from .registration import ServiceRegistration
@@ -47,13 +47,13 @@ class ServiceDeployer(Construct):
         vpc: ec2.IVpc | None = None,
         vpc_subnets: ec2.SubnetSelection | None = None,
         security_groups: Sequence[ec2.ISecurityGroup] | None = None,
-        role: either.Role | None = None,
+        role: interfaces.Role | None = None,
         tracing: lambda_.Tracing | None = None,
         log_group: logs.ILogGroup | None = None,
         architecture: lambda_.Architecture = lambda_.Architecture.ARM_64,
         runtime: lambda_.Runtime = lambda_.Runtime.PYTHON_3_13,
         timeout: Duration | None = None,
-        environment_encryption: either.Key | None = None,
+        environment_encryption: interfaces.Key | None = None,
         function_options: lambda_.FunctionOptions | None = None,
     ) -> None:
         super().__init__(scope, construct_id)
@@ -84,7 +84,7 @@ class ServiceDeployer(Construct):
 
     def register(
         self,
-        version: either.Version,
+        version: interfaces.Version,
         *,
         environment: RestateEnvironment,
         services: Sequence[str],

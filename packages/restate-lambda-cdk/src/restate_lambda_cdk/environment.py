@@ -15,7 +15,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk.region_info import RegionInfo
 from constructs import Construct
 
-from . import either, policies, urls
+from . import interfaces, policies, urls
 
 RESTATE_CLOUD_ACCOUNT = "654654156625"
 RESTATE_CLOUD_ROLE = f"arn:aws:iam::{RESTATE_CLOUD_ACCOUNT}:role/RestateCloud"
@@ -40,7 +40,7 @@ class RestateEnvironment(Construct):
         *,
         admin_url: str,
         ingress_url: str | None,
-        auth_token: either.Secret | None,
+        auth_token: interfaces.Secret | None,
         insecure: bool,
         is_cloud: bool,
     ) -> None:
@@ -55,13 +55,13 @@ class RestateEnvironment(Construct):
         self.admin_url = admin_url
         self.ingress_url = ingress_url or urls.on_port_8080(admin_url)
         self.auth_token = auth_token
-        self.invoker_role: either.Role | None = None
+        self.invoker_role: interfaces.Role | None = None
         self.insecure = insecure
         self.is_cloud = is_cloud
         self.serving: dict[str, tuple[str, bool]] = {}
         """Of each service that is registered in this app: the function's path, and whether it may take over."""
 
-    def grant_invoke(self, version: either.Version) -> iam.Policy | None:
+    def grant_invoke(self, version: interfaces.Version) -> iam.Policy | None:
         """Let Restate invoke the version's function, where that is registered by hand; `register` does it by itself.
 
         Returns the policy, in the function's stack. None without an invoker role.
@@ -105,9 +105,9 @@ class RestateCloudEnvironment(RestateEnvironment):
         construct_id: str,
         *,
         environment_id: str,
-        api_key: either.Secret | None,
+        api_key: interfaces.Secret | None,
         region: str = "us",
-        invoker_role: either.Role | None = None,
+        invoker_role: interfaces.Role | None = None,
         admin_url: str | None = None,
         ingress_url: str | None = None,
     ) -> None:
@@ -127,7 +127,7 @@ class RestateCloudEnvironment(RestateEnvironment):
         )
         self.refuse_partition(Stack.of(self))
         role = invoker_role or self._invoker_role(environment_id)
-        self.invoker_role: either.Role = role  # pyright: ignore[reportIncompatibleVariableOverride]
+        self.invoker_role: interfaces.Role = role  # pyright: ignore[reportIncompatibleVariableOverride]
 
     @classmethod
     def from_attributes(
@@ -136,8 +136,8 @@ class RestateCloudEnvironment(RestateEnvironment):
         construct_id: str,
         *,
         environment_id: str,
-        api_key: either.Secret,
-        invoker_role: either.Role,
+        api_key: interfaces.Secret,
+        invoker_role: interfaces.Role,
         region: str = "us",
         admin_url: str | None = None,
         ingress_url: str | None = None,
@@ -159,7 +159,7 @@ class RestateCloudEnvironment(RestateEnvironment):
             ingress_url=ingress_url,
         )
 
-    def _invoker_role(self, environment_id: str) -> either.Role:
+    def _invoker_role(self, environment_id: str) -> interfaces.Role:
         """Only Restate Cloud can assume it, and only for the environment that is the external id.
 
         A role per environment: should that change, CloudFormation drops the old role only after it has updated the
@@ -171,7 +171,7 @@ class RestateCloudEnvironment(RestateEnvironment):
             self,
             "InvokerRole" if Token.is_unresolved(environment_id) else f"InvokerRole-{environment_id}",
             description="Assumed by Restate Cloud to invoke registered function versions",
-            # see either.py, here and wherever this error is ignored
+            # see interfaces.py, here and wherever this error is ignored
             assumed_by=restate_cloud.with_conditions({"StringEquals": conditions}),  # pyright: ignore[reportArgumentType]
         )
         assert role.assume_role_policy
@@ -202,8 +202,8 @@ class RestateServer(RestateEnvironment):
         *,
         admin_url: str,
         ingress_url: str | None = None,
-        auth_token: either.Secret | None = None,
-        invoker_role: either.Role | None = None,
+        auth_token: interfaces.Secret | None = None,
+        invoker_role: interfaces.Role | None = None,
         insecure: bool = False,
     ) -> None:
         super().__init__(
@@ -225,8 +225,8 @@ class RestateServer(RestateEnvironment):
         *,
         admin_url: str,
         ingress_url: str | None = None,
-        auth_token: either.Secret | None = None,
-        invoker_role: either.Role | None = None,
+        auth_token: interfaces.Secret | None = None,
+        invoker_role: interfaces.Role | None = None,
         insecure: bool = False,
     ) -> Self:
         """The same server in another app. As a server makes no resource anyway, this is its constructor."""

@@ -16,7 +16,7 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
-from . import either
+from . import interfaces
 from .acknowledgments import acknowledge
 
 HANDLER = Path(__file__).resolve().parent / "handler"
@@ -37,10 +37,10 @@ def handler_function(
     vpc: ec2.IVpc | None,
     runtime: lambda_.Runtime,
     timeout: Duration,
-    role: either.Role | None,
+    role: interfaces.Role | None,
     log_group: logs.ILogGroup | None,
     **others: Any,
-) -> tuple[lambda_.Function, either.Role]:
+) -> tuple[lambda_.Function, interfaces.Role]:
     """Make the function of a construct, with what that was given, and the role and the log group that it was not.
 
     noun: what a message calls the construct.
@@ -81,7 +81,7 @@ def _refuse_what_lambda_cannot_run(runtime: lambda_.Runtime, timeout: Duration) 
         raise ValueError(f"timeout must be at most 15 minutes, and is {timeout.to_seconds():.0f} seconds.")
 
 
-def _role(scope: Construct) -> either.Role:
+def _role(scope: Construct) -> interfaces.Role:
     lambda_service = iam.ServicePrincipal("lambda.amazonaws.com")
     return iam.Role(scope, "Role", assumed_by=lambda_service)  # pyright: ignore[reportArgumentType, reportReturnType]
 
@@ -91,14 +91,14 @@ def _log_group(scope: Construct, keep: bool) -> logs.ILogGroup:
     return logs.LogGroup(scope, "Logs", retention=logs.RetentionDays.ONE_MONTH, removal_policy=removal)  # pyright: ignore[reportReturnType]
 
 
-def _write_log(scope: Construct, role: either.Role, log_group: logs.ILogGroup) -> None:
+def _write_log(scope: Construct, role: interfaces.Role, log_group: logs.ILogGroup) -> None:
     """`grant_write` would change the stack of a role that is given, and close a circle of stacks."""
     actions = ["logs:CreateLogStream", "logs:PutLogEvents"]
     write = iam.PolicyStatement(actions=actions, resources=[log_group.log_group_arn])
     iam.Policy(scope, "Log", statements=[write]).attach_to_role(role)  # pyright: ignore[reportArgumentType]
 
 
-def _network_interfaces(scope: Construct, role: either.Role) -> iam.Policy:
+def _network_interfaces(scope: Construct, role: interfaces.Role) -> iam.Policy:
     """CDK gives this permission to a role that it makes itself, and to no other."""
     actions = [
         *("ec2:CreateNetworkInterface", "ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets"),

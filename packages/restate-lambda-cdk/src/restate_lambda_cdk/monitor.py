@@ -18,7 +18,7 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
-from . import either, policies
+from . import interfaces, policies
 from .acknowledgments import acknowledge
 from .environment import RestateEnvironment
 from .handler_function import handler_function
@@ -85,13 +85,13 @@ class InvocationMonitor(Construct):
         vpc: ec2.IVpc | None = None,
         vpc_subnets: ec2.SubnetSelection | None = None,
         security_groups: Sequence[ec2.ISecurityGroup] | None = None,
-        role: either.Role | None = None,
+        role: interfaces.Role | None = None,
         tracing: lambda_.Tracing | None = None,
         log_group: logs.ILogGroup | None = None,
         architecture: lambda_.Architecture = lambda_.Architecture.ARM_64,
         runtime: lambda_.Runtime = lambda_.Runtime.PYTHON_3_13,
         timeout: Duration | None = None,
-        environment_encryption: either.Key | None = None,
+        environment_encryption: interfaces.Key | None = None,
         function_options: lambda_.FunctionOptions | None = None,
     ) -> None:
         super().__init__(scope, construct_id)
@@ -153,7 +153,7 @@ class InvocationMonitor(Construct):
             raise ValueError(f"{handler!r} is not among the durations of {self.node.path}: {self.durations}.")
         return self._metric(DURATION, cloudwatch.Unit.MILLISECONDS, {"Handler": handler}, statistic)
 
-    def add_alarms(self, *actions: either.AlarmAction, runbook: str = "") -> list[cloudwatch.Alarm]:
+    def add_alarms(self, *actions: interfaces.AlarmAction, runbook: str = "") -> list[cloudwatch.Alarm]:
         """Make two alarms with these actions, and return them, as `alarms` does from then on.
 
         One fires when something has been stuck in 2 looks, so at most 2 looks after the threshold, and ends with the

@@ -13,11 +13,11 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
-from . import either
+from . import interfaces
 from .acknowledgments import acknowledge
 
 
-def invoke(scope: Construct, invoker: either.Role, version: either.Version) -> iam.Policy:
+def invoke(scope: Construct, invoker: interfaces.Role, version: interfaces.Version) -> iam.Policy:
     """Every published version, because earlier ones finish what was begun on them, and nothing unpublished.
 
     A policy per function: should CloudFormation replace that, it drops the old policy only after the registration is
@@ -36,7 +36,7 @@ def invoke(scope: Construct, invoker: either.Role, version: either.Version) -> i
     return policy
 
 
-def read_variables(scope: Construct, registrar: either.Role, version: either.Version) -> iam.Policy:
+def read_variables(scope: Construct, registrar: interfaces.Role, version: interfaces.Version) -> iam.Policy:
     policy = _policy(scope, "ReadVariables", registrar)
     actions = ["lambda:GetFunctionConfiguration"]
     policy.add_statements(iam.PolicyStatement(actions=actions, resources=[f"{unqualified(version)}:*"]))
@@ -44,7 +44,7 @@ def read_variables(scope: Construct, registrar: either.Role, version: either.Ver
     return policy
 
 
-def read_key(stack: Stack, registrar: either.Role, secret: either.Secret) -> iam.Policy:
+def read_key(stack: Stack, registrar: interfaces.Role, secret: interfaces.Secret) -> iam.Policy:
     """A policy per secret: should the secret change, CloudFormation drops the old policy only after it has updated the
     registrations, so that what the old key opened can still be cleaned up.
 
@@ -64,14 +64,14 @@ def read_key(stack: Stack, registrar: either.Role, secret: either.Secret) -> iam
     return policy
 
 
-def place(version: either.Version) -> str:
+def place(version: interfaces.Version) -> str:
     """Where the version's function is in its stack, or the version where that is imported and has no function there."""
     owned = isinstance(version.lambda_.node.default_child, CfnElement)
     path = (version.lambda_ if owned else version).node.path
     return path.removeprefix(version.stack.node.path).strip("/").replace("/", "-")
 
 
-def unqualified(version: either.Version) -> str:
+def unqualified(version: interfaces.Version) -> str:
     """The function's ARN without a version."""
     function = version.lambda_
     if isinstance(function, lambda_.Function):
@@ -79,7 +79,7 @@ def unqualified(version: either.Version) -> str:
     return Fn.join(":", [Fn.select(part, Fn.split(":", version.function_arn)) for part in range(7)])
 
 
-def _policy(scope: Construct, construct_id: str, role: either.Role) -> iam.Policy:
+def _policy(scope: Construct, construct_id: str, role: interfaces.Role) -> iam.Policy:
     """With a name of its own: CDK's is the logical id, which another stack's policy for the same role may have too."""
     stack = Stack.of(scope)
     name = f"{Names.unique_resource_name(scope, max_length=100)}{construct_id}{_mark(stack.resolve(stack.stack_name))}"
@@ -92,7 +92,7 @@ def _mark(what: object) -> str:
     return hashlib.sha256(json.dumps(what).encode()).hexdigest()[:8]
 
 
-def _mark_of_function(version: either.Version) -> str:
+def _mark_of_function(version: interfaces.Version) -> str:
     """Another one for a function that replaces this one in the same place, and none where nothing of that is set."""
     function = version.lambda_.node.default_child
     if not isinstance(function, lambda_.CfnFunction):
@@ -103,7 +103,7 @@ def _mark_of_function(version: either.Version) -> str:
     return _mark(set_here) if set_here else ""
 
 
-def _acknowledge_versions(policy: iam.Policy, version: either.Version, reason: str) -> None:
+def _acknowledge_versions(policy: iam.Policy, version: interfaces.Version, reason: str) -> None:
     function = version.lambda_.node.default_child
     if isinstance(function, CfnElement):
         logical_id = Stack.of(function).get_logical_id(function)

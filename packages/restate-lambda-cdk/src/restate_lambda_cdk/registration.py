@@ -12,9 +12,9 @@ from aws_cdk import CfnResource, CustomResource, Duration, RemovalPolicy, Stack,
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct, IConstruct
 
-from . import either, policies
+from . import interfaces, policies
 from .environment import RestateEnvironment
-from .following import follow_references, referenced_variables
+from .references import follow_references, referenced_variables
 
 KEPT_BACK = Duration.seconds(45)
 """Of the deployer's time-out, for the answer (KEPT_BACK_SECONDS in handler/registration/cloudformation.py)."""
@@ -31,10 +31,10 @@ class ServiceRegistration(Construct):
         self,
         stack: Stack,
         *,
-        version: either.Version,
+        version: interfaces.Version,
         environment: RestateEnvironment,
         registrar: lambda_.Function,
-        registrar_role: either.Role,
+        registrar_role: interfaces.Role,
         timeout: Duration,
         service_timeout: Duration,
         services: Sequence[str],
@@ -115,7 +115,7 @@ def _named(services: Sequence[str]) -> list[str]:
     return sorted(set(services))
 
 
-def _refuse_unpublished(version: either.Version, services: Sequence[str]) -> None:
+def _refuse_unpublished(version: interfaces.Version, services: Sequence[str]) -> None:
     alias: str | None = getattr(version, "alias_name", None)  # one that is imported has no class of its own
     try:
         qualifier = alias or version.version
@@ -127,7 +127,7 @@ def _refuse_unpublished(version: either.Version, services: Sequence[str]) -> Non
         )
 
 
-def _refuse_twice(made: IConstruct | None, version: either.Version, environment: RestateEnvironment) -> None:
+def _refuse_twice(made: IConstruct | None, version: interfaces.Version, environment: RestateEnvironment) -> None:
     if isinstance(made, ServiceRegistration) and made.environment is not environment:
         raise ValueError(
             f"{version.lambda_.node.path} is registered with {made.environment.node.path} and with "
@@ -141,7 +141,7 @@ def _refuse_twice(made: IConstruct | None, version: either.Version, environment:
 
 
 def _refuse_two_functions(
-    version: either.Version, environment: RestateEnvironment, services: Sequence[str], take_over: bool
+    version: interfaces.Version, environment: RestateEnvironment, services: Sequence[str], take_over: bool
 ) -> None:
     """CloudFormation would register both at the same time, when neither can see that the other one serves."""
     path = version.lambda_.node.path
@@ -154,7 +154,7 @@ def _refuse_two_functions(
             )
 
 
-def _refuse_another_account(role: either.Role, stack: Stack) -> None:
+def _refuse_another_account(role: interfaces.Role, stack: Stack) -> None:
     """CDK would give the policy to a role of that name in the stack's own account."""
     account = role.principal_account
     if (

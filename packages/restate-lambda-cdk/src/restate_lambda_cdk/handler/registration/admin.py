@@ -150,11 +150,11 @@ class Admin:
 
     def close(self, service: str) -> None:
         """Let callers from outside start no more of it. Another registration opens it again."""
-        self._ask("PATCH", f"/services/{quote(service, safe='')}", {"public": False}, gone_is_fine=True)
+        self._ask("PATCH", f"/services/{quote(service, safe='')}", {"public": False}, ignore_missing=True)
 
     def remove(self, deployment_id: str) -> None:
         """Forget a deployment, whether or not anything is pinned to it. It may be gone already."""
-        self._ask("DELETE", f"/deployments/{quote(deployment_id, safe='')}?force=true", gone_is_fine=True)
+        self._ask("DELETE", f"/deployments/{quote(deployment_id, safe='')}?force=true", ignore_missing=True)
 
     def unfinished(self, deployment_ids: Iterable[str], unpinned_of: Iterable[str] = ()) -> list[str]:
         """Ids of invocations that run on these deployments, or are not yet pinned and meant for these services."""
@@ -178,11 +178,11 @@ class Admin:
 
     def kill(self, invocation_id: str) -> None:
         """End an invocation without running anything more of it. It may have ended already."""
-        self._ask("PATCH", f"/invocations/{quote(invocation_id, safe='')}/kill", gone_is_fine=True)
+        self._ask("PATCH", f"/invocations/{quote(invocation_id, safe='')}/kill", ignore_missing=True)
 
-    def _ask(self, method: str, path: str, body: object = None, *, gone_is_fine: bool = False) -> tuple[int, Any]:
+    def _ask(self, method: str, path: str, body: object = None, *, ignore_missing: bool = False) -> tuple[int, Any]:
         status, text = self._exchange(method, path, None if body is None else json.dumps(body))
-        if gone_is_fine and status in (http.client.NOT_FOUND, http.client.CONFLICT):
+        if ignore_missing and status in (http.client.NOT_FOUND, http.client.CONFLICT):
             return status, None
         if not 200 <= status < 300:
             raise self._error(status, text)

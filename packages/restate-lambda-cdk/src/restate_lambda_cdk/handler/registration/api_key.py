@@ -41,7 +41,7 @@ class Secret:
 
 def read_api_key(secret: Secret, deadline: Deadline) -> str:
     """The secret's text. Raises AdminError."""
-    return retry(deadline.at_most(PROPAGATION_SECONDS), lambda: _read(secret))
+    return retry(deadline.within(PROPAGATION_SECONDS), lambda: _read(secret))
 
 
 def _read(secret: Secret) -> str:

@@ -48,11 +48,11 @@ def failure_of(event: Mapping[str, Any], deadline: Deadline) -> str | None:
     failure = None
     try:
         if event["RequestType"] != "Delete":
-            put(event, deadline)
+            create_or_update(event, deadline)
         else:
-            undone = _undone(event)
+            undone = _failed_create(event)
             wanted = Wanted.of(event["ResourceProperties"], _name(event), undone or event["RequestId"])
-            withdraw(wanted, deadline, is_undone=bool(undone))
+            deregister(wanted, deadline, create_failed=bool(undone))
     except AdminError as error:
         log.error("%s", error)
         failure = str(error)
@@ -62,7 +62,7 @@ def failure_of(event: Mapping[str, Any], deadline: Deadline) -> str | None:
     return None if event["RequestType"] == "Delete" else failure
 
 
-def put(event: Mapping[str, Any], deadline: Deadline) -> None:
+def create_or_update(event: Mapping[str, Any], deadline: Deadline) -> None:
     """Create or Update."""
     name, request = _name(event), event["RequestId"]
     wanted = Wanted.of(event["ResourceProperties"], name, request)
@@ -78,10 +78,10 @@ def put(event: Mapping[str, Any], deadline: Deadline) -> None:
         deployment_id = register(admin, version, deadline, before)
     except Exception:
         if not before:  # CloudFormation's Delete comes later, and where nothing is rolled back, not at all
-            withdraw(replace(wanted, version=replace(version, callers=frozenset())), deadline, is_undone=True)
+            deregister(replace(wanted, version=replace(version, callers=frozenset())), deadline, create_failed=True)
         raise
     if old and deployment_id:
-        tidy_up(admin, deployment_id, wanted, old, deadline)
+        clean_up(admin, deployment_id, wanted, old, deadline)
 
 
 def may_be_forward(version: Version, before: Before, *, is_known: bool) -> bool:
@@ -98,36 +98,36 @@ def admin_of(wanted: Wanted, deadline: Deadline) -> Admin:
     return Admin(wanted.admin_url, read_api_key(wanted.secret, deadline) if wanted.secret else None)
 
 
-def tidy_up(admin: Admin, deployment_id: str, wanted: Wanted, old: Wanted, deadline: Deadline) -> None:
+def clean_up(admin: Admin, deployment_id: str, wanted: Wanted, old: Wanted, deadline: Deadline) -> None:
     """After an update, leave nothing stale behind, neither here nor where Restate was before. Does not fail.
 
     The version that was the latest until now stays until the next update: an invocation may be on its way to it, and a
     rollback may want it back. Two URLs can lead to one server, and nothing must be removed there because it "moved".
     """
-    deadline = deadline.at_most(old.drain_seconds + CLEANING_SECONDS)
+    deadline = deadline.within(old.drain_seconds + CLEANING_SECONDS)
     try:
         there = admin if old.admin_url == wanted.admin_url else admin_of(old, deadline)
-        known_there = retry(deadline.at_most(UNREACHABLE_SECONDS), there.deployments)
+        known_there = retry(deadline.within(UNREACHABLE_SECONDS), there.deployments)
         same_server = deployment_id in {known.id for known in known_there}
         moved = not same_server or old.version.function != wanted.version.function
         if moved and old.version.is_published:  # or else it was refused
             remove(there, old.version, deadline, drain_seconds=old.drain_seconds)
         keep = {wanted.version.arn, old.version.arn}
-        retry(deadline.at_most(UNREACHABLE_SECONDS), lambda: prune(admin, wanted.version, keep))
+        retry(deadline.within(UNREACHABLE_SECONDS), lambda: prune(admin, wanted.version, keep))
     except AdminError as error:
         log.error("something stale may be left at %s: %s", old.admin_url, error)
 
 
-def withdraw(wanted: Wanted, deadline: Deadline, *, is_undone: bool = False) -> None:
+def deregister(wanted: Wanted, deadline: Deadline, *, create_failed: bool = False) -> None:
     """Delete, or undo the Create that failed, where only what that has registered may go. Logs what cannot be done."""
     if not wanted.version.is_published:
         return  # it was refused, and the function's versions are another registration's
-    deadline = deadline.at_most(wanted.drain_seconds + CLEANING_SECONDS)
+    deadline = deadline.within(wanted.drain_seconds + CLEANING_SECONDS)
     try:
         admin, drain = admin_of(wanted, deadline), wanted.drain_seconds
-        remove(admin, wanted.version, deadline, drain_seconds=drain, is_undone=is_undone)
+        remove(admin, wanted.version, deadline, drain_seconds=drain, create_failed=create_failed)
     except AdminError as error:
-        may_be = "may be " if is_undone else ""
+        may_be = "may be " if create_failed else ""
         log.error("%sleft in Restate, to be removed by hand: versions of %s (%s)", may_be, wanted.version.arn, error)
 
 
@@ -152,7 +152,7 @@ def _new_id(event: Mapping[str, Any], failure: str | None) -> str:
     return f"{REGISTERED}{event['LogicalResourceId']}"
 
 
-def _undone(event: Mapping[str, Any]) -> str | None:
+def _failed_create(event: Mapping[str, Any]) -> str | None:
     """The request that failed, where this is the Delete of what that has created."""
     physical_id = event.get("PhysicalResourceId", "")
     if not physical_id.startswith(NOT_REGISTERED):

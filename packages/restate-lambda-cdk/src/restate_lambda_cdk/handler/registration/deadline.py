@@ -33,7 +33,7 @@ class Deadline:
     def left(self) -> float:
         return max(self._until - self._clock(), 0.0)
 
-    def at_most(self, seconds: float) -> "Deadline":
+    def within(self, seconds: float) -> "Deadline":
         """The same or less, from now."""
         return Deadline(min(seconds, self.left()), self._clock, self._sleep)
 

@@ -37,7 +37,7 @@ def register(admin: Admin, version: Version, deadline: Deadline, before: Before 
     None where a rollback comes back to a service that another function serves, which is left alone.
     """
     retry(deadline, admin.check_health)
-    if not retry(deadline.at_most(PROPAGATION_SECONDS), lambda: discover(admin, version, before)):
+    if not retry(deadline.within(PROPAGATION_SECONDS), lambda: discover(admin, version, before)):
         retry(deadline, lambda: assign_role(admin, version))
         return None
     breaking = version.allow_breaking_changes
@@ -48,7 +48,7 @@ def register(admin: Admin, version: Version, deadline: Deadline, before: Before 
         deadline, lambda: admin.register(version.arn, version.role, breaking=breaking, registrations=noted)
     )
     if not deployment.new:
-        retry(deadline, lambda: revive(admin, version, deployment.id, noted, is_create=not before))
+        retry(deadline, lambda: promote(admin, version, deployment.id, noted, is_create=not before))
     retry(deadline, lambda: assign_role(admin, version))
     retry(deadline, lambda: check_latest(admin, version, deployment.id))
     return deployment.id
@@ -151,7 +151,7 @@ def served_for(admin: Admin, version: Version) -> dict[str, str]:
     return noted
 
 
-def revive(admin: Admin, version: Version, deployment_id: str, noted: Mapping[str, str], *, is_create: bool) -> None:
+def promote(admin: Admin, version: Version, deployment_id: str, noted: Mapping[str, str], *, is_create: bool) -> None:
     """Make a version that Restate knew already the latest again, if it is not, or not noted as this registration's;
     force also drops a role, and opens what was closed."""
     known = next((known for known in admin.deployments() if known.id == deployment_id), None)

@@ -78,7 +78,7 @@ def is_abandoned(deployment: Deployment, known: Iterable[Deployment], live: Set[
 
 
 def remove(
-    admin: Admin, version: Version, deadline: Deadline, *, drain_seconds: float = 0, is_undone: bool = False
+    admin: Admin, version: Version, deadline: Deadline, *, drain_seconds: float = 0, create_failed: bool = False
 ) -> None:
     """Take the function, in all its versions, out of Restate as soon as its work is done or `drain_seconds` are over.
 
@@ -86,14 +86,14 @@ def remove(
     code of theirs, which still calls it. When time is up, what is left of the function's own is killed, because it
     would be retried for ever and block its key; of the callers' it is said what to do. Raises AdminError.
 
-    Nothing goes that serves for another registration too. is_undone: the version's request failed, and nothing goes but
+    Nothing goes that serves for another registration too. create_failed: the version's request failed, and nothing goes but
     what that alone has registered.
     """
-    deployments = retry(deadline.at_most(UNREACHABLE_SECONDS), admin.deployments)
+    deployments = retry(deadline.within(UNREACHABLE_SECONDS), admin.deployments)
     known_of_it = [known for known in deployments if function_of(known.arn) == version.function]
     if not known_of_it or retry(deadline, lambda: leave_to_others(admin, version, known_of_it)):
         return
-    if is_undone and any(known.registrations != {version.registration: version.request} for known in known_of_it):
+    if create_failed and any(known.registrations != {version.registration: version.request} for known in known_of_it):
         return
     ours = {known.id: known.services for known in known_of_it}
     others = {service for known in deployments if known.id not in ours for service in known.services}
@@ -101,7 +101,7 @@ def remove(
     for service in sorted(orphans):
         retry(deadline, partial(admin.close, service))
     callers = version.callers if orphans else frozenset[str]()
-    draining = deadline.at_most(drain_seconds)
+    draining = deadline.within(drain_seconds)
     with suppress(UnavailableError):
         retry(draining, lambda: check_drained(admin, ours.keys(), orphans, callers, draining))
     retry(deadline, lambda: kill_unfinished(admin, ours.keys(), orphans))

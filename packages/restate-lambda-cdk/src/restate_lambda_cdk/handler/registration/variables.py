@@ -22,7 +22,7 @@ def check_variables(version: Version, deadline: Deadline, before: Version | None
     if not version.variables:
         return
     try:
-        own = retry(deadline.at_most(DENIED_SECONDS), lambda: _read(version))
+        own = retry(deadline.within(DENIED_SECONDS), lambda: _read(version))
     except (RefusedError, UnavailableError) as error:
         log.warning("the variables of %s are not compared with the stack's: %s", version.arn, error)
         return

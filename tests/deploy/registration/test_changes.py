@@ -3,7 +3,7 @@
 import pytest
 
 from localcloud.cloud import LocalCloud
-from tests.deploy.gatekeeper import Gatekeeper
+from tests.deploy.authenticating_proxy import AuthenticatingProxy
 from tests.deploy.greeter import (
     PRIVATE,
     WITH_ANOTHER,
@@ -18,14 +18,14 @@ pytestmark = pytest.mark.slow
 
 
 def test_a_permission_that_is_not_known_everywhere_yet_is_ridden_out(
-    greetings: Greetings, gatekeeper: Gatekeeper, secret: str
+    greetings: Greetings, authenticating_proxy: AuthenticatingProxy, secret: str
 ) -> None:
     # given a Restate whose role is not known everywhere yet, when a stack is deployed
-    gatekeeper.not_yet = 4
-    version = greetings.deploy(adminUrl=gatekeeper.url, secret=secret)
+    authenticating_proxy.not_yet = 4
+    version = greetings.deploy(adminUrl=authenticating_proxy.url, secret=secret)
 
     # then it was asked until it was
-    assert gatekeeper.not_yet == 0
+    assert authenticating_proxy.not_yet == 0
     assert routes(greetings.cloud) == {version}
 
 

@@ -1,6 +1,6 @@
 """docs/operations.md, "An invocation that never ends": each sort is made, found and repaired as the page says.
 
-One that is too large to start is in tests/faults/test_bodies.py.
+One that is too large to start is in tests/faults/test_body_sizes.py.
 """
 
 import inspect

@@ -23,7 +23,7 @@ ASKED, ANSWERED = {"accept", "content-type", "idempotency-key"}, {"content-type"
 
 
 @dataclass
-class Gatekeeper:
+class AuthenticatingProxy:
     """`key` is the only one that is accepted. `asked` has each request, and `refused` counts those with another key.
 
     The next `not_yet` registrations are answered as Restate does when it cannot invoke the function.
@@ -37,20 +37,20 @@ class Gatekeeper:
 
 
 @contextmanager
-def guarding(admin_url: str, key: str) -> Generator[Gatekeeper]:
-    """A gatekeeper in front of `admin_url`, on a free port of the loopback interface."""
-    gatekeeper = Gatekeeper(key)
+def guarding(admin_url: str, key: str) -> Generator[AuthenticatingProxy]:
+    """A authenticating_proxy in front of `admin_url`, on a free port of the loopback interface."""
+    authenticating_proxy = AuthenticatingProxy(key)
     alone = httpx.Limits(max_keepalive_connections=0)  # see acceptance/driver.py
     inside = httpx.Client(base_url=admin_url, timeout=60, trust_env=False, limits=alone)
 
     def answer(request: Request) -> Response:
         key, path = request.headers.get("Authorization"), path_of(request)
-        gatekeeper.asked.append(f"{request.method} {path}")
-        if key != f"Bearer {gatekeeper.key}":
-            gatekeeper.refused += 1
+        authenticating_proxy.asked.append(f"{request.method} {path}")
+        if key != f"Bearer {authenticating_proxy.key}":
+            authenticating_proxy.refused += 1
             return Response(f"who is {key}?", 401)  # a server that repeats the key
-        if gatekeeper.not_yet and (request.method, path) == ("POST", "/deployments"):
-            gatekeeper.not_yet -= 1
+        if authenticating_proxy.not_yet and (request.method, path) == ("POST", "/deployments"):
+            authenticating_proxy.not_yet -= 1
             return Response(NOT_YET, 500)
         headers = {name: value for name, value in request.headers.items() if name.lower() in ASKED}
         answer = inside.request(request.method, path, content=request.get_data(), headers=headers)
@@ -60,5 +60,5 @@ def guarding(admin_url: str, key: str) -> Generator[Gatekeeper]:
             {name: answer.headers[name] for name in ANSWERED & answer.headers.keys()},
         )
 
-    with inside, serving(answer) as gatekeeper.url:
-        yield gatekeeper
+    with inside, serving(answer) as authenticating_proxy.url:
+        yield authenticating_proxy

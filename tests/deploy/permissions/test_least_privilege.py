@@ -7,13 +7,13 @@ import pytest
 
 from demo import booking
 from restate_lambda_cdk.environment import RESTATE_CLOUD_ACCOUNT
+from tests.deploy.authenticating_proxy import KEY
 from tests.deploy.cloud_shape import (
     ENVIRONMENT,
     SOMEBODY_ELSES,
     Deployed,
     denied,
 )
-from tests.deploy.gatekeeper import KEY
 from tests.deploy.state import unfinished
 from tests.driver import eventually
 from tests.expectations import TABLES

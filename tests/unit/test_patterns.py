@@ -1,4 +1,4 @@
-"""What the expressions of texts.py refuse, held to Unicode's own tables and to the calendar. Those of a request as a
+"""What the expressions of patterns.py refuse, held to Unicode's own tables and to the calendar. Those of a request as a
 whole are in test_trip_request.py; that the schema which Restate serves means the same is in tests/saga."""
 
 import re
@@ -7,7 +7,7 @@ from datetime import date
 
 import pytest
 
-from holiday.texts import ISO_8601, JOINERS, NO_SUCH_DAY, NOT_IN_A_TEXT, SPACES
+from holiday.patterns import ISO_8601, JOINERS, NO_SUCH_DAY, NOT_IN_A_TEXT, SPACES
 
 
 def test_what_unicode_calls_a_control_a_format_or_no_character_is_in_no_text() -> None:

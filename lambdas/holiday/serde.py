@@ -22,7 +22,7 @@ class Unreadable:
         raise UnreadableMessageError(f"waiting for a version that can read this message: {self._why}")
 
 
-class Kept(Serde[Any], Generic[M]):
+class RetainedSerde(Serde[Any], Generic[M]):
     """Reads messages of `kind` that must not be lost.
 
     The SDK ends an invocation for good when its input does not decode. So this never raises: what cannot be read

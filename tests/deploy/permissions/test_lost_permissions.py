@@ -12,6 +12,7 @@ from localcloud import invocations
 from localcloud.environment import LocalCloudError
 from localcloud.ports import Ports
 from tests.deploy import greetings
+from tests.deploy.authenticating_proxy import KEY, OTHER_KEY, guarding
 from tests.deploy.cloud_shape import (
     ANOTHER,
     ENVIRONMENT,
@@ -20,9 +21,8 @@ from tests.deploy.cloud_shape import (
     Deployed,
     denied,
 )
-from tests.deploy.gatekeeper import KEY, OTHER_KEY, guarding
+from tests.deploy.monitored import Watch
 from tests.deploy.state import awakeable, deployments, deployments_of, resolve, routes, unfinished
-from tests.deploy.watched import Watch
 from tests.driver import eventually
 
 pytestmark = pytest.mark.slow
@@ -170,9 +170,9 @@ def test_another_environment_in_another_place_takes_over_with_a_role_and_a_key_o
     key = deployed.cloud.client("secretsmanager").create_secret(Name="restate/elsewhere", SecretString=OTHER_KEY)["ARN"]
     elsewhere = HolidayCloud(tmp_path / "elsewhere", Ports.free())
     elsewhere.restate_settings = deployed.restate_settings(ANOTHER) | {"AWS_ENDPOINT_URL": deployed.cloud.aws_url}
-    with elsewhere, guarding(elsewhere.admin_url, OTHER_KEY) as gatekeeper:
+    with elsewhere, guarding(elsewhere.admin_url, OTHER_KEY) as authenticating_proxy:
         # when the stack moves there
-        there = {"environmentId": ANOTHER, "adminUrl": gatekeeper.url, "secret": key}
+        there = {"environmentId": ANOTHER, "adminUrl": authenticating_proxy.url, "secret": key}
         deployed.cloud.deploy(sources | there, greetings.APP, greetings.STACK)
 
         # then it serves there, through the one role that is left, and here nothing of it is

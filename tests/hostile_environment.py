@@ -8,7 +8,7 @@ import threading
 from pathlib import Path
 
 
-class Trap:
+class HostileEnvironment:
     """An address that notes what is said to it, and hangs up."""
 
     def __init__(self) -> None:
@@ -24,12 +24,12 @@ class Trap:
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
 
-def hostile_variables(trap: Trap, folder: Path) -> dict[str, str]:
+def hostile_variables(hostile_environment: HostileEnvironment, folder: Path) -> dict[str, str]:
     """The variables of such a shell, whose files are put into `folder`."""
     aws = folder / ".aws"
     aws.mkdir()
     files = {
-        "config": f"[profile production]\nregion = eu-west-1\nendpoint_url = {trap.url}\n",
+        "config": f"[profile production]\nregion = eu-west-1\nendpoint_url = {hostile_environment.url}\n",
         "credentials": "[production]\naws_access_key_id = AKIAREAL\naws_secret_access_key = real\n",
     }
     for name, text in files.items():
@@ -45,11 +45,16 @@ def hostile_variables(trap: Trap, folder: Path) -> dict[str, str]:
         "AWS_SESSION_TOKEN": "real",
         "AWS_MAX_ATTEMPTS": "1",
         "AWS_REGION": "eu-west-1",
-        "AWS_ENDPOINT_URL": trap.url,
-        **{f"AWS_ENDPOINT_URL_{name}": trap.url for name in ("S3", "STS", "CLOUDFORMATION", "DYNAMODB", "SSM")},
-        "AWS_CONTAINER_CREDENTIALS_FULL_URI": f"{trap.url}/credentials",
-        "AWS_EC2_METADATA_SERVICE_ENDPOINT": trap.url,
-        **dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy", "ALL_PROXY"), trap.url),
+        "AWS_ENDPOINT_URL": hostile_environment.url,
+        **{
+            f"AWS_ENDPOINT_URL_{name}": hostile_environment.url
+            for name in ("S3", "STS", "CLOUDFORMATION", "DYNAMODB", "SSM")
+        },
+        "AWS_CONTAINER_CREDENTIALS_FULL_URI": f"{hostile_environment.url}/credentials",
+        "AWS_EC2_METADATA_SERVICE_ENDPOINT": hostile_environment.url,
+        **dict.fromkeys(
+            ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy", "ALL_PROXY"), hostile_environment.url
+        ),
         "NO_PROXY": "",
         "no_proxy": "",
     }

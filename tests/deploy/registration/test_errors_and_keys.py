@@ -4,7 +4,7 @@ import pytest
 
 from localcloud import invocations
 from localcloud.cloud import LocalCloud
-from tests.deploy.gatekeeper import KEY, OTHER_KEY, Gatekeeper
+from tests.deploy.authenticating_proxy import KEY, OTHER_KEY, AuthenticatingProxy
 from tests.deploy.greeter import (
     AS_OBJECT,
     BROKEN,
@@ -14,8 +14,8 @@ from tests.deploy.greeter import (
     edition,
 )
 from tests.deploy.greetings import SERVICE, STACK
+from tests.deploy.leaks import where_it_shows
 from tests.deploy.state import deployments, routes, services, stacks, unfinished
-from tests.deploy.traces import where_it_shows
 from tests.driver import eventually, logged
 
 pytestmark = pytest.mark.slow
@@ -85,13 +85,13 @@ def test_a_restate_that_is_down_is_waited_for_and_then_named(greetings: Greeting
 
 
 def test_a_rejected_key_fails_at_once_and_no_message_and_no_log_shows_it(
-    greetings: Greetings, gatekeeper: Gatekeeper, new_secret: str
+    greetings: Greetings, authenticating_proxy: AuthenticatingProxy, new_secret: str
 ) -> None:
     # given a Restate that wants a key, when a stack is deployed with another
-    said = greetings.failure(adminUrl=gatekeeper.url, secret=new_secret)
+    said = greetings.failure(adminUrl=authenticating_proxy.url, secret=new_secret)
 
     # then it was asked once, and the last lines say what to do
-    assert gatekeeper.refused == 1
+    assert authenticating_proxy.refused == 1
     assert "rejected the API key (401: who is Bearer ***?): check that the secret holds a valid one" in said
 
     # and the key, which the server repeats, is nowhere
@@ -99,14 +99,14 @@ def test_a_rejected_key_fails_at_once_and_no_message_and_no_log_shows_it(
 
 
 def test_the_key_is_sent_with_every_request_and_read_again_after_it_was_rotated(
-    greetings: Greetings, gatekeeper: Gatekeeper, secret: str
+    greetings: Greetings, authenticating_proxy: AuthenticatingProxy, secret: str
 ) -> None:
     # given a stack that is introduced with the key
-    settings = {"adminUrl": gatekeeper.url, "secret": secret}
+    settings = {"adminUrl": authenticating_proxy.url, "secret": secret}
     greetings.deploy(edition("Hello"), **settings)
 
     # when the key is rotated, and the stack updated, moved to a second version, rolled back and destroyed
-    gatekeeper.key = OTHER_KEY
+    authenticating_proxy.key = OTHER_KEY
     greetings.cloud.client("secretsmanager").put_secret_value(SecretId=secret, SecretString=OTHER_KEY)
     greetings.deploy(edition("Hi"), **settings)
     greetings.failure(edition("Hey"), fails="yes", **settings)
@@ -115,22 +115,22 @@ def test_the_key_is_sent_with_every_request_and_read_again_after_it_was_rotated(
 
     # then no request was without the key of its time, and neither key is anywhere
     assert deployments(greetings.cloud) == {}
-    assert {request.split()[0] for request in gatekeeper.asked} == {"GET", "POST", "PATCH", "DELETE"}
-    assert gatekeeper.refused == 0
-    assert where_it_shows(greetings.cloud, KEY, gatekeeper.url) == []
-    assert where_it_shows(greetings.cloud, OTHER_KEY, gatekeeper.url) == []
+    assert {request.split()[0] for request in authenticating_proxy.asked} == {"GET", "POST", "PATCH", "DELETE"}
+    assert authenticating_proxy.refused == 0
+    assert where_it_shows(greetings.cloud, KEY, authenticating_proxy.url) == []
+    assert where_it_shows(greetings.cloud, OTHER_KEY, authenticating_proxy.url) == []
 
 
 def test_another_secret_is_read_from_then_on_and_the_old_one_no_more(
-    greetings: Greetings, gatekeeper: Gatekeeper, secret: str, new_secret: str
+    greetings: Greetings, authenticating_proxy: AuthenticatingProxy, secret: str, new_secret: str
 ) -> None:
     # given a stack that was introduced with one key, when another secret with another key takes its place
-    greetings.deploy(adminUrl=gatekeeper.url, secret=secret)
-    gatekeeper.key = OTHER_KEY
-    greetings.deploy(adminUrl=gatekeeper.url, secret=new_secret)
+    greetings.deploy(adminUrl=authenticating_proxy.url, secret=secret)
+    authenticating_proxy.key = OTHER_KEY
+    greetings.deploy(adminUrl=authenticating_proxy.url, secret=new_secret)
 
     # then it was accepted, and the registration function may read that one only
-    assert gatekeeper.refused == 0
+    assert authenticating_proxy.refused == 0
     iam = greetings.cloud.client("iam")
     roles = [role["RoleName"] for role in iam.list_roles()["Roles"] if "DeployerRole" in role["RoleName"]]
     names = [(role, name) for role in roles for name in iam.list_role_policies(RoleName=role)["PolicyNames"]]
@@ -140,11 +140,13 @@ def test_another_secret_is_read_from_then_on_and_the_old_one_no_more(
 
 
 @pytest.mark.in_both_modes
-def test_destroy_ends_well_where_the_key_is_refused(greetings: Greetings, gatekeeper: Gatekeeper, secret: str) -> None:
+def test_destroy_ends_well_where_the_key_is_refused(
+    greetings: Greetings, authenticating_proxy: AuthenticatingProxy, secret: str
+) -> None:
     # given a stack whose key is no longer accepted, and work in flight
-    greetings.deploy(adminUrl=gatekeeper.url, secret=secret)
+    greetings.deploy(adminUrl=authenticating_proxy.url, secret=secret)
     greetings.wait_for_godot()
-    gatekeeper.key = "revoked"
+    authenticating_proxy.key = "revoked"
 
     # when it is destroyed, then it is gone, and the log says what is left in Restate
     greetings.cloud.destroy(STACK)

@@ -58,7 +58,7 @@ class Holiday:
         trip_id = f"{self.mark}-{len(self.trips):02}"
         self.trips[trip_id], self._held[trip_id] = trip, handler
         self.made[trip_id] = await self.harness.send(trip_id, trip.run_type)
-        assert await until(lambda: trip_id in self._waiting), f"{trip_id} is not held in {handler}"
+        assert await until(lambda: trip_id in self._waiting), f"{trip_id} is not reserved in {handler}"
         return self.made[trip_id]
 
     async def end(self, which: Callable[[str], bool] = bool) -> list[Reservation]:
@@ -110,7 +110,7 @@ def holiday(original: tuple[Deployed, CloudBehindProxy]) -> Holiday:
 def test_trips_that_are_held_in_each_step_end_on_what_they_began_on(
     runner: asyncio.Runner, holiday: Holiday, tmp_path: Path
 ) -> None:
-    asked = holiday.deployed.gatekeeper.asked
+    asked = holiday.deployed.authenticating_proxy.asked
 
     async def scene() -> None:
         # given a deployment that added the hotel, and trips on it that are held in each step

@@ -2,7 +2,7 @@
 
 The emulator evaluates an alarm whenever metrics are published, over all of its periods at once, and does not notice
 that data is missing. So the periods are short here, and the tests have the function look.
-(`python -m tests.deploy.watched`)
+(`python -m tests.deploy.monitored`)
 """
 
 import json
@@ -24,7 +24,7 @@ from localcloud.inbox import Inbox
 from restate_lambda_cdk import InvocationMonitor, RestateServer
 
 STACK = "Watched"
-APP = f"{shlex.quote(sys.executable)} -m tests.deploy.watched"
+APP = f"{shlex.quote(sys.executable)} -m tests.deploy.monitored"
 THRESHOLD, PERIOD = 3, 10  # seconds; CloudWatch takes no other short period than 10 and 30
 DURATIONS = ["trips/reserve", "payments/refund"]
 Alarm = Literal["Stuck", "NotLooking"]

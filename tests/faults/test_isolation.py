@@ -15,7 +15,7 @@ from holiday.retries import RETRY_UP_TO_A_MINUTE
 from localcloud.invocations import unfinished
 from localcloud.servers import WITHOUT_VQUEUES
 from tests.faults.conftest import one_process
-from tests.faults.harness import PATIENCE, Harness
+from tests.faults.harness import TIME_OUT, Harness
 from tests.faults.invariant import Reservation
 from tests.faults.plans import Trip
 from tests.faults.proxy import refusing
@@ -78,7 +78,7 @@ class Outage:
         """Wait until so many are stuck, each refused at least once."""
         service, handler = self.call.split(".")
         condition = f"target LIKE '{service}/%{handler}' AND status = 'backing-off' AND failures > 0"
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(TIME_OUT):
             while len(await self.harness.query(unfinished(condition, "id"))) < number:
                 await asyncio.sleep(0.1)
 
@@ -142,7 +142,7 @@ def test_sixty_that_hang_hold_other_trips_up_until_their_intervals_have_grown(
 
         longest = last = 0.0
         while (elapsed := time.monotonic() - begin) < 60 or last > usual + 3:
-            assert elapsed < 2 * PATIENCE
+            assert elapsed < 2 * TIME_OUT
             [last] = await outage.seconds_of_other_trips(1)
             longest = max(longest, last)
         print(

@@ -75,14 +75,14 @@ def test_a_cancelled_trip_says_so_in_words_and_as_metadata(play: Callable[[Scene
         assert made.status == 422
         assert answer["message"] == (
             f"Trip {trip_id} was not booked by this request: cars.reserve failed (it was cancelled). "
-            "Undoing: cars.cancel, flights.cancel."
+            "Compensations: cars.cancel, flights.cancel."
         )
         assert answer["metadata"] == {
             "trip_id": trip_id,
             "step": "cars.reserve",
             "reason": "cancelled",
             "cause": "it was cancelled",
-            "undoing": "cars.cancel, flights.cancel",
+            "compensations": "cars.cancel, flights.cancel",
         }
 
     play(scene)
@@ -120,7 +120,7 @@ def test_what_a_killed_trip_leaves_is_cleaned_up_by_hand(play: Callable[[Scene],
         # when the services are public for a moment, and the bookings are undone by their ids
         for compensation in COMPENSATIONS:
             service, _, handler = compensation.partition(".")
-            await undo_by_hand(harness, service, handler, trip_id, [row["id"] for row in left[service]])
+            await compensate_by_hand(harness, service, handler, trip_id, [row["id"] for row in left[service]])
 
         # then nothing stands, nobody can do that from outside any more, and the trip id is free again
         rows = harness.rows(trip_id)
@@ -170,15 +170,15 @@ def test_an_undo_that_was_stopped_on_purpose_is_done_by_hand(play: Callable[[Sce
         invocation = await harness.send(trip_id)
         await harness.until(f"target = 'flights/{trip_id}/confirm'")
         await harness.operate("cancel", invocation)
-        [undoing] = await harness.until(f"target = 'flights/{trip_id}/cancel'")
-        (await harness.operate(verb, undoing["id"])).raise_for_status()
+        [compensation] = await harness.until(f"target = 'flights/{trip_id}/cancel'")
+        (await harness.operate(verb, compensation["id"])).raise_for_status()
         assert await harness.settle() == []
         [flight] = harness.rows(trip_id)["flights"]
         assert flight["transaction_status"] == "confirmed"
 
         # when it is cancelled by hand, then nothing stands
         made = await harness.answer(trip_id, invocation)
-        await undo_by_hand(harness, "flights", "cancel", trip_id, [flight["id"]])
+        await compensate_by_hand(harness, "flights", "cancel", trip_id, [flight["id"]])
         assert await harness.check(trip_id, {trip_id: Trip(cancelled=True)}, [made]) == []
 
     play(scene)
@@ -207,7 +207,7 @@ async def post(harness: Harness, service: str, handler: str, trip_id: str, booki
         return await http.post(url, json={"id": booking})
 
 
-async def undo_by_hand(harness: Harness, service: str, handler: str, trip_id: str, bookings: list[str]) -> None:
+async def compensate_by_hand(harness: Harness, service: str, handler: str, trip_id: str, bookings: list[str]) -> None:
     """What docs/reliability.md says to do after a kill."""
     await asyncio.to_thread(harness.cloud.admin.publish, service, public=True)
     for booking in bookings:
