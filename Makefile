@@ -61,6 +61,7 @@ stuck: .venv/ready ## list invocations that are stuck, why, and what to do: STUC
 	@.venv/bin/python -m demo.stuck $(STUCK)
 
 serve: .venv/ready ## run the four services in one local process on :9080, reloading, until Ctrl-C: DEBUG=1 for a debugger
+	@$(if $(and $(filter command,$(origin DEBUG)),$(filter-out 0 1,$(DEBUG))),echo "For a debugger: make serve DEBUG=1"; exit 1)
 	@$(LIBRARIES) host
 	@$(DEMO) serve $(if $(filter 1,$(DEBUG)),--debug)
 
@@ -83,11 +84,11 @@ format: .venv/ready ## format, and correct what the linter can
 
 test: .venv/ready ## the tests of every change
 	@$(LIBRARIES) host lambda
-	@.venv/bin/python -m tests.side_by_side "not slow" tests/unit packages tests/stack tests/saga tests/acceptance tests/comparison
+	@.venv/bin/python -m tests.parallel "not slow" tests/unit packages tests/stack tests/saga tests/acceptance tests/comparison
 
 test-all: .venv/ready .venv/bench ## the slow tests
 	@$(LIBRARIES) host lambda
-	@.venv/bin/python -m tests.side_by_side slow tests packages
+	@.venv/bin/python -m tests.parallel slow tests packages
 
 acceptance: .venv/ready ## check the contract on a stack of its own: locally, or on AWS (docs/acceptance.md)
 	@$(LIBRARIES) host

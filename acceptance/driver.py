@@ -139,7 +139,7 @@ class Driver(Generic[P]):
         return len(self.query(unfinished(columns="id")) or self.query(SENT_AND_NOT_DONE))
 
     def settle(self) -> None:
-        """Wait until every invocation, one-way undo and notice included, has ended."""
+        """Wait until every invocation, one-way compensation and notice included, has ended."""
         assert eventually(self.unfinished, lambda count: count == 0) == 0
 
     def unfinished_of(self, invocation: str) -> list[str]:

@@ -16,7 +16,7 @@ BLOCK = re.compile(r"(<!-- (bench[ \w]*):begin -->\n)(.*?)(<!-- \2:end -->)", re
 TOTAL = "**in all**"
 SAGA = "lambdas/holiday/{}.py".format
 STEPS = "comparison/step_functions/{}.py".format
-SHARED = [*map(SAGA, ("aws", "messages", "services", "texts"))]
+SHARED = [*map(SAGA, ("aws", "messages", "services", "patterns"))]
 SOURCES: dict[
     str, tuple[Sequence[str], Sequence[str]]
 ] = {  # what each version's lines are: the Restate version's files, then the state machine's
@@ -28,7 +28,7 @@ SOURCES: dict[
         [
             *map(
                 SAGA,
-                ("flights", "cars", "payments", "bookings", "simulation", "kept", "notices", "notifications", "logs"),
+                ("flights", "cars", "payments", "bookings", "simulation", "serde", "notices", "notifications", "logs"),
             )
         ],
         [STEPS("lambdas/steps")],

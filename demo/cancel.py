@@ -6,27 +6,31 @@ All runs of the id that are under way are cancelled: one that only waited its tu
 import time
 from collections.abc import Callable
 
+from demo.reservations import Run, runs_of, under_way
 from demo.restate import Restate
-from demo.runs import Run, runs_of, under_way
 from localcloud.environment import LocalCloudError
 
 ANSWER_TIMEOUT = 15.0
+SILENCE = 3.0
 
 
 def cancel(restate: Restate, trip_id: str, say: Callable[[str], None]) -> None:
     """Cancel a trip and wait for its answer. Raises LocalCloudError if it is not under way."""
-    invocations = under_way(restate, trip_id)
+    invocations = [run.id for run in under_way(restate, trip_id)]
     if not invocations:
         raise LocalCloudError(_why_not(trip_id, runs_of(restate, trip_id)))
     for invocation in invocations:
         restate.cancel(invocation)
-    deadline = time.monotonic() + ANSWER_TIMEOUT
-    while (waiting := under_way(restate, trip_id)) and time.monotonic() < deadline:
+    begin, silent = time.monotonic(), True
+    while (waiting := under_way(restate, trip_id)) and time.monotonic() < begin + ANSWER_TIMEOUT:
+        if silent and time.monotonic() > begin + SILENCE:
+            say(f"Waiting for the answer, for {ANSWER_TIMEOUT:.0f} seconds at most.")
+            silent = False
         time.sleep(0.1)
     answers = {run.id: run.answer for run in runs_of(restate, trip_id)}
     for invocation in invocations:
-        if invocation in waiting:
-            say(f"{invocation} will be cancelled when the attempt that is running has ended, or can be made.")
+        if invocation in [run.id for run in waiting]:
+            say(f"{invocation} is still under way: it is cancelled as soon as its attempt ends or the next one begins.")
         else:
             say(f"{invocation} {answers.get(invocation, 'was cancelled before it began.')}")
 

@@ -10,6 +10,8 @@ from localcloud.tables import Row
 
 NEVER, NOTHING = "never taken", "—"
 KINDS = ("flight", "car", "payment")
+STANDING = ("pending", "confirmed")
+"""What a booking is until it is compensated. A compensated one has its service's own status, whatever that is."""
 CONTRACT = {  # run type: what the flight, the car and the payment have come to once everything has settled
     "success": ("confirmed", "confirmed", "confirmed"),
     "failFlightsReservation": (NEVER, NOTHING, NOTHING),
@@ -47,7 +49,7 @@ def complaint(trip: Trip) -> str | None:
         found = word(trip.rows.get(kind))
         if kind in expected and found != expected[kind]:
             return f"the {kind} is {found!r} instead of {expected[kind]!r}"
-        if (found in ("pending", "confirmed")) != (notice == "success"):
+        if (found in STANDING) != (notice == "success"):
             return f"the {kind} is {found!r}, and the trip a {notice}"
     if trip.notices != [notice]:
         return f"notices {trip.notices or 'missing'} instead of one {notice}"
@@ -58,10 +60,11 @@ def word(row: Row | None) -> str:
     """One row in a word or two. A tombstone, which has keys, ids and a status only, stands for nothing taken."""
     if not row:
         return NOTHING
-    status = row.get("transaction_status", "without a status")
-    return NEVER if is_tombstone(row) and status in ("cancelled", "refunded") else status
+    if not (status := row.get("transaction_status")):
+        return "without a status"
+    return NEVER if is_tombstone(row) and status not in STANDING else status
 
 
 def is_tombstone(row: Row) -> bool:
-    """Whether this row stands for a booking that was undone before it was made."""
+    """Whether this row stands for a booking that was cancelled before it was made."""
     return set(row) <= {"pk", "sk", "id", "trip_id", "transaction_status"}

@@ -9,6 +9,7 @@ from rich.text import Text
 from demo.booking import book, inbox, run_types, settle
 from demo.cloud import HolidayCloud
 from demo.contract import Trip, complaint, word
+from demo.rows import coloured
 from demo.trip import follow
 from localcloud.environment import KEY, REGION
 from localcloud.terminal import table
@@ -23,7 +24,7 @@ def run(cloud: HolidayCloud, console: Console) -> bool:
         for run_type in types:
             note(run_type)
             trips.append(book(cloud, f"demo-{token}-{run_type}", run_type))
-    with cloud.step("Waiting for the undo and the notices") as note:
+    with cloud.step("Waiting for the compensations and the notices") as note:
         settle(cloud, heard, trips)
     console.print("\nThe first of them through all functions, as one query of their logs tells it:\n")
     follow(cloud, trips[0].trip_id, console)
@@ -37,27 +38,20 @@ def run(cloud: HolidayCloud, console: Console) -> bool:
 
 def show(trips: Sequence[Trip], console: Console) -> None:
     """Print the one table."""
-    colours = {
-        "confirmed": "green",
-        "success": "green",
-        "cancelled": "yellow",
-        "refunded": "yellow",
-        "failure": "yellow",
-    }
     kinds = list(trips[0].rows)
     shown = table("run type", "HTTP", *kinds, "notice", gap=2 if console.width >= 94 else 0)
     shown.add_column("time", justify="right", no_wrap=True)
     for trip in trips:
         words = [word(trip.rows.get(kind)) for kind in kinds]
         notices = ", ".join(trip.notices) or "—"
-        cells = [Text(cell, style=colours.get(cell, "dim")) for cell in (*words, notices)]
+        cells = [coloured(cell) for cell in (*words, notices)]
         mark = Text("✗ ", style="red") if complaint(trip) else Text("")
         name = mark + Text(trip.run_type)
         http = Text(str(trip.status), style="green" if trip.status == 200 else "yellow")
         shown.add_row(name, http, *cells, f"{trip.seconds:.2f}s")
     console.print()
     console.print(shown)
-    console.print("\nnever taken: undone before it was ever booked; —: the trip did not get that far\n", style="dim")
+    console.print("\nnever taken: cancelled before it was booked; —: the trip did not get that far\n", style="dim")
 
 
 def show_what_next(cloud: HolidayCloud, console: Console, trip_id: str | None = None) -> None:

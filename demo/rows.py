@@ -9,25 +9,26 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.text import Text
 
-from demo import runs
+from demo import reservations
 from demo.booking import every_row_of
 from demo.cloud import HolidayCloud
-from demo.contract import Row, word
+from demo.contract import NEVER, NOTHING, Row, word
+from demo.reservations import Call
 from demo.restate import Restate
-from demo.runs import Call
 from localcloud.environment import LocalCloudError
 from localcloud.terminal import table
 
 NOTIFY = "trips/notify"
 KEYS = ("pk", "sk", "trip_id", "id", "transaction_status")
-COLOURS = {"confirmed": "green", "success": "green", "pending": "red"}
+COLOURS = {"confirmed": "green", "success": "green", "pending": "red", NEVER: "dim", NOTHING: "dim"}
+"""Of a booking and of a notice. Any other is of what was compensated, each service's own word for it."""
 
 
 def show(cloud: HolidayCloud, trip_id: str, console: Console) -> None:
     """Print a trip's rows, its notices and its runs. Raises LocalCloudError if there is nothing of it."""
     restate = Restate(cloud.admin_url)
     rows = every_row_of(cloud, trip_id)
-    calls, known = runs.calls_of(restate, trip_id), runs.runs_of(restate, trip_id)
+    calls, known = reservations.calls_of(restate, trip_id), reservations.runs_of(restate, trip_id)
     if not known and not any(rows.values()):
         raise LocalCloudError(
             f"Nothing is known of trip {trip_id!r}: no table has a row of it, and Restate no run. The id is in the "
@@ -37,17 +38,16 @@ def show(cloud: HolidayCloud, trip_id: str, console: Console) -> None:
     run_of = {call.message.get("id"): numbers.get(call.run, "?") for call in calls}
     _show_rows([(kind, row, run_of.get(row["sk"], "?")) for kind, found in rows.items() for row in found], console)
     show_notices([(call, numbers.get(call.run, "?")) for call in calls if call.target == NOTIFY], console)
-    runs.show(known, console)
+    reservations.show(known, console)
 
 
 def _show_rows(rows: Sequence[tuple[str, Row, str]], console: Console) -> None:
     shown = table("booking", "status", "run", "booking id")
     shown.add_column("what was booked", overflow="fold")
     for kind, row, run in sorted(rows, key=lambda row: (len(row[2]), row[2])):
-        status = word(row)
         what = ", ".join(f"{name} {value}" for name, value in row.items() if name not in KEYS)
-        shown.add_row(kind, Text(status, style=COLOURS.get(status, "yellow")), run, row["sk"], what)
-    console.print(shown)
+        shown.add_row(kind, coloured(word(row)), run, row["sk"], what)
+    console.print(shown if rows else "No row: nothing has been reserved.")
 
 
 def show_notices(notices: Sequence[tuple[Call, str]], console: Console) -> None:
@@ -55,10 +55,14 @@ def show_notices(notices: Sequence[tuple[Call, str]], console: Console) -> None:
     shown = table("notice", "run", "sent")
     shown.add_column("what it says", overflow="fold")
     for call, run in notices:
-        status = call.message.get("status", "?")
         sent = "published" if call.status == "success" else f"not yet ({call.status})"
         what = call.message.get("message", "")
-        shown.add_row(Text(status, style=COLOURS.get(status, "yellow")), run, sent, Text(what))
+        shown.add_row(coloured(call.message.get("status", "?")), run, sent, Text(what))
     console.print()
     console.print(shown if notices else "No notice: none was sent, or that was longer ago than Restate keeps it.")
     console.print()
+
+
+def coloured(word: str) -> Text:
+    """What became of a booking or of a notice, in the colour that says how well."""
+    return Text(word, style=COLOURS.get(word, "yellow"))

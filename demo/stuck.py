@@ -13,8 +13,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from demo.reservations import UNFINISHED_WITH_TRIP, trip_of
 from demo.restate import Restate, Row, typed
-from demo.runs import UNFINISHED_WITH_TRIP, trip_of
 from dependencies.output import accept_any_encoding
 from localcloud.cloud import LocalCloud
 from localcloud.environment import ROOT, LocalCloudError

@@ -10,10 +10,10 @@ from datetime import datetime
 from rich.console import Console
 from rich.text import Text
 
-from demo import runs
+from demo import reservations
 from demo.cloud import HolidayCloud
+from demo.reservations import Call, Run
 from demo.restate import Restate
-from demo.runs import Call, Run
 from localcloud.environment import LocalCloudError
 from localcloud.logs import Line, ask, pattern_of, query
 from localcloud.terminal import table
@@ -30,17 +30,22 @@ def follow(cloud: HolidayCloud, trip_id: str | None, console: Console) -> None:
     trip_id = trip_id or last_of_the_demo(cloud)
     text = query_for(pattern_of(trip_id))
     lines = logged(cloud, text)
+    restate = Restate(cloud.admin_url)
+    known = reservations.runs_of(restate, trip_id)
+    if not lines and known:
+        console.print(f"No function has logged anything about trip {trip_id!r} yet.\n", markup=False, soft_wrap=True)
+        reservations.show(known, console)
+        return
     if not lines:
         raise LocalCloudError(
             f"No function has logged anything about trip {trip_id!r}: the id is in the answer of trips/reserve and in "
             "the notice, and a local cloud knows only the trips since its last start."
         )
-    restate = Restate(cloud.admin_url)
-    calls = {call.id: call for call in runs.calls_of(restate, trip_id)}
+    calls = {call.id: call for call in reservations.calls_of(restate, trip_id)}
     numbers, found = by_run(lines, calls)
     show(lines, numbers, console)
     console.print()
-    runs.show(answered(found, runs.runs_of(restate, trip_id)), console)
+    reservations.show(answered(found, known), console)
     console.print(f"\n{text}\n", markup=False, soft_wrap=True, style="dim")
 
 

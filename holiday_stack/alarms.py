@@ -16,8 +16,8 @@ from aws_cdk import aws_logs as logs
 from aws_cdk import aws_sns as sns
 from constructs import Construct
 
-NEVER_GIVEN_UP = {"payments": "refund", "trips": "notify"}
-"""The handler that Restate retries without end, where that is not `cancel`: a compensation, and the notice of trips."""
+NOTIFY = "notify"
+"""What Restate retries without end in trips, which has no compensation."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,7 @@ class Alarms(Construct):
     """Alarms that go to a topic. docs/operations.md has a row for each kind, `<Service>Errors` for instance.
 
     services: the function of each service, by the service's name.
+    compensations: the handler of each service, but trips, that compensates.
     deployer: the function that registers them with Restate. None: nothing is registered from here.
     topic_arn: where the alarms go, in the same region.
     """
@@ -48,6 +49,7 @@ class Alarms(Construct):
         construct_id: str,
         *,
         services: Mapping[str, lambda_.Function],
+        compensations: Mapping[str, str],
         deployer: lambda_.Function | None,
         topic_arn: str,
     ) -> None:
@@ -55,11 +57,11 @@ class Alarms(Construct):
         topic = sns.Topic.from_topic_arn(self, "Topic", topic_arn)
         self.action = actions.SnsAction(topic)  # pyright: ignore[reportArgumentType]
         for service, function in services.items():
-            self._watch_service(service, function)
+            self._watch_service(service, function, compensations.get(service))
         if deployer:
             self._watch_registrations(deployer)
 
-    def _watch_service(self, service: str, function: lambda_.Function) -> None:
+    def _watch_service(self, service: str, function: lambda_.Function, compensation: str | None) -> None:
         name, at = service.capitalize(), KEEPS_HAPPENING
         who = f"the function of {service}, {function.function_name}"
         self._alarm(
@@ -86,14 +88,14 @@ class Alarms(Construct):
             at,
             row="<Service>Failing",
         )
-        handler = NEVER_GIVEN_UP.get(service, "cancel")
+        handler = compensation or NOTIFY
         named = logs.FilterPattern.string_value("$.handler", "=", handler)
         self._alarm(
             f"{name}{handler.capitalize()}Failing",
             self._count(f"{name}{handler.capitalize()}Failing", function, logs.FilterPattern.all(failed, named), at),
             f"runs of {service}.{handler} in {who}, keep failing and are retried without end.",
             at,
-            row=f"{name if service in NEVER_GIVEN_UP else '<Service>'}{handler.capitalize()}Failing",
+            row="<Service><Compensation>Failing" if compensation else "",
         )
 
     def _watch_registrations(self, deployer: lambda_.Function) -> None:

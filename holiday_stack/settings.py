@@ -60,8 +60,8 @@ class Settings:
     adminUrl: the admin API of a server of your own, as Lambda reaches it. Default none.
     ingressUrl: where callers reach Restate: shown as an output, and nothing else. Default: port 8080 of the admin
         API's host.
-    registration: `automatic` or `manual`. Default `automatic`: a deployment introduces its versions to Restate. With
-        `manual` no function is made that could, and no key is needed; the outputs hold what an introduction by hand
+    registration: `automatic` or `manual`. Default `automatic`: a deployment registers its versions with Restate. With
+        `manual` no function is made that could, and no key is needed; the outputs hold what a registration by hand
         takes. Changing a stack from `automatic` to `manual` takes its services out of Restate, like destroying it.
     prefix: several stacks in one account: the stack is named `<prefix>-HolidayStack`. Default none, `HolidayStack`.
         Another prefix is another stack with tables of its own, but the same service names in Restate: a second stack

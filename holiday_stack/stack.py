@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypedDict, Unpack
 
@@ -31,12 +32,21 @@ from restate_lambda_cdk import (
 
 RUNBOOK = "`make stuck` lists them with what to do: docs/operations.md, An invocation that never ends."
 
+
+@dataclass(frozen=True)
+class Booked:
+    """One row. actions: what the service does to its table. compensation: its handler that compensates."""
+
+    actions: tuple[str, ...] = ("dynamodb:PutItem", "dynamodb:UpdateItem")
+    compensation: str = "cancel"
+
+
 BOOKED = {
-    "flights": ["dynamodb:Query", "dynamodb:PutItem", "dynamodb:UpdateItem"],
-    "cars": ["dynamodb:PutItem", "dynamodb:UpdateItem"],
-    "payments": ["dynamodb:PutItem", "dynamodb:UpdateItem"],
+    "flights": Booked(("dynamodb:Query", "dynamodb:PutItem", "dynamodb:UpdateItem")),
+    "cars": Booked(),
+    "payments": Booked(compensation="refund"),
 }
-"""A row for each service that trips calls: its name, and what it does to its table, which is called the same.
+"""A row for each service that trips calls, by its name; its table is called the same.
 
 The module `holiday.<name>` serves it, the variable `<NAME>_TABLE_NAME` names the table.
 """
@@ -88,8 +98,8 @@ class HolidayStack(Stack):
         booked = {
             name: self._service(name, **{f"{name.upper()}_TABLE_NAME": tables[name].table_name}) for name in BOOKED
         }
-        for name, actions in BOOKED.items():
-            tables[name].grant(booked[name], *actions)  # pyright: ignore[reportArgumentType]
+        for name, row in BOOKED.items():
+            tables[name].grant(booked[name], *row.actions)  # pyright: ignore[reportArgumentType]
         trips = self._service("trips", SNS_TOPIC=topic.topic_arn)
         # Not `topic.grant_publish`, which grants the use of any key that ever has this alias: SNS's own needs no grant.
         iam.Grant.add_to_principal(grantee=trips, actions=["sns:Publish"], resource_arns=[topic.topic_arn])  # pyright: ignore[reportArgumentType]
@@ -112,7 +122,14 @@ class HolidayStack(Stack):
 
         # Who is told when something is wrong, how many trips there are and how long they take
         if settings.alarm_topic_arn:
-            alarms = Alarms(self, "Alarms", services=services, deployer=registers, topic_arn=settings.alarm_topic_arn)
+            alarms = Alarms(
+                self,
+                "Alarms",
+                services=services,
+                compensations={name: row.compensation for name, row in BOOKED.items()},
+                deployer=registers,
+                topic_arn=settings.alarm_topic_arn,
+            )
             TripMetrics(self, "TripMetrics", trips=trips)
             if registers:  # it takes the admin API's key
                 monitor = InvocationMonitor(

@@ -76,7 +76,7 @@ def trip_id() -> str:
 
 @pytest.fixture
 def hostile_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HostileEnvironment]:
-    """This process's own environment made hostile, and the trap that all of it leads to."""
+    """This process's own environment made hostile, and the server that all of it leads to."""
     hostile_environment = HostileEnvironment()
     for name, value in hostile_variables(hostile_environment, tmp_path).items():
         monkeypatch.setenv(name, value)

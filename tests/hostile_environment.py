@@ -1,6 +1,6 @@
-"""A hostile shell: a profile, files, endpoints, a container's credentials and proxies that all lead to a trap.
+"""A hostile environment: a profile, files, endpoints, container credentials and proxies that all lead to one server.
 
-The trap is a server that must never be called: no local command may reach what the caller's environment names.
+That server must never be called: no local command may reach what the caller's environment names.
 """
 
 import socketserver

@@ -22,20 +22,16 @@ from constructs import Construct
 from comparison.step_functions.workflow import Workflow
 from holiday_stack import bundling
 
-SHARED = ("__init__", "aws", "messages", "services", "texts")
 STEPS = dict.fromkeys(("flights", "cars"), ("reserve", "confirm", "cancel")) | {"payments": ("process", "refund")}
 
 
 def build_package(directory: Path, target: str) -> None:
-    """Write the functions' package: the front door, the steps, and what they share with the Restate version.
-
-    target: lambda or host, as in holiday_stack.settings.
+    """Write the functions' package: the front door, the steps, and what they share with the Restate version, without
+    Restate's SDK. target: lambda or host, as in holiday_stack.settings.
     """
-    holiday = bundling.package("holiday", bundling.TARGETS[target])
-    shutil.copytree(holiday / "msgspec", directory / "msgspec")
-    (directory / "holiday").mkdir()
-    for module in SHARED:
-        shutil.copy(holiday / "holiday" / f"{module}.py", directory / "holiday")
+    package = bundling.package("holiday", bundling.TARGETS[target])
+    for folder in (package / "holiday", package / "msgspec"):
+        shutil.copytree(folder, directory / folder.name)
     for source in (Path(__file__).parent / "lambdas").glob("*.py"):
         shutil.copy(source, directory)
 

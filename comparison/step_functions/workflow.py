@@ -15,16 +15,16 @@ from aws_cdk import aws_stepfunctions as sfn
 from aws_cdk import aws_stepfunctions_tasks as tasks
 from constructs import Construct
 
-FINAL_ERRORS = ["SimulatedError", "NotHeldError", "DuplicateError"]  # raised on purpose: a retry would not help
+FINAL_ERRORS = ["SimulatedError", "NotReservedError", "DuplicateError"]  # raised on purpose: a retry would not help
 WITHOUT_END = 99999999
 INPUT = "$states.context.Execution.Input"
 CAUSE = (
-    "{% $states.errorOutput.Error in ['SimulatedError', 'NotHeldError'] "
+    "{% $states.errorOutput.Error in ['SimulatedError', 'NotReservedError'] "
     "? $parse($states.errorOutput.Cause).errorMessage : 'it kept failing and was given up' %}"
 )
 REASON = (
     "{% $states.errorOutput.Error = 'SimulatedError' ? 'simulated' "
-    ": $states.errorOutput.Error = 'NotHeldError' ? 'not reserved' : 'given up' %}"
+    ": $states.errorOutput.Error = 'NotReservedError' ? 'not reserved' : 'given up' %}"
 )
 NOTICE = (
     f"$string($merge([{INPUT}.notice, "

@@ -1,4 +1,4 @@
-"""How the services reach AWS: impatient clients, because it is Restate that retries.
+"""How the services reach AWS: clients with short time-outs, because it is Restate that retries.
 
 `AWS_ENDPOINT` (or the AWS SDK's own `AWS_ENDPOINT_URL`) points them at an emulator. boto3 is the Lambda runtime's
 own, and is imported when the first client is made: while a function with a table starts, otherwise at the first use.
@@ -27,6 +27,6 @@ def _client(service: str) -> Any:
     import boto3
     from botocore.config import Config
 
-    impatient = Config(connect_timeout=1, read_timeout=3, retries={"total_max_attempts": 1})
+    config = Config(connect_timeout=1, read_timeout=3, retries={"total_max_attempts": 1})
     make = cast(Any, boto3).client
-    return make(service, config=impatient, endpoint_url=os.environ.get("AWS_ENDPOINT"))
+    return make(service, config=config, endpoint_url=os.environ.get("AWS_ENDPOINT"))

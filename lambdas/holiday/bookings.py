@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from holiday import aws
 from holiday.failures import BookingError
 from holiday.messages import Booking, Compensation
-from holiday.services import Service, Status
+from holiday.services import Service
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef
@@ -48,9 +48,9 @@ class Bookings:
         """What the trip has by now under this booking id and under others; consistent."""
         return await asyncio.to_thread(self._look, trip_id, booking_id)
 
-    async def reserve(self, trip_id: str, booking: Booking, status: Status) -> None:
+    async def reserve(self, trip_id: str, booking: Booking) -> None:
         """Write the booking and its attributes; BookingError if it was compensated before."""
-        await asyncio.to_thread(self._reserve, trip_id, booking, status)
+        await asyncio.to_thread(self._reserve, trip_id, booking)
 
     async def confirm(self, trip_id: str, booking_id: str) -> None:
         """Make a pending booking confirmed; BookingError if there is none. Never creates a row."""
@@ -86,7 +86,8 @@ class Bookings:
         own = statuses.pop(booking_id, None)
         return Found(own, another_is_live=bool(statuses))
 
-    def _reserve(self, trip_id: str, booking: Booking, status: Status) -> None:
+    def _reserve(self, trip_id: str, booking: Booking) -> None:
+        status = self.service.reserved
         row = {"trip_id": trip_id, "id": booking.id, "transaction_status": status} | booking.attributes
         try:
             aws.dynamodb().put_item(

@@ -37,19 +37,19 @@ bookings = Bookings(SERVICES["cars"])
 async def reserve(ctx: ObjectContext, car: Car) -> None:
     """Hold a car for this trip."""
     simulate(car.run_type, reserve)
-    await bookings.reserve(ctx.key(), car, "pending")
+    await bookings.reserve(ctx.key(), car)
 
 
 @cars.handler(invocation_retry_policy=GIVE_UP_AFTER_8_ATTEMPTS)
 async def confirm(ctx: ObjectContext, car: Booking) -> None:
-    """Confirm the car that is held."""
+    """Confirm the car that is reserved."""
     simulate(car.run_type, confirm)
     await bookings.confirm(ctx.key(), car.id)
 
 
 @cars.handler(invocation_retry_policy=RETRY_UP_TO_A_MINUTE, input_serde=RetainedSerde(Compensation))
 async def cancel(ctx: ObjectContext, car: Compensation) -> None:
-    """Cancel the car, held or not: it cannot be reserved after this."""
+    """Cancel the car, reserved or not: it cannot be reserved after this."""
     await bookings.compensate(ctx.key(), car)
 
 

@@ -48,21 +48,21 @@ async def reserve(ctx: ObjectContext, flight: Flight) -> None:
     if found.own == "cancelled":
         raise BookingError("rolled back", "an earlier run of this request was rolled back")
     if found.own is None and found.another_is_live:
-        raise BookingError("duplicate", "the trip id is held by another reservation")
+        raise BookingError("duplicate", "another reservation has this trip id")
     simulate(flight.run_type, reserve)
-    await bookings.reserve(ctx.key(), flight, "pending")
+    await bookings.reserve(ctx.key(), flight)
 
 
 @flights.handler(invocation_retry_policy=GIVE_UP_AFTER_8_ATTEMPTS)
 async def confirm(ctx: ObjectContext, flight: Booking) -> None:
-    """Confirm the flight that is held."""
+    """Confirm the flight that is reserved."""
     simulate(flight.run_type, confirm)
     await bookings.confirm(ctx.key(), flight.id)
 
 
 @flights.handler(invocation_retry_policy=RETRY_UP_TO_A_MINUTE, input_serde=RetainedSerde(Compensation))
 async def cancel(ctx: ObjectContext, flight: Compensation) -> None:
-    """Cancel the flight, held or not: it cannot be reserved after this."""
+    """Cancel the flight, reserved or not: it cannot be reserved after this."""
     await bookings.compensate(ctx.key(), flight)
 
 

@@ -34,14 +34,14 @@ bookings = Bookings(SERVICES["payments"])
 
 @payments.handler(invocation_retry_policy=GIVE_UP_AFTER_8_ATTEMPTS)
 async def process(ctx: ObjectContext, payment: Payment) -> None:
-    """Take the payment. There is nothing to confirm later."""
+    """Process the payment. There is nothing to confirm later."""
     simulate(payment.run_type, process)
-    await bookings.reserve(ctx.key(), payment, "confirmed")
+    await bookings.reserve(ctx.key(), payment)
 
 
 @payments.handler(invocation_retry_policy=RETRY_UP_TO_A_MINUTE, input_serde=RetainedSerde(Compensation))
 async def refund(ctx: ObjectContext, payment: Compensation) -> None:
-    """Refund the payment, taken or not: it cannot be taken after this."""
+    """Refund the payment, processed or not: it cannot be processed after this."""
     await bookings.compensate(ctx.key(), payment)
 
 

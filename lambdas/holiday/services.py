@@ -6,7 +6,7 @@ All that goes through the services derives from these rows: run types, the table
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, Literal, TypeVar
+from typing import Annotated, ClassVar, TypeVar
 from uuid import UUID
 
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -14,7 +14,6 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from holiday.messages import Booking
 from holiday.patterns import Text, Timestamp, TripId, check_id, check_order, check_text
 
-Status = Literal["pending", "confirmed", "cancelled", "refunded"]
 B = TypeVar("B", bound=Booking)
 
 
@@ -32,12 +31,17 @@ class Service:
     booking: str
     steps: Mapping[str, str]
     compensation: str = "cancel"
-    compensated: Status = "cancelled"
+    compensated: str = "cancelled"
 
     @property
     def table_variable(self) -> str:
         """The environment variable that names its table."""
         return f"{self.name.upper()}_TABLE_NAME"
+
+    @property
+    def reserved(self) -> str:
+        """The status that the first step gives a booking: pending until a later step confirms it."""
+        return "pending" if len(self.steps) > 1 else "confirmed"
 
     @property
     def spared(self) -> str:

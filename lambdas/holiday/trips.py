@@ -33,7 +33,7 @@ trips = restate.Service(
 async def reserve(ctx: Context, request: ReserveRequest) -> TripBooked:
     """Book a flight, a rental car and the payment of a trip, or nothing at all.
 
-    A request that is invalid is answered 400, a trip id that is taken 409, and a trip that was rolled back 422.
+    A request that is invalid is answered 400, a duplicate trip id 409, and a trip that was rolled back 422.
     """
     trip, generated_id = request.request, str(ctx.uuid())
     trip_id = trip.trip_id or generated_id
@@ -72,7 +72,7 @@ async def reserve(ctx: Context, request: ReserveRequest) -> TripBooked:
 
 @trips.handler(ingress_private=True, input_serde=NoticeSerde(), invocation_retry_policy=RETRY_UP_TO_A_MINUTE)
 async def notify(_ctx: Context, notice: Notice) -> None:
-    """Publish a notice until SNS has taken it: an outage neither delays an answer nor undoes a trip that stands."""
+    """Publish a notice until SNS has taken it: an outage neither delays an answer nor cancels a trip that stands."""
     about.set(notice.trip_id)
     await notifications.publish(notice)
 

@@ -103,7 +103,7 @@ def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Away]:
 def test_in_a_local_cloud_every_check_passes_and_nothing_is_left_or_reached(
     tmp_path: Path, hostile_environment: HostileEnvironment
 ) -> None:
-    # given a shell whose AWS and proxies are a hostile_environment, when the command is run
+    # given a shell whose AWS and proxies are hostile, when the command is run
     cloud = HolidayCloud(tmp_path / "cloud", Ports.free())
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "lambdas")])}
     done = subprocess.run(

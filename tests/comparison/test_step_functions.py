@@ -19,9 +19,9 @@ from demo.contract import CONTRACT
 from tests.driver import eventually
 from tests.saga import test_reserve as contract
 from tests.saga.test_reserve import (
+    test_a_duplicate_id_is_refused_and_its_trip_left_alone,
     test_a_simulated_failure_compensates_everything_before_it,
     test_a_wrong_path_is_not_found,
-    test_an_id_that_is_held_is_refused_and_its_trip_left_alone,
     test_an_id_that_was_rolled_back_can_be_booked_at_once,
     test_of_many_callers_of_one_id_exactly_one_gets_it,
     test_one_success_notice_goes_out_and_names_the_bookings,
@@ -33,9 +33,9 @@ pytestmark = pytest.mark.slow
 RUN_TYPES = [run_type for run_type in CONTRACT if run_type != "success"]
 
 __all__ = [
+    "test_a_duplicate_id_is_refused_and_its_trip_left_alone",
     "test_a_simulated_failure_compensates_everything_before_it",
     "test_a_wrong_path_is_not_found",
-    "test_an_id_that_is_held_is_refused_and_its_trip_left_alone",
     "test_an_id_that_was_rolled_back_can_be_booked_at_once",
     "test_of_many_callers_of_one_id_exactly_one_gets_it",
     "test_one_success_notice_goes_out_and_names_the_bookings",

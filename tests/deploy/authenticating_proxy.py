@@ -38,7 +38,7 @@ class AuthenticatingProxy:
 
 @contextmanager
 def guarding(admin_url: str, key: str) -> Generator[AuthenticatingProxy]:
-    """A authenticating_proxy in front of `admin_url`, on a free port of the loopback interface."""
+    """An authenticating proxy in front of `admin_url`, on a free port of the loopback interface."""
     authenticating_proxy = AuthenticatingProxy(key)
     alone = httpx.Limits(max_keepalive_connections=0)  # see acceptance/driver.py
     inside = httpx.Client(base_url=admin_url, timeout=60, trust_env=False, limits=alone)

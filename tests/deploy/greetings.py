@@ -1,4 +1,4 @@
-"""A small CDK app beside the holiday's: one service, introduced to Restate by the same constructs.
+"""A small CDK app beside the holiday's: one service, registered with Restate by the same constructs.
 
 The deploy tests that are about registration alone use it, because it deploys in a few seconds. Context says what is
 different from one deploy to the next (`python -m tests.deploy.greetings`).

@@ -4,6 +4,7 @@ The copy's own tests then look at it: they know the hotel by its row alone.
 """
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -11,13 +12,27 @@ from pathlib import Path
 
 import pytest
 
-from tests.deploy.variants import BLOCKS, apply
+from tests.deploy.variants import apply
 
 ROOT = Path(__file__).parents[2]
 OF_THE_STACK = tuple(
     f"tests/stack/test_{subject}.py" for subject in ("stack", "permissions", "registrations", "policies")
 )
-NAMES_WHAT_IS_FORGOTTEN = ("tests/unit/test_services.py", *OF_THE_STACK)
+FIRST = "tests/unit/test_services.py"
+NAMES_WHAT_IS_FORGOTTEN = (FIRST, *OF_THE_STACK)
+FORGOTTEN = (
+    "services.py has no row for hotels",
+    "TripRequest in services.py has no field hotel, check_in, check_out",
+    'TripRequest lacks `check_order(self, "check_in", "check_out")`',
+    "services.py has a row for 'hotels', and there is no lambdas/holiday/hotels.py",
+    "trips.py does not import hotels",
+    "trips.reserve has no line `hotel = trip.booking(hotels.…, ctx.uuid())`",
+    "Notice.about in trips.reserve lacks `hotel=hotel`",
+    "trips.reserve lacks the step of hotels: `await saga.step(hotels.reserve, hotel, compensation=hotels.cancel)`",
+    "saga.side_by_side in trips.reserve lacks the step of hotels: `(hotels.confirm, hotel.booking)`",
+    "BOOKED in holiday_stack/stack.py has no row for 'hotels'",
+)
+"""What each of the ten places is missed by."""
 COMPENSATED = "hotels.reserve, hotel, compensation=hotels.cancel"
 
 
@@ -66,13 +81,31 @@ def test_a_hotel_is_four_files_and_ten_places(with_hotels: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("forgotten", range(len(BLOCKS)), ids=["row", "module", "steps", "row in the stack"])
-def test_what_is_forgotten_of_it_is_named(checkout: Path, forgotten: int) -> None:
-    apply(checkout, *BLOCKS[:forgotten], *BLOCKS[forgotten + 1 :])
+def test_each_place_that_is_forgotten_is_a_failing_test_that_names_it(with_hotels: Path) -> None:
+    # given the places, as they are counted
+    git(with_hotels, "add", "lambdas", "holiday_stack")
+    git(with_hotels, "commit", "--quiet", "--message", "A hotel")
+    places = [
+        f"{head}{place}"
+        for file in re.split("(?m)^(?=diff --git)", git(with_hotels, "diff", "-U0", "HEAD~"))[1:]
+        for head, *hunks in [re.split("(?m)^(?=@@ )", file)]
+        for place in hunks
+    ]
+    found: list[str] = []
 
-    status, said = run_tests(checkout, *NAMES_WHAT_IS_FORGOTTEN)
-
-    assert (status != 0, "hotels" in said) == (True, True), said
+    # when each of them is taken away alone, then what says so is a test and one sentence
+    for place in places:
+        subprocess.run(
+            ["git", "apply", "--reverse", "--unidiff-zero", "-"], cwd=with_hotels, input=place, text=True, check=True
+        )
+        of_the_stack = "+++ b/holiday_stack" in place
+        status, said = run_tests(with_hotels, "tests/stack/test_stack.py" if of_the_stack else FIRST)
+        assert status == 1, f"{place}\n{said}"  # 2 would be a file that cannot be collected
+        named = [sentence for sentence in FORGOTTEN if f"Failed: {sentence}" in said]
+        assert len(named) == 1, f"{place}\n{said}"
+        found += named
+        git(with_hotels, "reset", "--hard", "--quiet")
+    assert sorted(found) == sorted(FORGOTTEN)
 
 
 @pytest.mark.slow

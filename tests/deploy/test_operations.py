@@ -129,10 +129,10 @@ def test_a_trip_is_found_paused_resumed_and_cancelled_by_the_page_s_commands(
             status, printed = look() if CHANGING.search(command) else eventually(look, is_right, timeout=30)
             assert is_right((status, printed)), f"{own}\n{printed}\n\ninstead of\n\n" + "\n".join(expected)
 
-    # and in the end the trip is undone, as the page says
+    # and in the end the trip is rolled back, as the page says
     holiday.settle()
-    undone = {"Flights": ["cancelled"], "Cars": ["cancelled"]}
-    assert {table: holiday.statuses(trip_id)[table] for table in undone} == undone
+    cancelled = {"Flights": ["cancelled"], "Cars": ["cancelled"]}
+    assert {table: holiday.statuses(trip_id)[table] for table in cancelled} == cancelled
 
 
 @pytest.mark.slow
@@ -141,7 +141,7 @@ def test_versions_are_registered_by_hand_as_the_page_says(own_cloud: HolidayClou
     outputs = own_cloud.deploy({"registration": "manual"})
     assert own_cloud.admin.deployments() == []
 
-    # when each version is introduced with the page's curl
+    # when each version is registered with the page's curl
     (curl,) = (command for command, _ in commands(section("Deploy without registration")) if "curl" in command)
     values = outputs | {"InvokerRoleArn": "arn:aws:iam::000000000000:role/any"}
     for service in (*TABLES.values(), "Trips"):

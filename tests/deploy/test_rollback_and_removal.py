@@ -126,7 +126,7 @@ def test_after_a_failure_in_the_middle_of_the_registrations_new_trips_run_the_ol
     with pytest.raises(LocalCloudError, match="expected to offer payments, but offers paiements"):
         deploy(own_cloud, code["misnamed"])
 
-    # then flights had been introduced in v2 and is v1 again, as is all of a new trip; v2's payments never went live
+    # then flights had been registered in v2 and is v1 again, as is all of a new trip; v2's payments never went live
     assert services(own_cloud)["flights"][1] == before["flights"][1] + 2
     assert services(own_cloud).keys() == NAMES
     assert code_that_runs(own_cloud) == all_of("v1")

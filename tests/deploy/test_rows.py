@@ -50,12 +50,28 @@ def test_every_row_and_every_notice_is_shown_with_its_run(holiday: Holiday) -> N
             assert f"{service.booking} {word} {runs[word]} {row['id']}" in said
     assert said.count("rental Volvo") == 2
 
-    # and each notice and each run, with what the caller was told
-    assert "failure 1 published Trip rows-it's was not booked by this request: trips.notify failed" in said
-    assert "success 2 published Trip rows-it's is booked." in said
+    # and the first run's rows come before the second's
+    assert (
+        re.findall(r" (cancelled|refunded|confirmed) \d ", said)
+        == ["cancelled", "cancelled", "refunded"] + ["confirmed"] * 3
+    )
+
+    # and each notice, in that order too, and each run, with what the caller was told
+    assert re.search(
+        r"failure 1 published Trip rows-it's was not booked by this request: trips.notify failed.*"
+        r"success 2 published Trip rows-it's is booked\.",
+        said,
+    )
     for number, (answer, told) in enumerate(zip(answers, ("[422] Trip", "[200] booked", "[409] Trip"), strict=True), 1):
         invocation = holiday.invocation_of(answer)
         assert re.search(rf" {number} [0-9:.]+ {invocation} {re.escape(told)}", said)
+
+
+def later(holiday: Holiday, trip_id: str) -> str:
+    """The invocation of a trip that begins in an hour."""
+    invocation = holiday.send({"trip_id": trip_id}, delay="1h")
+    assert eventually(lambda: holiday.query(unfinished(f"id = '{invocation}'")), bool)
+    return invocation
 
 
 @pytest.mark.parametrize(
@@ -68,19 +84,41 @@ def test_an_unknown_trip_is_one_sentence_and_a_failure(holiday: Holiday, name: s
     assert said.startswith(f"✗ {says}")
 
 
-def test_a_trip_that_has_not_begun_is_cancelled_and_one_that_stands_is_not(holiday: Holiday) -> None:
-    # given a trip for later, and a booked one
-    later = holiday.http.post("/trips/reserve/send?delay=1h", json={"request": {"trip_id": "cancel-later"}})
-    scheduled = unfinished(f"id = '{later.json()['invocationId']}'")
-    assert eventually(lambda: holiday.query(scheduled), bool)
+def test_the_rows_of_a_trip_that_restate_has_forgotten_are_shown_without_a_run(holiday: Holiday) -> None:
+    trip_id = "rows-forgotten"
+    assert holiday.reserve({"trip_id": trip_id}).status_code == 200
+    holiday.settle()
+    of_this_trip = f"SELECT id FROM sys_invocation WHERE target_service_key = '{trip_id}'"
+    for invocation in holiday.query(of_this_trip):
+        holiday.forget(invocation["id"])
+
+    status, said = run(holiday.cloud, "rows", "--", trip_id)
+
+    assert status == 0
+    [flight] = holiday.rows(trip_id)["Flights"]
+    assert f"flight confirmed ? {flight['id']}" in said
+    assert "No notice: none was sent, or that was longer ago" in said
+
+
+def test_a_trip_that_has_not_begun_is_shown_and_cancelled_and_no_other_is(holiday: Holiday) -> None:
+    # given a trip that was asked for twice, for later, another one for later, and a booked one
+    first, second, other = (later(holiday, trip_id) for trip_id in ("cancel-later", "cancel-later", "cancel-other"))
     assert holiday.reserve({"trip_id": "cancel-booked"}).status_code == 200
 
-    # when both are cancelled, then the first is gone
-    status, said = run(holiday.cloud, "cancel", "--", "cancel-later")
-    assert (status, said) == (0, f"{later.json()['invocationId']} was cancelled before it began.")
-    assert holiday.query(scheduled) == []
+    # then the first is shown, though nothing of it is in a table or a log
+    for name, nothing in (("rows", "No row: nothing has been reserved. No notice"), ("trip", "No function has")):
+        status, said = run(holiday.cloud, name, "--", "cancel-later")
+        assert status == 0 and said.startswith(nothing)
+        assert re.search(rf" 1 [0-9:.]+ {first} not begun \(scheduled\) 2 [0-9:.]+ {second} not begun", said)
+        assert other not in said
 
-    # and the second stands
+    # when it is cancelled, then both of its runs are gone, and the other trip is not
+    status, said = run(holiday.cloud, "cancel", "--", "cancel-later")
+    assert (status, said) == (0, " ".join(f"{each} was cancelled before it began." for each in (first, second)))
+    assert [row["id"] for row in holiday.query(unfinished("status = 'scheduled'"))] == [other]
+    assert run(holiday.cloud, "cancel", "--", "cancel-other")[0] == 0
+
+    # and the booked one stands
     status, said = run(holiday.cloud, "cancel", "--", "cancel-booked")
     assert (status, said.endswith("nothing to cancel. Its last answer was: [200] booked")) == (1, True)
     assert set(holiday.statuses("cancel-booked")["Payments"]) == {"confirmed"}

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from demo.runs import UNFINISHED_WITH_TRIP, trip_of
+from demo.reservations import UNFINISHED_WITH_TRIP, trip_of
 from localcloud.environment import ROOT
 from localcloud.invocations import unfinished
 from tests.conftest import in_both_modes

@@ -161,7 +161,7 @@ def test_trips_under_a_reload_end_on_the_code_that_they_began_on_or_are_cleaned_
         for _, invocation in (kept, moved, cancelled, killed):
             is_never_ending(holiday, invocation, f"trips/reserve {MISMATCH}")
 
-        # then cancelling does nothing yet, and killing leaves what was held
+        # then cancelling does nothing yet, and killing leaves what was reserved
         cancelling_is_in_vain(holiday, cancelled[1])
         holiday.cloud.admin.operate("kill", killed[1])
         assert answer(holiday, killed[1]) == 409

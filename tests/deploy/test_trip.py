@@ -66,7 +66,7 @@ def test_a_trip_is_followed_through_all_four_functions_in_order(holiday: Holiday
     assert "fields @timestamp, @message | filter @message like /" in said
 
 
-def test_a_trip_that_failed_shows_what_failed_and_every_undo(holiday: Holiday) -> None:
+def test_a_trip_that_failed_shows_what_failed_and_every_compensation(holiday: Holiday) -> None:
     assert holiday.reserve({"trip_id": "follow-failure", "run_type": "failPayment"}).status_code == 422
 
     status, said = followed(holiday.cloud, "follow-failure", until="trips.notify +done")

@@ -28,8 +28,8 @@ AT_ONCE = 64
 
 async def chaos(harness: Harness, number: int, seed: int) -> list[str]:
     """Book that many trips, 64 at a time, and kill the Restate server now and then. Returns what breaks the claim."""
-    pick, mark = random.Random(seed), uuid.uuid4().hex[:8]
-    trips = {f"{mark}-{n}": draw(pick, rarity=60) for n in range(number)}
+    pick, run_id = random.Random(seed), uuid.uuid4().hex[:8]
+    trips = {f"{run_id}-{n}": draw(pick, rarity=60) for n in range(number)}
     kills = sorted(pick.sample(range(number), number // 4000))
     harness.play(trips)
     waiting, made, begin = iter(trips.items()), list[Reservation](), time.monotonic()
@@ -55,8 +55,8 @@ async def chaos(harness: Harness, number: int, seed: int) -> list[str]:
         await asyncio.gather(*(caller() for _ in range(AT_ONCE)))
     finally:
         ticking.cancel()
-    say(f"{number} trips, {len(made)} reservations: waiting for the last undo and notice")
-    found = await harness.check(mark, trips, made)
+    say(f"{number} trips, {len(made)} reservations: waiting for the last compensation and notice")
+    found = await harness.check(run_id, trips, made)
     report(harness, made, number, time.monotonic() - begin)
     return found
 

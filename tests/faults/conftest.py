@@ -99,7 +99,7 @@ def play(
 
     def run(scene: Scene) -> None:
         in_one_process_either_way.play({})
-        mark = f"{request.function.__name__[5:45]}-{uuid.uuid4().hex[:8]}-"
-        runner.run(scene(in_one_process_either_way, mark))
+        run_id = f"{request.function.__name__[5:45]}-{uuid.uuid4().hex[:8]}-"
+        runner.run(scene(in_one_process_either_way, run_id))
 
     return run

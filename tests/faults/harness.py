@@ -75,13 +75,13 @@ class Harness(Restate):
 
     async def run(self, plan: Plan) -> list[str]:
         """Book every trip of the plan, with its faults, and return the breaches of the invariant."""
-        mark = uuid.uuid4().hex[:8]
-        trips = {f"{mark}-{number}": trip for number, trip in enumerate(plan.trips)}
+        run_id = uuid.uuid4().hex[:8]
+        trips = {f"{run_id}-{number}": trip for number, trip in enumerate(plan.trips)}
         self.play(trips)
         reservations = [
             made for some in await asyncio.gather(*(self.book(*named) for named in trips.items())) for made in some
         ]
-        return await self.check(mark, trips, reservations)
+        return await self.check(run_id, trips, reservations)
 
     def play(self, trips: Mapping[str, Trip]) -> None:
         """Let the faults of these trips, by trip id, happen from now on."""
@@ -133,8 +133,8 @@ class Harness(Restate):
         for invocation in tuple(self._invocations[trip_id]):
             await self.operate("cancel", invocation)
 
-    async def check(self, mark: str, trips: Mapping[str, Trip], reservations: Sequence[Reservation]) -> list[str]:
-        """The breaches of the invariant by the trips whose ids begin with `mark`, once all has ended.
+    async def check(self, run_id: str, trips: Mapping[str, Trip], reservations: Sequence[Reservation]) -> list[str]:
+        """The breaches of the invariant by the trips whose ids begin with `run_id`, once all has ended.
 
         A one-way message may be on its way between two partitions of Restate, and then no invocation is unfinished:
         what looks like a breach is looked at again for a while.
@@ -158,22 +158,22 @@ class Harness(Restate):
         for _ in range(20):
             stuck = await self.settle()
             await self.proxy.release()
-            rows, notices = await asyncio.to_thread(self.rows, mark), await asyncio.to_thread(self.notices, mark)
+            rows, notices = await asyncio.to_thread(self.rows, run_id), await asyncio.to_thread(self.notices, run_id)
             found = stuck + violations(reservations, rows, notices)
             if stuck or not found:
                 break
             await asyncio.sleep(0.5)
         return found + surprises
 
-    def rows(self, mark: str) -> dict[str, list[Row]]:
-        """All rows of the trips whose ids begin with `mark`."""
+    def rows(self, run_id: str) -> dict[str, list[Row]]:
+        """All rows of the trips whose ids begin with `run_id`."""
         client = self.cloud.client
-        return {name: tables.all_of(client, self.names[f"{table}TableName"], mark) for name, table in TABLES.items()}
+        return {name: tables.all_of(client, self.names[f"{table}TableName"], run_id) for name, table in TABLES.items()}
 
-    def notices(self, mark: str) -> list[dict[str, str]]:
-        """Every notice so far about trips whose ids begin with `mark`."""
+    def notices(self, run_id: str) -> list[dict[str, str]]:
+        """Every notice so far about trips whose ids begin with `run_id`."""
         self._heard += self._inbox.read()
-        return [notice for notice in self._heard if notice["trip_id"].startswith(mark)]
+        return [notice for notice in self._heard if notice["trip_id"].startswith(run_id)]
 
     async def _reserve_and_cancel(self, trip_id: str, run_type: str) -> Reservation:
         invocation = await self.send(trip_id, run_type, f"{trip_id}-cancelled")

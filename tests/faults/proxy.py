@@ -21,18 +21,10 @@ import psutil
 from holiday.services import SERVICES
 from localcloud.ports import HOST, at_end
 from tests.expectations import COMPENSATIONS
+from tests.faults import wire
 
-THROTTLED = (
-    b'{"__type":"com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException","message":"slow down"}'
-)
-BROKEN = b'{"__type":"com.amazonaws.dynamodb.v20120810#InternalServerError","message":"broken"}'
-STALE = (
-    b"HTTP/1.1 200 OK\r\ncontent-type: application/x-amz-json-1.0\r\ncontent-length: 39\r\n\r\n"
-    b'{"Count":0,"ScannedCount":0,"Items":[]}'
-)
 LARGEST_PAYLOAD = 6_291_456
 """Bytes that Lambda takes as the payload of an invocation. The emulator takes more."""
-SNS_ERROR = b"<ErrorResponse><Error><Type>Receiver</Type><Code>%s</Code><Message>no</Message></Error></ErrorResponse>"
 
 
 @dataclass(frozen=True)
@@ -110,7 +102,7 @@ class Proxy:
         self._open.add(writer)
         # Cancelled is what it is when all ends; asyncio would print that as a fault.
         with suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
-            while request := await _read(reader):
+            while request := await wire.read(reader):
                 answer = await self._answer(request, reader, writer)
                 if answer is None:
                     break
@@ -124,21 +116,21 @@ class Proxy:
         invoked = re.match(rb"POST /2015-03-31/functions/(\S+)/invocations", request)
         if invoked and self.throttled and self.throttled in invoked[1]:
             self.fired["lambda throttled"] += 1
-            return _refused_by_lambda(429, b"TooManyRequestsException", b"Rate Exceeded.")
+            return wire.refused_by_lambda(429, b"TooManyRequestsException", b"Rate Exceeded.")
         if invoked:
             size = len(request) - request.index(b"\r\n\r\n") - 4
             self.largest = max(self.largest, size)
             if size > LARGEST_PAYLOAD:
                 self.fired["lambda payload too large"] += 1
                 message = b"Request must be smaller than 6291456 bytes for the InvokeFunction operation"
-                return _refused_by_lambda(413, b"RequestTooLargeException", message)
+                return wire.refused_by_lambda(413, b"RequestTooLargeException", message)
             if self.holds:
                 event = json.loads(request[-size:])
                 handler, payload = event["path"].removeprefix("/invoke/"), base64.b64decode(event["body"] or "")
                 while self.holds(handler, payload):
                     await asyncio.sleep(0.02)
-        if _may_be_stale(request):
-            return STALE
+        if wire.may_be_stale(request):
+            return wire.STALE
         call = self._name(request)
         if call is None:
             return await self._forward(request)
@@ -154,15 +146,15 @@ class Proxy:
         self.fired[fault] += 1
         match fault.split():
             case ["throttled"]:
-                return _error(service, 400, THROTTLED, b"Throttled")
+                return wire.error(service, 400, wire.THROTTLED, b"Throttled")
             case ["broken"]:
-                return _error(service, 500, BROKEN, b"InternalError")
+                return wire.error(service, 500, wire.BROKEN, b"InternalError")
             case ["reset"]:
                 return None
             case ["answer", "lost"]:
                 await self._commit(call, request)
                 return None
-            case ["late"]:  # the zombie: it arrives after the booking was undone, or at the very end
+            case ["late"]:  # the zombie: it arrives after the booking was cancelled, or at the very end
                 self._late[call.booking].append(request)
                 return None
             case ["slow"]:
@@ -212,7 +204,7 @@ class Proxy:
         reader, writer = self._idle.pop() if self._idle else await asyncio.open_connection(HOST, self._upstream)
         try:
             writer.write(request)
-            answer = await _read(reader)
+            answer = await wire.read(reader)
         except (ConnectionError, asyncio.IncompleteReadError):
             answer = b""
         if not answer:  # the emulator had closed an idle connection
@@ -258,34 +250,6 @@ def _dynamodb(operation: str, body: dict[str, Any]) -> tuple[str, str, str] | No
     else:
         step = list(service.steps)[-1]
     return f"{service.name}.{step}", key["pk"]["S"], key["sk"]["S"]
-
-
-def _may_be_stale(request: bytes) -> bool:
-    head, _, body = request.partition(b"\r\n\r\n")
-    read = re.search(rb"(?i)x-amz-target: DynamoDB_20120810\.(Query|Scan|GetItem)", head)
-    return bool(read) and not json.loads(body).get("ConsistentRead")
-
-
-async def _read(reader: asyncio.StreamReader) -> bytes:
-    """One HTTP/1.1 message with a known length, or nothing where the connection ends."""
-    try:
-        head = await reader.readuntil(b"\r\n\r\n")
-    except asyncio.IncompleteReadError:
-        return b""
-    length = re.search(rb"(?i)content-length: (\d+)", head)
-    return head + (await reader.readexactly(int(length[1])) if length else b"")
-
-
-def _error(service: str, status: int, dynamodb: bytes, sns: bytes) -> bytes:
-    body = dynamodb if service == "dynamodb" else SNS_ERROR % sns
-    kind = b"application/x-amz-json-1.0" if service == "dynamodb" else b"text/xml"
-    return b"HTTP/1.1 %d No\r\ncontent-type: %s\r\ncontent-length: %d\r\n\r\n%s" % (status, kind, len(body), body)
-
-
-def _refused_by_lambda(status: int, kind: bytes, message: bytes) -> bytes:
-    body = b'{"Message":"%s"}' % message
-    head = b"HTTP/1.1 %d No\r\nx-amzn-errortype: %s\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
-    return head % (status, kind, len(body)) + body
 
 
 def _process_at(writer: asyncio.StreamWriter) -> psutil.Process:

@@ -181,10 +181,10 @@ def test_what_cannot_start_is_found_and_killed_by_the_page_s_commands_and_leaves
         assert "inv_" not in (await asyncio.to_thread(look))[1]
 
         # and has left nothing: no row, no notice, and a server that books
-        mark = trip_id.decode()
-        assert await asyncio.to_thread(no_door.rows, mark) == {name: [] for name in SERVICES}
-        assert await asyncio.to_thread(no_door.notices, mark) == []
-        assert (await no_door.reserve(mark)).status == 200
+        run_id = trip_id.decode()
+        assert await asyncio.to_thread(no_door.rows, run_id) == {name: [] for name in SERVICES}
+        assert await asyncio.to_thread(no_door.notices, run_id) == []
+        assert (await no_door.reserve(run_id)).status == 200
 
     no_door.play({})
     runner.run(scene())

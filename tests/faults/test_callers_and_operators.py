@@ -106,7 +106,7 @@ def test_a_trip_that_is_paused_goes_on_when_it_is_resumed(play: Callable[[Scene]
 
 def test_what_a_killed_trip_leaves_is_cleaned_up_by_hand(play: Callable[[Scene], None]) -> None:
     async def scene(harness: Harness, trip_id: str) -> None:
-        # given a trip that was killed while its flight was being confirmed: all stays held, and no notice goes out
+        # given a trip that was killed while its flight was being confirmed: all stays reserved, and no notice goes out
         harness.play({trip_id: Trip(faults={"flights.confirm 1": "slow"})})
         invocation = await harness.send(trip_id)
         await harness.until(f"target = 'flights/{trip_id}/confirm'")
@@ -117,7 +117,7 @@ def test_what_a_killed_trip_leaves_is_cleaned_up_by_hand(play: Callable[[Scene],
         assert [row["transaction_status"] for row in left["cars"] + left["payments"]] == ["confirmed", "confirmed"]
         assert harness.notices(trip_id) == []
 
-        # when the services are public for a moment, and the bookings are undone by their ids
+        # when the services are public for a moment, and the bookings are cancelled by their ids
         for compensation in COMPENSATIONS:
             service, _, handler = compensation.partition(".")
             await compensate_by_hand(harness, service, handler, trip_id, [row["id"] for row in left[service]])
@@ -162,9 +162,9 @@ def test_a_slip_in_a_clean_up_is_refused_at_once(
 
 
 @pytest.mark.parametrize("verb", ["cancel", "kill"])
-def test_an_undo_that_was_stopped_on_purpose_is_done_by_hand(play: Callable[[Scene], None], verb: str) -> None:
+def test_a_compensation_that_was_stopped_on_purpose_is_done_by_hand(play: Callable[[Scene], None], verb: str) -> None:
     async def scene(harness: Harness, trip_id: str) -> None:
-        # given a cancelled trip whose flight is still being confirmed, and its undo, which waits behind that, stopped
+        # given a cancelled trip whose flight is being confirmed, and its compensation, which waits for that, stopped
         trip_id += verb
         harness.play({trip_id: Trip(faults={"flights.confirm 1": "slow"})})
         invocation = await harness.send(trip_id)
@@ -201,7 +201,7 @@ def test_a_notice_that_was_killed_is_lost_and_the_trip_stands(play: Callable[[Sc
 
 
 async def post(harness: Harness, service: str, handler: str, trip_id: str, booking: str) -> httpx.Response:
-    """Ask the ingress for an undo, as an operator with curl would."""
+    """Ask the ingress for a compensation, as an operator with curl would."""
     url = f"{harness.cloud.ingress_url}/{service}/{trip_id}/{handler}"
     async with httpx.AsyncClient(trust_env=False, timeout=60) as http:
         return await http.post(url, json={"id": booking})

@@ -1,4 +1,4 @@
-"""Long outages, in real time: forward steps give up within a bound, undo and notices never do."""
+"""Long outages, in real time: forward steps give up within a bound, compensations and notices never do."""
 
 import asyncio
 import time
@@ -17,7 +17,7 @@ from tests.faults.proxy import refusing
     "trip",
     [
         pytest.param(
-            Trip(run_type="failNotification", faults={"cars.cancel 1": "outage 30"}), id="DynamoDB, in an undo"
+            Trip(run_type="failNotification", faults={"cars.cancel 1": "outage 30"}), id="DynamoDB, in a compensation"
         ),
         pytest.param(Trip(faults={"cars.reserve 1": "outage 30"}), id="DynamoDB, in a step"),
     ],
@@ -57,7 +57,7 @@ async def refuse_payments_for_good(harness: Harness, trip_id: str, fault: str) -
     trips = {trip_id: Trip(again=True, faults={"payments.process": fault})}
     harness.proxy.decide = refusing("payments", fault)
 
-    # the step is given up: the caller is told, and the others are undone while the refund keeps trying
+    # the step is given up: the caller is told, and the others are cancelled while the refund keeps trying
     begin = time.monotonic()
     first = await harness.reserve(trip_id)
     refused_after = time.monotonic() - begin
@@ -86,14 +86,18 @@ async def refuse_payments_for_good(harness: Harness, trip_id: str, fault: str) -
 
 
 @pytest.mark.slow
-def test_a_black_hole_is_given_up_and_undone_when_it_recovers(runner: asyncio.Runner, in_one_process: Harness) -> None:
+def test_a_black_hole_is_given_up_and_compensated_when_it_recovers(
+    runner: asyncio.Runner, in_one_process: Harness
+) -> None:
     refused, recovered = runner.run(refuse_payments_for_good(in_one_process, "black-hole", "hanging"))
     print(f"black hole: refused after {refused:.0f} s, settled {recovered:.0f} s after the recovery")
     assert refused < 75
 
 
 @pytest.mark.slow
-def test_a_hanging_lambda_is_given_up_and_undone_when_it_recovers(runner: asyncio.Runner, on_lambda: Harness) -> None:
+def test_a_hanging_lambda_is_given_up_and_compensated_when_it_recovers(
+    runner: asyncio.Runner, on_lambda: Harness
+) -> None:
     refused, recovered = runner.run(refuse_payments_for_good(on_lambda, "hanging-lambda", "frozen"))
     print(f"hanging Lambda: refused after {refused:.0f} s, settled {recovered:.0f} s after the recovery")
     assert refused < 150

@@ -80,7 +80,7 @@ def test_a_crashed_lambda_before_and_after_every_call(runner: asyncio.Runner, on
     hold(runner, on_lambda, at_every_call(*CRASHES), "--on-lambda ")
 
 
-def test_steps_that_fail_for_good_are_undone_and_late_writes_bring_nothing_back(
+def test_steps_that_fail_for_good_are_compensated_and_late_writes_bring_nothing_back(
     runner: asyncio.Runner, in_one_process: Harness
 ) -> None:
     # given steps whose every attempt fails, or is only delayed

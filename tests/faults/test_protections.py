@@ -26,7 +26,7 @@ SUCCESS = "        ctx.service_send(notify, notice.of_success())\n"
 TOMBSTONE = "attribute_not_exists(pk) OR transaction_status <> :spared"
 
 RULES: dict[str, tuple[list[Change], Plan, str]] = {
-    "undo is noted before its step": (
+    "the compensation is registered before its step": (
         [
             ("saga.py", REGISTER, ""),
             ("saga.py", CALL, CALL + REGISTER),
@@ -34,17 +34,17 @@ RULES: dict[str, tuple[list[Change], Plan, str]] = {
         at_every_call(*CANCELS),
         "in cars there is: pending",
     ),
-    "undo leaves a tombstone": (
+    "a compensation leaves a tombstone": (
         [("bookings.py", TOMBSTONE, "attribute_exists(pk) AND transaction_status <> :spared")],
         for_good("late", "cars.reserve"),
         "in cars there is: pending",
     ),
-    "a booking is not taken where one was undone": (
+    "a booking is not made where one was cancelled": (
         [("bookings.py", "attribute_not_exists(pk) OR transaction_status = :status", ":status = :status")],
         for_good("late", "flights.reserve"),
         "in flights there is: pending",
     ),
-    "confirming never creates a row, and never revives one": (
+    "confirming never creates a row, and never brings one back": (
         [("bookings.py", "transaction_status IN (:pending, :confirmed)", ":pending <> :confirmed")],
         for_good("late", "flights.confirm"),
         "in flights there is: confirmed",
@@ -69,12 +69,12 @@ RULES: dict[str, tuple[list[Change], Plan, str]] = {
         for_good("reset", "payments.process"),
         "was booked although",
     ),
-    "undo never gives up": (
+    "compensations never give up": (
         [("cars.py", "=RETRY_UP_TO_A_MINUTE,", "=GIVE_UP_AFTER_8_ATTEMPTS,")],
         for_good("reset", "cars.cancel", attempts=9, run_type="failPayment"),
         "in cars there is: pending",
     ),
-    "undo is sent, so that no cancellation interrupts it": (
+    "compensations are sent, so that no cancellation interrupts them": (
         [
             ("saga.py", "self._ctx.object_send(", "await self._ctx.object_call("),
             ("saga.py", "    def compensate(self", "    async def compensate(self"),

@@ -126,15 +126,15 @@ def test_a_key_that_is_used_again_while_its_compensations_are_on_their_way_meets
 ) -> None:
     async def scene(harness: Harness, trip_id: str) -> None:
         # given a failed trip whose compensations do not get through
-        held = Trip("failNotification", faults={f"{call} {n}": "reset" for call in COMPENSATIONS for n in (1, 2)})
-        harness.play({trip_id: held})
-        first = await harness.reserve(trip_id, held.run_type, trip_id)
+        blocked = Trip("failNotification", faults={f"{call} {n}": "reset" for call in COMPENSATIONS for n in (1, 2)})
+        harness.play({trip_id: blocked})
+        first = await harness.reserve(trip_id, blocked.run_type, trip_id)
         await harness.forget(first.invocation_id)
 
         # when its key is used again meanwhile, then it is refused as rolled back, and all is compensated
-        second = await harness.reserve(trip_id, held.run_type, trip_id)
+        second = await harness.reserve(trip_id, blocked.run_type, trip_id)
         assert (second.status, second.reason) == (422, "rolled back")
-        assert await harness.check(trip_id, {trip_id: held}, [first, second]) == []
+        assert await harness.check(trip_id, {trip_id: blocked}, [first, second]) == []
         assert len(harness.notices(trip_id)) == 1
 
     play(scene)

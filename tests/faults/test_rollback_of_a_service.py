@@ -1,6 +1,6 @@
 """Taking back a deployment that added a service to the holiday: what began on it ends on it, whole or rolled back.
 
-The service is a hotel. Trips are held on their way from Restate to Lambda, each in another handler, while the
+The service is a hotel. Trips are blocked on their way from Restate to Lambda, each in another handler, while the
 deployment before is deployed again, without and with IAM enforced.
 """
 
@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from localcloud import tables
-from tests.deploy.cloud_shape import Deployed, in_the_shape_for_restate_cloud
+from tests.deploy.restate_cloud import Deployed, deployed_for_restate_cloud
 from tests.deploy.state import services
 from tests.deploy.variants import with_hotels
 from tests.driver import eventually, logged
@@ -28,7 +28,7 @@ RESERVATIONS = ("flights/reserve", "hotels/reserve", "cars/reserve", "payments/p
 CONFIRMATIONS = ("flights/confirm", "hotels/confirm", "cars/confirm")
 COMPENSATIONS = ("payments/refund", "hotels/cancel", "cars/cancel", "flights/cancel")
 WHOLE, ROLLED_BACK = Trip(), Trip(run_type="failNotification")
-HELD = [
+BLOCKED = [
     *(
         (handler, trip)
         for handler in ("trips/reserve", *RESERVATIONS, *CONFIRMATIONS, "trips/notify")
@@ -40,12 +40,12 @@ OF_THE_ORIGINAL = {"trips", "flights", "cars", "payments"}
 
 
 class Holiday:
-    """The holiday in its cloud, and trips that are held."""
+    """The holiday in its cloud, and trips that are blocked."""
 
     def __init__(self, deployed: Deployed, harness: Harness) -> None:
         self.deployed, self.harness, self.cloud = deployed, harness, deployed.cloud
-        self.mark, self.trips, self.made = uuid.uuid4().hex[:8], dict[str, Trip](), dict[str, str]()
-        self._held, self._waiting = dict[str, str](), set[str]()
+        self.run_id, self.trips, self.made = uuid.uuid4().hex[:8], dict[str, Trip](), dict[str, str]()
+        self._blocked, self._waiting = dict[str, str](), set[str]()
         harness.proxy.holds = self._holds
 
     async def deploy(self, context: dict[str, str]) -> str:
@@ -54,18 +54,18 @@ class Holiday:
         return outputs.get("HotelsTableName", "")
 
     async def begin(self, handler: str, trip: Trip) -> str:
-        """Begin a trip, wait until it is held in this handler, and return its invocation."""
-        trip_id = f"{self.mark}-{len(self.trips):02}"
-        self.trips[trip_id], self._held[trip_id] = trip, handler
+        """Begin a trip, wait until it is blocked in this handler, and return its invocation."""
+        trip_id = f"{self.run_id}-{len(self.trips):02}"
+        self.trips[trip_id], self._blocked[trip_id] = trip, handler
         self.made[trip_id] = await self.harness.send(trip_id, trip.run_type)
-        assert await until(lambda: trip_id in self._waiting), f"{trip_id} is not reserved in {handler}"
+        assert await until(lambda: trip_id in self._waiting), f"{trip_id} is not blocked in {handler}"
         return self.made[trip_id]
 
     async def end(self, which: Callable[[str], bool] = bool) -> list[Reservation]:
-        """Let go on what is held in these handlers, or in all, and wait for what the callers are told."""
-        going_on = [trip_id for trip_id, handler in self._held.items() if which(handler)]
+        """Let go on what is blocked in these handlers, or in all, and wait for what the callers are told."""
+        going_on = [trip_id for trip_id, handler in self._blocked.items() if which(handler)]
         for trip_id in going_on:
-            del self._held[trip_id]
+            del self._blocked[trip_id]
         return [await self.harness.answer(trip_id, self.made[trip_id]) for trip_id in going_on]
 
     def services(self) -> set[str]:
@@ -79,8 +79,8 @@ class Holiday:
         return found
 
     def _holds(self, handler: str, payload: bytes) -> bool:
-        for trip_id, held in self._held.items():
-            if held == handler and trip_id.encode() in payload:
+        for trip_id, blocked in self._blocked.items():
+            if blocked == handler and trip_id.encode() in payload:
                 self._waiting.add(trip_id)
                 return True
         return False
@@ -97,7 +97,7 @@ def original(
     """The holiday as it is."""
     directory = tmp_path_factory.mktemp("taking-back")
     with proxied(runner, directory, {}, auth=request.param) as cloud, ExitStack() as exits:
-        shaped = in_the_shape_for_restate_cloud(cloud)
+        shaped = deployed_for_restate_cloud(cloud)
         yield runner.run(asyncio.to_thread(exits.enter_context, shaped)), cloud
 
 
@@ -107,21 +107,21 @@ def holiday(original: tuple[Deployed, CloudBehindProxy]) -> Holiday:
     return Holiday(deployed, Harness(cloud, deployed.outputs, cloud.proxy))
 
 
-def test_trips_that_are_held_in_each_step_end_on_what_they_began_on(
+def test_trips_that_are_blocked_in_each_step_end_on_what_they_began_on(
     runner: asyncio.Runner, holiday: Holiday, tmp_path: Path
 ) -> None:
     asked = holiday.deployed.authenticating_proxy.asked
 
     async def scene() -> None:
-        # given a deployment that added the hotel, and trips on it that are held in each step
+        # given a deployment that added the hotel, and trips on it that are blocked in each step
         table = await holiday.deploy(with_hotels(tmp_path / "lambdas", drain=240))
-        for held in HELD:
-            await holiday.begin(*held)
+        for blocked in BLOCKED:
+            await holiday.begin(*blocked)
 
         # when the deployment before is deployed again, then new trips run on that at once, without a hotel
         taken_back = asyncio.create_task(holiday.deploy({}))
         assert await until(lambda: "PATCH /services/hotels" in asked)
-        new = await holiday.harness.reserve(f"{holiday.mark}-new")
+        new = await holiday.harness.reserve(f"{holiday.run_id}-new")
 
         # and when the hotels have nothing to do, then their removal still waits for trips that will call them, the last
         # of which are in their first attempt: it looks again, twice
@@ -140,7 +140,7 @@ def test_trips_that_are_held_in_each_step_end_on_what_they_began_on(
         # and when those go on too, then each trip ends as it was asked to
         made += await holiday.end()
         await taken_back
-        assert await holiday.harness.check(holiday.mark, holiday.trips | {new.trip_id: WHOLE}, [new, *made]) == []
+        assert await holiday.harness.check(holiday.run_id, holiday.trips | {new.trip_id: WHOLE}, [new, *made]) == []
         right = {trip_id: ["cancelled" if trip.run_type else "confirmed"] for trip_id, trip in holiday.trips.items()}
         assert holiday.hotels(table) == right
 
@@ -157,7 +157,7 @@ def test_a_trip_that_does_not_end_in_time_is_left_alone_and_ends_when_the_servic
     runner: asyncio.Runner, holiday: Holiday, tmp_path: Path
 ) -> None:
     async def scene() -> None:
-        # given a trip that is held before it calls the hotel, whose removal waits for a moment only
+        # given a trip that is blocked before it calls the hotel, whose removal waits for a moment only
         added = with_hotels(tmp_path / "lambdas", drain=3)
         await holiday.deploy(added)
         invocation = await holiday.begin("flights/reserve", WHOLE)
@@ -175,7 +175,7 @@ def test_a_trip_that_does_not_end_in_time_is_left_alone_and_ends_when_the_servic
 
         # until the service is registered again
         table = await holiday.deploy(added)
-        assert await holiday.harness.check(holiday.mark, holiday.trips, await ended) == []
+        assert await holiday.harness.check(holiday.run_id, holiday.trips, await ended) == []
         assert holiday.hotels(table) == {trip_id: ["confirmed"] for trip_id in holiday.trips}
 
     runner.run(scene())

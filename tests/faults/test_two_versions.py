@@ -1,7 +1,7 @@
 """Trips that begin on one version of the code and end on another, by real deployments: forward, and back again.
 
 Version 2 says more than version 1 knows: a field more in each message, and a run type more. Version 3 speaks
-otherwise: version 1 cannot read its messages at all. Every deployment finds trips held in each step.
+otherwise: version 1 cannot read its messages at all. Every deployment finds trips blocked in each step.
 """
 
 import asyncio
@@ -74,12 +74,12 @@ def harness(runner: asyncio.Runner, tmp_path_factory: pytest.TempPathFactory) ->
 
 
 class Scene:
-    """Trips that are held in each step of one version while another one is deployed."""
+    """Trips that are blocked in each step of one version while another one is deployed."""
 
     def __init__(self, harness: Harness, versions: dict[str, Path], run_types: tuple[str, ...]) -> None:
         self.harness, self.versions = harness, versions
-        self.mark = uuid.uuid4().hex[:8]
-        self.trips = {f"{self.mark}-{step}-{run_type}": (step, run_type) for step in STEPS for run_type in run_types}
+        self.run_id = uuid.uuid4().hex[:8]
+        self.trips = {f"{self.run_id}-{step}-{run_type}": (step, run_type) for step in STEPS for run_type in run_types}
         self.invocations: dict[str, str] = {}
 
     async def deploy(self, version: str) -> str:
@@ -90,11 +90,11 @@ class Scene:
 
     async def begin(self, trips_version: str) -> None:
         """Begin the trips on the version that is deployed now, and hold each in its step."""
-        held = True
+        blocked = True
 
         def decide(call: Call) -> str | None:
             named = self.trips.get(call.trip_id)
-            return "reset" if held and named and call.name == named[0] else None
+            return "reset" if blocked and named and call.name == named[0] else None
 
         self.harness.proxy.decide = decide
         for trip_id, (step, run_type) in self.trips.items():
@@ -103,7 +103,7 @@ class Scene:
             await self.harness.until(f"target = '{service}/{trip_id}/{handler}'")
         # From here on Restate cannot invoke this version of trips: the steps end, and the trips go on later.
         self.harness.proxy.throttled = quote(trips_version.rpartition("function:")[2], safe="").encode()
-        held = False
+        blocked = False
         steps = ((*step.split("."), trip_id) for trip_id, (step, _) in self.trips.items())
         await self.harness.until_done(*(f"{service}/{trip_id}/{handler}" for service, handler, trip_id in steps))
 
@@ -114,7 +114,7 @@ class Scene:
 
     async def check(self, made: list[Reservation]) -> list[str]:
         """The breaches of the claim, once all has ended."""
-        return await self.harness.check(self.mark, dict.fromkeys(self.trips, MAY_FAIL), made)
+        return await self.harness.check(self.run_id, dict.fromkeys(self.trips, MAY_FAIL), made)
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ class Scene:
         pytest.param("2", "1", ("", "failNotification", "failHotelReservation"), id="a rollback"),
     ],
 )
-def test_trips_that_are_held_in_each_step_end_well_on_the_other_version(
+def test_trips_that_are_blocked_in_each_step_end_well_on_the_other_version(
     runner: asyncio.Runner,
     harness: Harness,
     versions: dict[str, Path],
@@ -139,7 +139,7 @@ def test_trips_that_are_held_in_each_step_end_well_on_the_other_version(
 
         made = await scene.end()
         assert await scene.check(made) == []
-        # a step that was held for too long is given up: of those that were not, each ended as it was asked to
+        # a step that was blocked for too long is given up: of those that were not, each ended as it was asked to
         ends = {reservation.trip_id: (reservation.status, reservation.reason) for reservation in made}
         expected = {"failNotification": (422, "simulated")}
         for trip_id, (_, run_type) in scene.trips.items():
@@ -162,11 +162,11 @@ def test_what_the_other_version_cannot_read_waits_until_a_version_that_can_is_li
         made = await scene.end()
         confirmed = {trip_id for trip_id, (step, _) in scene.trips.items() if "confirm" in step}
         assert {run.trip_id for run in made if run.status == 200} <= confirmed
-        waiting = f"target LIKE '%/{scene.mark}%' AND status != 'completed'"
+        waiting = f"target LIKE '%/{scene.run_id}%' AND status != 'completed'"
         flights = {f"flights/{run.trip_id}/cancel" for run in made if run.status == 422}
         assert flights
         assert flights <= {row["target"] for row in await harness.until(waiting)}
-        failed = [line for line in await asyncio.to_thread(log_lines, harness.cloud) if scene.mark in line]
+        failed = [line for line in await asyncio.to_thread(log_lines, harness.cloud) if scene.run_id in line]
         assert any('"message": "failed"' in line and "waiting for a version" in line for line in failed)
 
         # and when version 3 is live again, all ends well by itself

@@ -1,13 +1,17 @@
 """docs/errors.md shows what is really answered, and why it has to: Restate's OpenAPI document does not."""
 
 import json
+import re
+from typing import get_args
 
 import httpx
 
+from holiday.failures import Reason
 from tests.conftest import ROOT
 from tests.driver import Holiday
 
-BLOCKS = (ROOT / "docs" / "errors.md").read_text().split("```json\n")[1:]
+PAGE = (ROOT / "docs" / "errors.md").read_text()
+BLOCKS = PAGE.split("```json\n")[1:]
 REQUESTS_AND_ANSWERS = [json.loads(block.partition("```")[0]) for block in BLOCKS]
 
 
@@ -18,6 +22,19 @@ def test_the_page_shows_what_is_answered(in_one_process: Holiday) -> None:
         response = in_one_process.reserve(**request)
         assert (response.status_code, response.json()) == (answer["code"], answer)
     in_one_process.settle()
+
+
+def test_the_page_has_every_reason_that_a_caller_can_get_and_an_answer_of_each_status() -> None:
+    """An answer to a trip that was booked before is no refusal."""
+    table = re.findall(r"^\| (\d+) \| (.+?) \| .+ \| (.+) \|$", PAGE, re.MULTILINE)
+    names = {status: set(re.findall(r"`(\w+)`", others)) for status, _, others in table}
+
+    reasons = [reason for _, named, _ in table for reason in re.findall(r"`(.+?)`", named)]
+    assert sorted(reasons) == sorted({*get_args(Reason)} - {"booked before"})
+
+    shown = {str(answer["code"]): answer["metadata"] for answer in REQUESTS_AND_ANSWERS[1::2]}
+    assert shown.keys() == names.keys()
+    assert all(others <= shown[status].keys() for status, others in names.items())
 
 
 def test_restate_describes_one_error_for_all_of_them(in_one_process: Holiday) -> None:

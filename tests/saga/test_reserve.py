@@ -100,7 +100,7 @@ def test_the_caller_s_own_itinerary_is_booked(holiday: Holiday, trip_id: str) ->
     assert {**rows["Flights"], **rows["Cars"]}.items() >= ITINERARY.items()
 
 
-def test_an_id_that_is_held_is_refused_and_its_trip_left_alone(holiday: Holiday, trip_id: str) -> None:
+def test_a_duplicate_id_is_refused_and_its_trip_left_alone(holiday: Holiday, trip_id: str) -> None:
     holiday.reserve({"trip_id": trip_id})
     holiday.settle()
     before = {table: row for table, [row] in holiday.rows(trip_id).items()}
@@ -200,7 +200,7 @@ def test_a_bad_request_is_400_and_leaves_nothing(
     assert holiday.totals() == before
 
 
-def test_a_body_over_64_kb_is_refused_before_anything_is_held(holiday: Holiday, trip_id: str) -> None:
+def test_a_body_over_64_kb_is_refused_before_anything_is_reserved(holiday: Holiday, trip_id: str) -> None:
     body = json.dumps({"request": {"trip_id": trip_id}})
     headers = {"content-type": "application/json"}
 

@@ -69,7 +69,7 @@ def test_the_request_that_the_playground_prefills_books_a_trip_each_time(page: A
     assert [in_one_process.statuses(trip_id) for trip_id in trip_ids] == [statuses("success")] * 2
 
 
-def test_the_journal_of_a_failed_trip_tells_what_was_done_and_what_is_undone(
+def test_the_journal_of_a_failed_trip_shows_each_step_and_each_compensation(
     page: Any, in_one_process: Holiday, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     response = in_one_process.reserve({"trip_id": "oslo", "run_type": "failPayment"})

@@ -30,7 +30,7 @@ def is_node_js(process: psutil.Process) -> bool:
 
 @pytest.mark.parametrize(
     "command",
-    [["make", "check"], [sys.executable, "-m", "tests.side_by_side", "not slow", "tests/stack"]],
+    [["make", "check"], [sys.executable, "-m", "tests.parallel", "not slow", "tests/stack"]],
     ids=["make check", "make test"],
 )
 def test_ctrl_c_while_node_js_runs_shows_no_traceback(command: list[str]) -> None:

@@ -119,5 +119,5 @@ def cloud() -> Synthesized:
 
 @pytest.fixture(scope="session")
 def self_hosted() -> Synthesized:
-    """With a server of one's own."""
+    """With a self-hosted server."""
     return synthesized(SELF_HOSTED)

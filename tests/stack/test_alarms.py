@@ -10,11 +10,12 @@ from restate.handler import Handler
 
 from holiday.retries import GIVE_UP_AFTER_8_ATTEMPTS
 from holiday.services import SERVICES as ROWS
-from holiday_stack.alarms import NEVER_GIVEN_UP
 from tests.filter_patterns import matches
 from tests.stack.conftest import CLOUD, ROOT, Synthesized, synthesized
 
 SERVICES = [*ROWS, "trips"]
+NEVER_GIVEN_UP = {name: row.compensation for name, row in ROWS.items()} | {"trips": "notify"}
+"""What Restate retries without end of each service, by the rows that the services run on."""
 PAGE = (ROOT / "docs" / "operations.md").read_text()
 ON_REGISTRATION = {"RegistrationFailed", "DeployerErrors", "DeployerThrottles"}
 
@@ -46,8 +47,9 @@ def rows() -> list[str]:
 def alarms_of(row: str) -> list[str]:
     """The alarms that a row's name stands for."""
     kind = row.removeprefix("<Service>")
-    services = [each for each in SERVICES if kind != "CancelFailing" or each not in NEVER_GIVEN_UP]
-    return [row] if kind == row else [f"{each.capitalize()}{kind}" for each in services]
+    if kind == "<Compensation>Failing":
+        return [f"{name.capitalize()}{service.compensation.capitalize()}Failing" for name, service in ROWS.items()]
+    return [row] if kind == row else [f"{each.capitalize()}{kind}" for each in SERVICES]
 
 
 def text(value: Any) -> str:
@@ -138,9 +140,7 @@ def test_what_is_watched_alone_is_what_restate_retries_without_end_and_nobody_wa
     handlers: dict[str, Handler[Any, Any]] = getattr(module, service).handlers
     own = {name: each.invocation_retry_policy for name, each in handlers.items() if each.invocation_retry_policy}
 
-    assert [name for name, policy in own.items() if policy != GIVE_UP_AFTER_8_ATTEMPTS] == [
-        NEVER_GIVEN_UP.get(service, "cancel")
-    ]
+    assert [name for name, policy in own.items() if policy != GIVE_UP_AFTER_8_ATTEMPTS] == [NEVER_GIVEN_UP[service]]
 
 
 # As Lambda's runtime writes them in its JSON format (awslambdaric's lambda_runtime_log_utils.py and bootstrap.py): what

@@ -26,7 +26,16 @@ from tests.stack.conftest import (
 
 def test_the_services_that_have_a_row_here_are_those_that_have_one_in_what_they_run() -> None:
     """A service without a table here would be retried for ever, one without a row there is never called."""
+    for name in ROWS.keys() - BOOKED.keys():
+        pytest.fail(f"BOOKED in holiday_stack/stack.py has no row for {name!r}, which services.py has one for")
     assert list(BOOKED) == list(ROWS)
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_a_service_is_compensated_by_the_same_handler_here_as_in_what_it_runs(name: str) -> None:
+    """Its alarm would never fire otherwise."""
+    if name in BOOKED:  # what is missing is named above
+        assert BOOKED[name].compensation == ROWS[name].compensation, f"the row of {name} in holiday_stack/stack.py"
 
 
 @pytest.mark.parametrize("name", ROWS)

@@ -1,14 +1,18 @@
 """The demo's judgement: it calls a trip right only when the contract does."""
 
 import io
+import re
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
 
 from demo.cloud import named
-from demo.contract import CONTRACT, Trip, complaint, word
+from demo.contract import CONTRACT, NEVER, NOTHING, Trip, complaint, word
 from demo.demo import show
-from holiday.services import RUN_TYPES
+from demo.readme import left
+from demo.rows import coloured
+from holiday.services import RUN_TYPES, SERVICES, Service
 
 FULL = {"pk": "foo", "sk": "1", "id": "1", "trip_id": "foo", "rental": "BMW"}
 TOMBSTONE = {"pk": "foo", "sk": "1", "id": "1", "trip_id": "foo"}
@@ -19,7 +23,7 @@ def booked() -> Trip:
     return Trip("foo", "success", 200, "{}", 0.1, dict(rows), ["success"])
 
 
-def undone() -> Trip:
+def compensated() -> Trip:
     flight = FULL | {"transaction_status": "cancelled"}
     car = TOMBSTONE | {"transaction_status": "cancelled"}
     return Trip("foo", "failCarRentalReservation", 422, "{}", 0.1, {"flight": flight, "car": car}, ["failure"])
@@ -29,8 +33,8 @@ def test_a_trip_that_stands_with_one_success_notice_is_right() -> None:
     assert complaint(booked()) is None
 
 
-def test_a_failed_trip_whose_rows_are_all_undone_with_one_failure_notice_is_right() -> None:
-    assert complaint(undone()) is None
+def test_a_failed_trip_whose_rows_are_all_compensated_with_one_failure_notice_is_right() -> None:
+    assert complaint(compensated()) is None
 
 
 def test_a_success_with_a_row_missing_is_wrong() -> None:
@@ -42,14 +46,14 @@ def test_a_success_with_a_row_missing_is_wrong() -> None:
 
 @pytest.mark.parametrize("status", ["confirmed", "refunded"])
 def test_a_failed_trip_with_a_row_beyond_its_step_is_wrong(status: str) -> None:
-    trip = undone()
+    trip = compensated()
     trip.rows["payment"] = FULL | {"transaction_status": status}
 
     assert complaint(trip) == f"the payment is '{status}' instead of '—'"
 
 
 def test_a_failed_trip_whose_failed_step_was_taken_is_wrong() -> None:
-    trip = undone()
+    trip = compensated()
     trip.rows["car"] = FULL | {"transaction_status": "cancelled"}
 
     assert complaint(trip) == "the car is 'cancelled' instead of 'never taken'"
@@ -57,21 +61,21 @@ def test_a_failed_trip_whose_failed_step_was_taken_is_wrong() -> None:
 
 @pytest.mark.parametrize("notices", [[], ["success"], ["failure", "failure"]])
 def test_a_failed_trip_with_anything_but_one_failure_notice_is_wrong(notices: list[str]) -> None:
-    trip = undone()
+    trip = compensated()
     trip.notices = notices
 
     assert "instead of one failure" in (complaint(trip) or "")
 
 
 def test_a_failure_that_is_answered_with_200_is_wrong() -> None:
-    trip = undone()
+    trip = compensated()
     trip.status = 200
 
     assert "HTTP 200 instead of 422" in (complaint(trip) or "")
 
 
-def test_a_failed_trip_without_any_row_is_wrong_because_even_its_flights_undo_leaves_one() -> None:
-    trip = undone()
+def test_a_failed_trip_without_any_row_is_wrong_because_even_its_flights_compensation_leaves_one() -> None:
+    trip = compensated()
     trip.rows.clear()
 
     assert complaint(trip) == "the flight is '—' instead of 'cancelled'"
@@ -82,6 +86,38 @@ def test_a_tombstone_reads_as_never_taken() -> None:
     assert word(FULL | {"transaction_status": "cancelled"}) == "cancelled"
     assert word(TOMBSTONE | {"transaction_status": "confirmed"}) == "confirmed"
     assert word(None) == "—"
+
+
+@pytest.mark.parametrize("run_type", ["success", *RUN_TYPES])
+def test_the_demo_s_table_says_of_each_row_s_status_what_the_readme_s_table_says(run_type: str) -> None:
+    # given what the services leave, one of which has a word of its own for what is compensated
+    services = SERVICES | {"cars": replace(SERVICES["cars"], compensation="void", compensated="voided")}
+    expected = left(run_type, services)
+    rows = {services[name].booking: row_of(services[name], word) for name, word in expected.items()}
+    notice = "success" if run_type == "success" else "failure"
+    trip = Trip("foo", run_type, 200 if notice == "success" else 422, "{}", 0.1, rows, [notice])
+
+    # when the demo shows it
+    shown = io.StringIO()
+    show([trip], Console(file=shown, width=200))
+
+    # then it says the same
+    _, _, line, *_ = shown.getvalue().strip().splitlines()
+    words = [cell for cell in re.split(r"\s{2,}", line.strip()) if cell]
+    assert [cell.removeprefix("✗ ") for cell in words[:-1]] == [run_type, str(trip.status), *expected.values(), notice]
+
+
+def row_of(service: Service, word: str) -> dict[str, str]:
+    """What a service leaves in its table where the contract has this word."""
+    tombstone = TOMBSTONE | {"transaction_status": service.compensated}
+    return {NOTHING: {}, NEVER: tombstone}.get(word, FULL | {"transaction_status": word})
+
+
+@pytest.mark.parametrize("service", SERVICES.values(), ids=SERVICES)
+def test_what_is_compensated_is_shown_in_one_colour_and_what_stands_in_others(service: Service) -> None:
+    colours = {status: coloured(status).style for status in (service.compensated, "voided", "confirmed", "pending")}
+
+    assert colours == {service.compensated: "yellow", "voided": "yellow", "confirmed": "green", "pending": "red"}
 
 
 def test_the_contract_is_about_run_types_that_there_are() -> None:
@@ -99,7 +135,7 @@ def test_a_success_needs_a_booking_of_every_kind_that_there_is_a_table_for(hotel
 @pytest.mark.parametrize("run_type", ["failCarRentalReservation", "failHotelsReservation"])
 @pytest.mark.parametrize("status", ["pending", "confirmed"])
 def test_a_failed_trip_with_a_booking_of_any_kind_that_stands_is_wrong(run_type: str, status: str) -> None:
-    trip = undone()
+    trip = compensated()
     trip.run_type = run_type
     assert complaint(trip) is None
     trip.rows["hotel"] = FULL | {"transaction_status": status}

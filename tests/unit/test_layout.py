@@ -1,6 +1,7 @@
-"""The rules of the house that a reader cannot see in one file."""
+"""The rules of the repository layout that a reader cannot see in one file."""
 
 import ast
+import os
 import re
 import subprocess
 import sys
@@ -89,6 +90,20 @@ def test_set_up_takes_the_standard_library_and_deploying_what_requirements_txt_p
 
     modules = {what for _, what in imported_by(folder)} - allowed
     assert {module for module in modules if not (ROOT / folder / f"{module}.py").exists()} == set()
+
+
+def test_a_debugger_that_is_asked_for_in_other_words_is_not_left_out_in_silence() -> None:
+    def prints(*arguments: str, **variables: str) -> str:
+        serve = ["make", "-n", "serve", *arguments]
+        return subprocess.run(
+            serve, cwd=ROOT, env=os.environ | variables, capture_output=True, text=True, check=False
+        ).stdout
+
+    refusal = "For a debugger: make serve DEBUG=1"
+    assert refusal in prints("DEBUG=true")
+    assert refusal not in prints("DEBUG=1") and "serve --debug" in prints("DEBUG=1")
+    # a variable of this name may be somebody else's
+    assert refusal not in prints(DEBUG="*") and "--debug" not in prints(DEBUG="*")
 
 
 def test_set_up_is_run_again_when_what_is_pinned_changes() -> None:

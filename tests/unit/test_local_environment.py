@@ -1,6 +1,6 @@
 """No local command reaches a real account, whatever the caller's shell holds.
 
-The trap is a server that a hostile environment points every AWS client at; it must never be called.
+A hostile environment points every AWS client at a server that must never be called.
 """
 
 import subprocess
@@ -14,14 +14,14 @@ from localcloud.environment import ACCOUNT, LocalCloudError, assert_local, local
 from tests.hostile_environment import HostileEnvironment
 
 
-def test_the_trap_catches_a_command_that_does_inherit_the_callers_environment(
+def test_the_server_is_reached_by_a_command_that_does_inherit_the_callers_environment(
     hostile_environment: HostileEnvironment,
 ) -> None:
     # given the hostile environment itself, when a command that inherits it calls S3
     call = "import boto3; boto3.client('s3').list_buckets()"
     answer = subprocess.run([sys.executable, "-c", call], capture_output=True, text=True, check=False)
 
-    # then the trap notices, so the other tests here mean something
+    # then its server is called, so the other tests here mean something
     assert hostile_environment.hits, answer.stderr
 
 

@@ -52,11 +52,11 @@ def test_a_compensation_says_no_more_than_the_version_before_could_read() -> Non
         pytest.param(b'{"id": "some", "new": ' + b"[" * 100_000, id="deeply nested"),
     ],
 )
-def test_a_message_that_must_not_be_lost_is_held_until_it_is_used(message: bytes) -> None:
-    held = RetainedSerde(Compensation).deserialize(message)
+def test_a_message_that_must_not_be_lost_raises_only_when_it_is_used(message: bytes) -> None:
+    deserialized = RetainedSerde(Compensation).deserialize(message)
 
     with pytest.raises(UnreadableMessageError, match="waiting for a version that can read this message"):
-        _ = held.id
+        _ = deserialized.id
 
 
 def test_a_notice_is_flat_and_ascii_on_its_way_and_as_it_is_published() -> None:
@@ -87,8 +87,8 @@ def test_a_notice_names_the_bookings_of_a_newer_version_too_and_tolerates_what_e
 
 
 @pytest.mark.parametrize("message", [b"{}", b"[]", b'{"trip_id": 1}', b"\xff", b'{"trip": "of another version"}'])
-def test_a_notice_that_cannot_be_read_is_held_until_it_is_used(message: bytes) -> None:
-    held = NoticeSerde().deserialize(message)
+def test_a_notice_that_cannot_be_read_raises_only_when_it_is_used(message: bytes) -> None:
+    deserialized = NoticeSerde().deserialize(message)
 
     with pytest.raises(UnreadableMessageError, match="waiting for a version that can read this message"):
-        _ = held.trip_id
+        _ = deserialized.trip_id

@@ -1,12 +1,16 @@
 """The rows of services.py against what each of them is about: whoever adds a service is told here what is missing.
 
-The stack's own rows are held against these in tests/stack; that every booking is compensated in truth, in tests/saga.
+So nothing here is imported at the top that a missing place would break. trips.py is read as a syntax tree: a step that
+is commented out is missing. The stack's own rows are held against these in tests/stack; that every booking is
+compensated in truth, in tests/saga.
 """
 
+import ast
 import inspect
 import re
 from importlib import import_module
-from pathlib import Path
+from itertools import pairwise
+from types import ModuleType
 from typing import Any
 from uuid import UUID
 
@@ -15,20 +19,49 @@ from restate.handler import handler_from_callable
 
 from demo.contract import CONTRACT
 from demo.readme import left
-from holiday import trips
 from holiday.failures import BookingError
+from holiday.patterns import ISO_8601
 from holiday.services import RUN_TYPES, SERVICES, TripRequest
 from holiday.simulation import simulate
+from tests.conftest import ROOT
 
-LAMBDAS = Path(trips.__file__).parent
-RESERVE = inspect.getsource(trips.reserve)
+LAMBDAS = ROOT / "lambdas" / "holiday"
+TRIPS = ast.parse((LAMBDAS / "trips.py").read_text())
+RESERVE = next(node for node in TRIPS.body if isinstance(node, ast.AsyncFunctionDef) and node.name == "reserve")
+CALLS = [ast.unparse(node) for node in ast.walk(RESERVE) if isinstance(node, ast.Call)]
 STEPS = [(name, step) for name, row in SERVICES.items() for step in row.steps]
 BOOKING_ID = UUID("00000000-0000-0000-0000-000000000001")
 
 
+def module_of(name: str) -> ModuleType:
+    if not (LAMBDAS / f"{name}.py").exists():
+        pytest.fail(f"services.py has a row for {name!r}, and there is no lambdas/holiday/{name}.py")
+    try:
+        return import_module(f"holiday.{name}")
+    except KeyError as error:
+        pytest.fail(f"lambdas/holiday/{name}.py asks for a row that services.py lacks: {error}")
+    except ImportError as error:
+        pytest.fail(f"lambdas/holiday/{name}.py cannot be imported: {error}")
+
+
 def handler(name: str) -> Any:
     service, _, step = name.partition(".")
-    return getattr(import_module(f"holiday.{service}"), step)
+    if not (found := getattr(module_of(service), step, None)):
+        pytest.fail(f"lambdas/holiday/{service}.py has no handler {step!r}, which its row in services.py names")
+    return found
+
+
+def struct_of(name: str) -> Any:
+    """What the first step of a service is asked to book."""
+    hint = handler_from_callable(handler(f"{name}.{next(iter(SERVICES[name].steps))}")).handler_io.input_type
+    assert hint and hint.annotation
+    return hint.annotation
+
+
+def times_of(name: str) -> list[str]:
+    """The fields of a request that are times, of those that a service is asked to book."""
+    sample = {field: getattr(TripRequest(), field, "") for field in struct_of(name).__struct_fields__}
+    return [field for field, value in sample.items() if re.search(ISO_8601, str(value))]
 
 
 def test_the_run_types_of_the_contract_fail_the_steps_of_the_contract() -> None:
@@ -54,50 +87,101 @@ def test_what_tests_expect_of_a_row_is_what_the_contract_says_of_the_original_th
 
 @pytest.mark.parametrize("name", SERVICES)
 def test_a_row_has_a_module_of_its_name_whose_object_has_just_the_row_s_handlers(name: str) -> None:
-    served = getattr(import_module(f"holiday.{name}"), name)
+    served = getattr(module_of(name), name)
 
     assert served.name == name
-    assert set(served.handlers) == {*SERVICES[name].steps, SERVICES[name].compensation}
+    assert set(served.handlers) == {*SERVICES[name].steps, SERVICES[name].compensation}, f"handlers of {name}"
 
 
 def test_a_module_with_an_object_has_a_row() -> None:
     modules = {path.stem for path in LAMBDAS.glob("*.py") if "restate.VirtualObject(" in path.read_text()}
 
-    assert modules == set(SERVICES)
+    if without := modules - set(SERVICES):
+        pytest.fail(f"services.py has no row for {', '.join(sorted(without))}, which lambdas/holiday has a module of")
 
 
 @pytest.mark.parametrize(("name", "step"), STEPS)
 def test_a_step_simulates_its_run_type(name: str, step: str) -> None:
-    assert re.search(rf"simulate\(\w+\.run_type, {step}\)", inspect.getsource(handler(f"{name}.{step}")))
+    body = ast.unparse(ast.parse(inspect.getsource(handler(f"{name}.{step}"))))
+
+    if not re.search(rf"^    simulate\(\w+\.run_type, {step}\)$", body, re.MULTILINE):
+        pytest.fail(
+            f"{name}.{step} does not call simulate(….run_type, {step}), so {SERVICES[name].steps[step]} has no effect"
+        )
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_trips_imports_the_service_and_makes_the_booking_s_id(name: str) -> None:
+    imported = [each.name for node in TRIPS.body if isinstance(node, ast.ImportFrom) for each in node.names]
+    booking = SERVICES[name].booking
+    made = rf"^{booking} = trip\.booking\({name}\.\w+, ctx\.uuid\(\)\)$"
+
+    if name not in imported:
+        pytest.fail(f"trips.py does not import {name}")
+    if not any(re.search(made, ast.unparse(line)) for line in RESERVE.body):
+        pytest.fail(f"trips.reserve has no line `{booking} = trip.booking({name}.…, ctx.uuid())`")
 
 
 @pytest.mark.parametrize("name", SERVICES)
 def test_trips_reserves_with_the_row_s_compensation_takes_every_other_step_and_names_the_booking(name: str) -> None:
     row = SERVICES[name]
     first, *others = row.steps
+    step = f"saga.step({name}.{first}, {row.booking}, compensation={name}.{row.compensation})"
 
-    assert f"saga.step({name}.{first}, {row.booking}, compensation={name}.{row.compensation})" in RESERVE
-    assert [step for step in others if f"({name}.{step}, {row.booking}.booking)" not in RESERVE] == []
-    assert f"{row.booking}={row.booking}" in RESERVE, "the notice does not name the booking"
+    if step not in CALLS:
+        pytest.fail(f"trips.reserve lacks the step of {name}: `await {step}`")
+    side_by_side = "".join(call for call in CALLS if call.startswith("saga.side_by_side("))
+    for other in others:
+        if (later := f"({name}.{other}, {row.booking}.booking)") not in side_by_side:
+            pytest.fail(f"saga.side_by_side in trips.reserve lacks the step of {name}: `{later}`")
+    if not any(call.startswith("Notice.about(") and f" {row.booking}={row.booking}" in call for call in CALLS):
+        pytest.fail(f"Notice.about in trips.reserve lacks `{row.booking}={row.booking}`: no notice names the booking")
 
 
 def test_trips_takes_the_rows_in_their_order_and_no_service_without_a_row() -> None:
-    reserved = re.findall(r"saga\.step\((\w+)\.", RESERVE)
+    steps = [ast.unparse(line) for line in ast.walk(RESERVE) if isinstance(line, ast.Expr)]
+    reserved = [found[1] for step in steps if (found := re.match(r"await saga\.step\((\w+)\.", step))]
 
-    assert reserved == list(SERVICES)
+    assert reserved == list(SERVICES), "the steps of trips.reserve, and the rows of services.py"
     assert reserved[0] == "flights", "flights are the gate"
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_the_sample_trip_has_all_that_a_service_is_asked_to_book(name: str) -> None:
-    first, *_ = SERVICES[name].steps
-    hint = handler_from_callable(handler(f"{name}.{first}")).handler_io.input_type
-    assert hint and hint.annotation
+def test_a_request_has_a_field_for_all_that_a_service_is_asked_to_book(name: str) -> None:
+    own = [field for field in struct_of(name).__struct_fields__ if field != "id"]
 
-    booking = TripRequest().booking(hint.annotation, BOOKING_ID)
+    if missing := [field for field in own if not hasattr(TripRequest, field)]:
+        pytest.fail(f"TripRequest in services.py has no field {', '.join(missing)}, which {name} is asked to book")
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_the_sample_trip_has_all_that_a_service_is_asked_to_book(name: str) -> None:
+    booking = TripRequest().booking(struct_of(name), BOOKING_ID)
 
     assert booking.attributes
     assert all(booking.attributes.values())
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_what_a_service_books_from_one_time_to_another_does_not_end_before_it_begins(name: str) -> None:
+    times = times_of(name)
+
+    for start, end in list(pairwise(times))[::2]:
+        if not refused(**{start: "2021-07-10T00:00:00Z", end: "2021-07-09T00:00:00Z"}):
+            pytest.fail(f'TripRequest lacks `check_order(self, "{start}", "{end}")`: {name} could end before it begins')
+    for time in times:
+        if not refused(**{time: "soon"}):
+            pytest.fail(
+                f"TripRequest takes a {time!r} of {name} that is no time: it calls check_order for no such field"
+            )
+
+
+def refused(**request: str) -> bool:
+    try:
+        TripRequest(**request)
+    except ValueError:
+        return True
+    return False
 
 
 @pytest.mark.parametrize("run_type", RUN_TYPES)
@@ -114,6 +198,12 @@ def test_a_simulated_failure_is_one_of_its_own_step_only(run_type: str) -> None:
 def test_a_run_type_of_a_newer_version_fails_no_step() -> None:
     for step in RUN_TYPES.values():
         simulate("failSpaceTravel", handler(step))
+
+
+def test_only_what_no_later_step_confirms_is_confirmed_by_its_first() -> None:
+    reserved = {name: row.reserved for name, row in SERVICES.items()}
+
+    assert {"flights": "pending", "cars": "pending", "payments": "confirmed"}.items() <= reserved.items()
 
 
 def test_only_what_a_later_step_confirms_is_spared_until_it_is_reserved() -> None:

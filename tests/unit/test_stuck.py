@@ -8,8 +8,8 @@ import pytest
 from rich.console import Console
 
 from demo import stuck
+from demo.reservations import trip_of
 from demo.restate import Restate
-from demo.runs import trip_of
 from fake_admin import FakeAdmin, served
 from localcloud.environment import LocalCloudError
 

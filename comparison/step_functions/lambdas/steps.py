@@ -18,7 +18,7 @@ class SimulatedError(Exception):
     """The caller asked for this failure."""
 
 
-class NotHeldError(Exception):
+class NotReservedError(Exception):
     """The booking was compensated, or never made."""
 
 
@@ -49,7 +49,7 @@ def _hold_and_reserve(flight: Booking) -> None:
         if held:
             raise DuplicateError(flight["trip_id"]) from None
         if compensated:
-            raise _not_held(flight) from None
+            raise _not_reserved(flight) from None
         raise  # two transactions met: the state machine tries again
 
 
@@ -57,7 +57,7 @@ def _reserve(booking: Booking, status: str) -> None:
     try:
         dynamodb().put_item(**_put(booking, status))
     except dynamodb().exceptions.ConditionalCheckFailedException:
-        raise _not_held(booking) from None
+        raise _not_reserved(booking) from None
 
 
 def _confirm(booking: Booking) -> None:
@@ -70,7 +70,7 @@ def _confirm(booking: Booking) -> None:
             ExpressionAttributeValues={":pending": {"S": "pending"}, ":confirmed": {"S": "confirmed"}},
         )
     except dynamodb().exceptions.ConditionalCheckFailedException:
-        raise _not_held(booking) from None
+        raise _not_reserved(booking) from None
 
 
 def _compensate(booking: Booking, status: str) -> None:
@@ -111,8 +111,8 @@ def _row(booking: Booking) -> Any:
     return {"TableName": os.environ["TABLE_NAME"], "Key": {"pk": {"S": booking["trip_id"]}, "sk": {"S": booking["id"]}}}
 
 
-def _not_held(booking: Booking) -> NotHeldError:
-    return NotHeldError(f"booking {booking['id']} is not reserved: it was cancelled, or never made")
+def _not_reserved(booking: Booking) -> NotReservedError:
+    return NotReservedError(f"booking {booking['id']} is not reserved: it was cancelled, or never made")
 
 
 def _handler(step: str, write: Callable[..., None], *status: str, run_type: str = "") -> Callable[..., None]:

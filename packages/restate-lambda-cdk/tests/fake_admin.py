@@ -19,7 +19,7 @@ from werkzeug import Request, Response
 from http_server import path_of, serving
 
 Answer = tuple[int, dict[str, Any] | str | None]
-IDS = itertools.count(1)  # of all stand-ins: no two servers give the same id
+IDS = itertools.count(1)  # of all fakes: no two servers give the same id
 
 
 @dataclass

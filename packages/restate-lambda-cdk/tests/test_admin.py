@@ -112,10 +112,10 @@ def test_a_redirect_is_not_followed_because_it_would_take_the_key_elsewhere(rest
 
 
 def test_a_server_that_is_not_there_may_come_up() -> None:
-    with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))  # bound, but nobody listens
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))  # bound, but nobody listens
         with pytest.raises(UnavailableError, match=r"cannot be reached .*: is the URL right"):
-            Admin(f"http://127.0.0.1:{held.getsockname()[1]}").check_health()
+            Admin(f"http://127.0.0.1:{unused.getsockname()[1]}").check_health()
 
 
 def test_a_server_that_does_not_answer_is_given_up_while_there_is_time_to_say_so(

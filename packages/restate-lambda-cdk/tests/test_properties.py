@@ -99,6 +99,6 @@ def test_a_partition_in_which_restate_cloud_can_invoke_nothing_is_refused(
         f"Restate Cloud is in the partition aws, and cannot invoke {arn}, which is in {partition}."
     )
     assert not restate.known
-    assert failure_of(event("Create", restate, arn), deadline) is None, "a server of one's own may be there"
+    assert failure_of(event("Create", restate, arn), deadline) is None, "a self-hosted server may be there"
     restate.known.clear()
     assert failure_of(event("Create", restate, V1, RestateCloud="true"), deadline) is None

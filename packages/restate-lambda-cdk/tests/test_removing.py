@@ -1,4 +1,4 @@
-"""What is taken out of Restate, when, and what becomes of work that is unfinished."""
+"""What is deregistered, when, and what becomes of work that is unfinished."""
 
 import logging
 
@@ -119,7 +119,7 @@ def test_removing_waits_for_work_in_flight_and_lets_nothing_new_in(
     assert not restate.known
 
 
-def test_removing_waits_for_an_undo_that_is_on_its_way_when_all_seems_to_be_done(
+def test_removing_waits_for_a_compensation_that_is_on_its_way_when_all_seems_to_be_done(
     restate: FakeAdmin, admin: Admin, deadline: Deadline, clock: Clock
 ) -> None:
     register(admin, version(V1), deadline)

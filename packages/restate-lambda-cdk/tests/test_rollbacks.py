@@ -94,8 +94,8 @@ def test_a_service_that_moved_to_another_function_of_the_stack_moves_back_in_the
 
     # when that is rolled back, the update first and what it created afterwards
     back = event("Update", restate, V1, old=second, ServiceNames=["trips", "reports"])
-    undone = event("Update", restate, other[0], old=newer, ServiceNames=["bills"]) if by_update else newer
-    for each in (back, undone | its | {"RequestType": "Update" if by_update else "Delete"}):
+    rolled_back = event("Update", restate, other[0], old=newer, ServiceNames=["bills"]) if by_update else newer
+    for each in (back, rolled_back | its | {"RequestType": "Update" if by_update else "Delete"}):
         assert failure_of(each, deadline) is None
 
     # then both are served as before, and open

@@ -6,9 +6,9 @@ import pytest
 
 from demo.cloud import HolidayCloud
 from localcloud.ports import Ports
-from tests.deploy.cloud_shape import (
+from tests.deploy.restate_cloud import (
     Deployed,
-    in_the_shape_for_restate_cloud,
+    deployed_for_restate_cloud,
 )
 
 
@@ -16,6 +16,6 @@ from tests.deploy.cloud_shape import (
 def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
     with (
         HolidayCloud(tmp_path_factory.mktemp("auth"), Ports.free(), auth=True) as cloud,
-        in_the_shape_for_restate_cloud(cloud) as deployed,
+        deployed_for_restate_cloud(cloud) as deployed,
     ):
         yield deployed

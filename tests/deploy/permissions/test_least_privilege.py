@@ -8,7 +8,7 @@ import pytest
 from demo import booking
 from restate_lambda_cdk.environment import RESTATE_CLOUD_ACCOUNT
 from tests.deploy.authenticating_proxy import KEY
-from tests.deploy.cloud_shape import (
+from tests.deploy.restate_cloud import (
     ENVIRONMENT,
     SOMEBODY_ELSES,
     Deployed,

@@ -13,7 +13,8 @@ from localcloud.environment import LocalCloudError
 from localcloud.ports import Ports
 from tests.deploy import greetings
 from tests.deploy.authenticating_proxy import KEY, OTHER_KEY, guarding
-from tests.deploy.cloud_shape import (
+from tests.deploy.monitored import Watch
+from tests.deploy.restate_cloud import (
     ANOTHER,
     ENVIRONMENT,
     SESSION,
@@ -21,7 +22,6 @@ from tests.deploy.cloud_shape import (
     Deployed,
     denied,
 )
-from tests.deploy.monitored import Watch
 from tests.deploy.state import awakeable, deployments, deployments_of, resolve, routes, unfinished
 from tests.driver import eventually
 
@@ -45,9 +45,7 @@ handler = restate.app([greeter])
 """
 
 
-def test_restate_with_another_external_id_can_neither_be_introduced_nor_invoke(
-    deployed: Deployed, tmp_path: Path
-) -> None:
+def test_restate_with_another_external_id_can_neither_register_nor_invoke(deployed: Deployed, tmp_path: Path) -> None:
     # given another stack, whose role is for the environment of somebody else, when it is deployed
     settings = {
         "environmentId": SOMEBODY_ELSES,

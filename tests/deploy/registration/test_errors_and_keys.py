@@ -101,7 +101,7 @@ def test_a_rejected_key_fails_at_once_and_no_message_and_no_log_shows_it(
 def test_the_key_is_sent_with_every_request_and_read_again_after_it_was_rotated(
     greetings: Greetings, authenticating_proxy: AuthenticatingProxy, secret: str
 ) -> None:
-    # given a stack that is introduced with the key
+    # given a stack that is registered with the key
     settings = {"adminUrl": authenticating_proxy.url, "secret": secret}
     greetings.deploy(edition("Hello"), **settings)
 
@@ -124,7 +124,7 @@ def test_the_key_is_sent_with_every_request_and_read_again_after_it_was_rotated(
 def test_another_secret_is_read_from_then_on_and_the_old_one_no_more(
     greetings: Greetings, authenticating_proxy: AuthenticatingProxy, secret: str, new_secret: str
 ) -> None:
-    # given a stack that was introduced with one key, when another secret with another key takes its place
+    # given a stack that was registered with one key, when another secret with another key takes its place
     greetings.deploy(adminUrl=authenticating_proxy.url, secret=secret)
     authenticating_proxy.key = OTHER_KEY
     greetings.deploy(adminUrl=authenticating_proxy.url, secret=new_secret)

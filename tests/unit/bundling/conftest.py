@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from holiday_stack.libraries import Target
-from tests.unit.bundling.shelf import shelve
+from tests.unit.bundling.wheels import shelve
 
 
 @pytest.fixture

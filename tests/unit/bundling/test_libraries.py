@@ -9,7 +9,7 @@ import pytest
 
 from holiday_stack.bundling import package
 from holiday_stack.libraries import LAMBDA, BundlingError, Target, fetch
-from tests.unit.bundling.shelf import EM_AARCH64, EM_X86_64, NOWHERE, contents, machine_code, require, shelve
+from tests.unit.bundling.wheels import EM_AARCH64, EM_X86_64, NOWHERE, contents, machine_code, require, shelve
 
 
 def test_libraries_that_are_there_take_neither_uv_nor_a_network(

@@ -12,7 +12,7 @@ import pytest
 from holiday_stack import bundling
 from holiday_stack.bundling import package
 from holiday_stack.libraries import EACH_LAMBDA, HOST, LAMBDAS, ROOT, TARGETS, Target
-from tests.unit.bundling.shelf import EM_AARCH64, EM_X86_64, contents, shelve, zipped_size
+from tests.unit.bundling.wheels import EM_AARCH64, EM_X86_64, contents, shelve, zipped_size
 
 
 def test_a_package_holds_the_sources_in_their_folder_beside_the_libraries(

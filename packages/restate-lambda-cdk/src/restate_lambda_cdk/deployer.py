@@ -65,7 +65,7 @@ class ServiceDeployer(Construct):
             own={
                 "handler": "registration.cloudformation.handler",
                 "max_event_age": MAX_EVENT_AGE,
-                "retry_attempts": 0,  # a second attempt, minutes later, could undo what CloudFormation did meanwhile
+                "retry_attempts": 0,  # a second attempt, minutes later, could revert what CloudFormation did meanwhile
             },
             defaults={"description": "Registers function versions with Restate"},
             keep_logs=True,

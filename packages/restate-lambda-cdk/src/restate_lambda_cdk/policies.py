@@ -25,7 +25,7 @@ def invoke(scope: Construct, invoker: interfaces.Role, version: interfaces.Versi
     """
     function = unqualified(version)
     actions = ["lambda:InvokeFunction"]
-    policy = _policy(scope, f"Invoke{_mark_of_function(version)}", invoker)
+    policy = _policy(scope, f"Invoke{_id_of_function(version)}", invoker)
     policy.add_statements(
         iam.PolicyStatement(actions=actions, resources=[f"{function}:*"]),
         iam.PolicyStatement(actions=actions, resources=[f"{function}:$LATEST"], effect=iam.Effect.DENY),
@@ -92,7 +92,7 @@ def _mark(what: object) -> str:
     return hashlib.sha256(json.dumps(what).encode()).hexdigest()[:8]
 
 
-def _mark_of_function(version: interfaces.Version) -> str:
+def _id_of_function(version: interfaces.Version) -> str:
     """Another one for a function that replaces this one in the same place, and none where nothing of that is set."""
     function = version.lambda_.node.default_child
     if not isinstance(function, lambda_.CfnFunction):

@@ -76,7 +76,7 @@ class _Following:
         content = [_content(target) for target in recorder.targets.values() if CfnResource.is_cfn_resource(target)]
         if content:
             text = json.dumps(sorted(content, key=str), sort_keys=True)
-            _mark(self._function, hashlib.sha256(text.encode()).hexdigest()[:DIGITS])
+            _describe(self._function, hashlib.sha256(text.encode()).hexdigest()[:DIGITS])
 
 
 @jsii.implements(IAnyProducer)
@@ -113,16 +113,16 @@ class _Recorder(DefaultTokenResolver):
         return Tokenization.resolve(value, resolver=self, scope=scope, preparing=False)  # pyright: ignore[reportArgumentType]
 
 
-def _mark(function: lambda_.Function, digest: str) -> None:
+def _describe(function: lambda_.Function, digest: str) -> None:
     """Change the function and not its version's name alone: Lambda publishes nothing for a function that is unchanged,
     as it is after a change that does not replace the resource, and CloudFormation takes that for a failure."""
     resource = cast(lambda_.CfnFunction, function.node.default_child)
-    mark = f"refers to {digest}"
+    reference = f"refers to {digest}"
     description = resource.description or ""
-    if mark not in description:
-        room = LONGEST_DESCRIPTION - len(mark) - len(" ()")
+    if reference not in description:
+        room = LONGEST_DESCRIPTION - len(reference) - len(" ()")
         shown = description if Token.is_unresolved(description) else description[:room]
-        resource.description = f"{shown} ({mark})".strip()
+        resource.description = f"{shown} ({reference})".strip()
 
 
 def _variables(function: lambda_.Function) -> dict[str, Any]:

@@ -50,12 +50,12 @@ def _read(secret: Secret) -> str:
     from botocore.exceptions import BotoCoreError, ClientError
 
     once = Config(connect_timeout=5, read_timeout=5, retries={"total_max_attempts": 1})
-    held: dict[str, str] = {}
+    found: dict[str, str] = {}
     try:
         secrets: Any = boto3.client("secretsmanager", region_name=secret.region, config=once)  # pyright: ignore[reportUnknownMemberType]
         for each in secret.ids:
             try:
-                held = secrets.get_secret_value(SecretId=each)
+                found = secrets.get_secret_value(SecretId=each)
                 break
             except secrets.exceptions.ResourceNotFoundException:
                 if each == secret.ids[-1]:
@@ -67,7 +67,7 @@ def _read(secret: Secret) -> str:
         raise (UnavailableError(said) if passing else RefusedError(said)) from None
     except BotoCoreError as error:
         raise UnavailableError(f"Secrets Manager cannot be reached ({error}).") from None
-    key = held.get("SecretString", "").strip()
+    key = found.get("SecretString", "").strip()
     if what := _what_else(key):
         raise RefusedError(f"The secret {secret.arn} {what}: it has to hold an API key and nothing else.")
     return key

@@ -50,9 +50,9 @@ def failure_of(event: Mapping[str, Any], deadline: Deadline) -> str | None:
         if event["RequestType"] != "Delete":
             create_or_update(event, deadline)
         else:
-            undone = _failed_create(event)
-            wanted = Wanted.of(event["ResourceProperties"], _name(event), undone or event["RequestId"])
-            deregister(wanted, deadline, create_failed=bool(undone))
+            failed_create = _failed_create(event)
+            wanted = Wanted.of(event["ResourceProperties"], _name(event), failed_create or event["RequestId"])
+            deregister(wanted, deadline, create_failed=bool(failed_create))
     except AdminError as error:
         log.error("%s", error)
         failure = str(error)
@@ -119,7 +119,7 @@ def clean_up(admin: Admin, deployment_id: str, wanted: Wanted, old: Wanted, dead
 
 
 def deregister(wanted: Wanted, deadline: Deadline, *, create_failed: bool = False) -> None:
-    """Delete, or undo the Create that failed, where only what that has registered may go. Logs what cannot be done."""
+    """Deregister, after a Create that failed only what that registered. Logs what cannot be done."""
     if not wanted.version.is_published:
         return  # it was refused, and the function's versions are another registration's
     deadline = deadline.within(wanted.drain_seconds + CLEANING_SECONDS)

@@ -105,7 +105,7 @@ def taken_over(
     """Which service would be taken from whom, if any would: from another function, or a server by URL.
 
     Not from the function that this registration had before, and not from `make serve` and its like. A rollback also
-    takes back what the update that it undoes moved to another function of the same stack.
+    takes back what the update that it reverts moved to another function of the same stack.
     """
     own = {version.function, *([before.version.function] if before else [])}
     for name in sorted(names):

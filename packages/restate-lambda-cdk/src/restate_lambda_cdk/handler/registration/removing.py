@@ -1,4 +1,4 @@
-"""How a function is taken out of Restate again, and its drained older versions with it."""
+"""How a function is deregistered, and its drained older versions with it."""
 
 import logging
 from collections.abc import Iterable, Mapping, Set
@@ -86,8 +86,8 @@ def remove(
     code of theirs, which still calls it. When time is up, what is left of the function's own is killed, because it
     would be retried for ever and block its key; of the callers' it is said what to do. Raises AdminError.
 
-    Nothing goes that serves for another registration too. create_failed: the version's request failed, and nothing goes but
-    what that alone has registered.
+    Nothing goes that serves for another registration too. create_failed: nothing goes but
+    what the failed request alone has registered.
     """
     deployments = retry(deadline.within(UNREACHABLE_SECONDS), admin.deployments)
     known_of_it = [known for known in deployments if function_of(known.arn) == version.function]

@@ -1,4 +1,4 @@
-"""`python -m tests.side_by_side <marker> <folders>`: tests/deploy, tests/faults and what else is in these folders, in
+"""`python -m tests.parallel <marker> <folders>`: tests/deploy, tests/faults and what else is in these folders, in
 processes of their own, at the same time.
 
 They wait more than they work. What the last one says is shown as it comes, and what the others say at their end.

@@ -45,7 +45,7 @@ def test_a_caller_who_knows_its_id_cancels_a_trip_through_the_ingress(
     holiday: Holiday, trip_id: str, verb: str
 ) -> None:
     with taken_away(holiday.cloud, holiday.names["PaymentsTableName"]):
-        # given a trip that is held by a table that is gone
+        # given a trip that is blocked by a table that is gone
         invocation = holiday.send({"trip_id": trip_id})
         failing = unfinished(f"target = 'payments/{trip_id}/process' AND failures > 0")
         assert eventually(lambda: holiday.query(failing), bool)

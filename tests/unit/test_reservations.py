@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 
 from rich.console import Console
 
+from demo.reservations import Call, Run
 from demo.rows import show_notices
-from demo.runs import Call, Run
 from demo.trip import Line, answered, by_run
 
 

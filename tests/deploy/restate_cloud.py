@@ -92,7 +92,7 @@ class Deployed:
 
 
 @contextmanager
-def in_the_shape_for_restate_cloud(cloud: HolidayCloud) -> Generator[Deployed]:
+def deployed_for_restate_cloud(cloud: HolidayCloud) -> Generator[Deployed]:
     """The holiday in this cloud, which is Restate Cloud too: a role in an account of its own, and a key."""
     with guarding(cloud.admin_url, KEY) as authenticating_proxy:
         secrets = cloud.client("secretsmanager")

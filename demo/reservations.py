@@ -21,7 +21,7 @@ LARGEST_READ = 100_000
 """Bytes of a request in which the trip's id is looked for. `trips` itself refuses what is over 64 KB."""
 CALLED = "json_get_str(entry_lite_json, 'Command', 'Call', 'invocation_target', 'VirtualObject', 'key')"
 UNFINISHED_WITH_TRIP = (
-    "SELECT u.id, u.target, u.status, u.failures, u.failure, i.restarted_from, j.raw_length, "
+    "SELECT u.id, u.target, u.status, u.since, u.failures, u.failure, i.restarted_from, j.raw_length, "
     "coalesce(i.target_service_key, c.key) AS trip, "
     f"CASE WHEN coalesce(i.target_service_key, c.key) IS NULL AND j.raw_length < {LARGEST_READ} "
     "THEN j.entry_json END AS input, "
@@ -62,13 +62,15 @@ class Call:
 def runs_of(restate: Restate, trip_id: str) -> list[Run]:
     """The runs of a trip that Restate knows, in the order in which they were asked for.
 
-    A run that has called nothing, because it was refused with 400 or has not begun, is not among them.
+    A run that has ended without calling anything, because it was refused with 400, is not among them.
     """
     rows = restate.query(
         "SELECT id, created_at, status, completion_result, completion_failure FROM sys_invocation "
         f"WHERE target = 'trips/reserve' AND id IN ({_callers(trip_id)}) ORDER BY created_at, id"
     )
-    return [Run(row["id"], datetime.fromisoformat(row["created_at"]), _answer(row)) for row in rows]
+    called = {row["id"]: Run(row["id"], datetime.fromisoformat(row["created_at"]), _answer(row)) for row in rows}
+    known = {run.id: run for run in under_way(restate, trip_id)} | called
+    return sorted(known.values(), key=lambda run: (run.created, run.id))
 
 
 def calls_of(restate: Restate, trip_id: str) -> list[Call]:
@@ -91,10 +93,14 @@ def calls_of(restate: Restate, trip_id: str) -> list[Call]:
     ]
 
 
-def under_way(restate: Restate, trip_id: str) -> list[str]:
-    """The invocations that are booking this trip now, or wait to begin."""
+def under_way(restate: Restate, trip_id: str) -> list[Run]:
+    """The runs that are booking this trip now, or wait to begin, the first of them first."""
     rows = restate.query(f"{UNFINISHED_WITH_TRIP} WHERE u.target = 'trips/reserve' ORDER BY u.since")
-    return [row["id"] for row in rows if trip_of(row) == trip_id]
+    return [
+        Run(row["id"], datetime.fromisoformat(row["since"]), _not_ended(row["status"]))
+        for row in rows
+        if trip_of(row) == trip_id
+    ]
 
 
 def trip_of(row: Row) -> str:
@@ -133,5 +139,9 @@ def _callers(trip_id: str) -> str:
 
 def _answer(row: Row) -> str:
     if row["status"] != "completed":
-        return f"under way ({row['status']})"
+        return _not_ended(row["status"])
     return "[200] booked" if row["completion_result"] == "success" else row["completion_failure"]
+
+
+def _not_ended(status: str) -> str:
+    return "not begun (scheduled)" if status == "scheduled" else f"under way ({status})"
