@@ -1,4 +1,4 @@
-"""`python -m comparison.cpu`: the CPU of a booked trip's handlers, against a saga of as many calls that does nothing.
+"""`python -m tests.speed.cpu`: the CPU of a booked trip's handlers, against a saga of as many calls that does nothing.
 
 What Restate sends to the handlers of one trip is recorded once and then replayed through the SDK's adapter for Lambda,
 both sagas in turn. Nothing goes to AWS: bookings and notices are replaced. So the baseline's time is the SDK's own.

@@ -17,14 +17,14 @@ import boto3
 from holiday_stack import bundling
 from restate_lambda_cdk import HANDLER
 
-BASELINE = "import restate, boto3; boto3.client('dynamodb')"
+BASELINE = "import restate; from boto3 import client; client('dynamodb')"
 # What each function imports, and the client that its first request makes, if it was not made by then.
 FUNCTIONS = {
     "trips": "import holiday.trips; holiday.aws.sns()",
     "flights": "import holiday.flights; holiday.aws.dynamodb()",
     "cars": "import holiday.cars; holiday.aws.dynamodb()",
     "payments": "import holiday.payments; holiday.aws.dynamodb()",
-    "registration": "import registration.cloudformation, boto3; boto3.client('secretsmanager')",
+    "registration": "import registration.cloudformation; from boto3 import client; client('secretsmanager')",
 }
 TABLES = {f"{name.upper()}_TABLE_NAME": name for name in ("flights", "cars", "payments")}
 AWS_SDK = ("boto3", "botocore", "s3transfer", "jmespath", "dateutil", "urllib3", "six.py")
