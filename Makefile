@@ -99,7 +99,7 @@ chaos: .venv/ready ## book 20000 trips with mixed faults (half an hour); CHAOS="
 
 bench: .venv/ready .venv/bench ## the saga beside its Step Functions version, measured: docs/comparison.md and the README's table
 	@$(LIBRARIES) host
-	@.venv/bin/python -m comparison.bench $(BENCH)
+	@PYTHONPATH=lambdas .venv/bin/python -m comparison.bench $(BENCH)
 
 .venv/bench: .venv/ready requirements-bench.txt
 	@$(SETUP) bench

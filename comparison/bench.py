@@ -1,225 +1,195 @@
-"""`make bench`: the same saga on Restate and on Step Functions, side by side in fresh local clouds, and saved.
+"""`make bench`: the same saga on Restate and on Step Functions, side by side in one local cloud, measured and saved.
 
-One cloud is for times, one for counts and faults: there DynamoDB is reached through a proxy, which would slow the
-first. Counts are exact. Times are those of an emulator on a laptop: compare them within one run, never with AWS.
+Counts are exact. Times are those of an emulator: compare them within one run, never with AWS. All functions reach
+DynamoDB through the proxy of tests/faults, which counts requests and injects each fault at a chosen one.
 """
 
 import argparse
+import asyncio
 import json
 import os
 import platform
-import signal
 import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from threading import Thread
 
+import httpx
 import psutil
 
-from comparison import cold, faults, money, ownership, plots, process, report
-from comparison.booker import RUN_TYPES, BenchError, Booker, Turn
-from comparison.engines import EMULATOR, deploy_restate, deploy_step_functions, fetch_libraries
-from comparison.observe import Observer, calibrate
-from comparison.proxy import DynamoDBProxy
-from demo.cloud import HolidayCloud
+from comparison import report
+from comparison.engines import EMULATOR, STATUSES, BenchError, Engine, deploy_step_functions
 from dependencies.output import accept_any_encoding
 from localcloud.environment import LocalCloudError
 from localcloud.ports import Ports
-from localcloud.processes import INTERRUPTIONS
 from localcloud.terminal import say, step
+from tests.faults.harness import CloudBehindProxy
+from tests.faults.proxy import Call, Proxy
+from tests.speed import cpu, start
 
-MEMORY = 14 * 10**9  # bytes that the emulator's processes come to with 32 callers: one that runs short hangs
+MEMORY_GB = 5  # the emulator runs a process for each of 8 requests to each function, and hangs if memory runs out
+WRITE_UNITS = {"PutItem": 1, "UpdateItem": 1, "DeleteItem": 1, "TransactWriteItems": 4}  # two rows, two units each
+STEPS = ("flights.reserve", "cars.reserve", "payments.process", "flights.confirm", "cars.confirm")
+SPEED = {
+    "handlers_ms": "CPU of a booked trip's handlers, ms",
+    "baseline_ms": "… of the baseline, ms",
+    "handlers_ratio": "… times the baseline's",
+    "calls_ms": "CPU of a booked trip's calls to AWS, ms",
+}
+Value = tuple[str, str, str, float | str]
+"""Of one cell: its table, column, row, and what was measured."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """rounds: how often the engines take turns. trips: how many in each turn, by number of callers. counted: over
-    how many trips counts are taken. struck: how many trips each fault strikes."""
+    """rounds: how often the engines take turns. trips: how many in each turn, by number of callers.
 
-    rounds: int = 5
-    trips: dict[int, int] = field(default_factory=lambda: {1: 10, 8: 32, 32: 96})
-    counted: int = 10
-    struck: int = 3
+    counted: how many trips the counts are means of. crashes: how many trips of each engine lose a function.
+    """
 
-
-SMOKE = Plan(rounds=1, trips={1: 2, 2: 4}, counted=2, struck=1)
-
-
-def run(plan: Plan, directory: Path, note: Callable[[str], None]) -> dict[str, Any]:
-    """The whole benchmark, in clouds below `directory`. Returns what is saved. Raises BenchError."""
-    fetch_libraries()
-    results: dict[str, Any] = {"measured": _circumstances(plan), "engines": {}}
-    found = results["engines"]
-
-    cloud = HolidayCloud(directory / "times", Ports.free())
-    cloud.step, cloud.emulator = step, EMULATOR
-    with cloud:
-        bookers = _deploy(cloud)
-        for booker in bookers:
-            begin = time.perf_counter()
-            booker.turn("success", 1, 1)
-            found[booker.engine.name] = {"cold_seconds": time.perf_counter() - begin}
-            for run_type in RUN_TYPES:
-                booker.turn(run_type, 2, 4)
-        results["emulator"] = calibrate(cloud)
-        for booker in bookers:
-            note(f"counting: {booker.engine.name}")
-            found[booker.engine.name]["counts"] = {
-                run_type: _counts(booker, run_type, plan.counted) for run_type in RUN_TYPES
-            }
-        for name, latency in _latencies(bookers, plan, note).items():
-            found[name]["latency"] = latency
-        note("all four services in one local process")
-        callers = max(plan.trips)
-
-        def book(trips: int) -> None:
-            bookers[0].turn("success", callers, trips)
-
-        measured = process.measure(cloud, book, 3 * plan.trips[callers])
-        results["local_process"] = {"callers": callers} | measured
-        results["resources"] = ownership.resources(cloud.directory)
-
-    with DynamoDBProxy() as proxy:
-        cloud = HolidayCloud(directory / "faults", Ports.free())
-        cloud.step, cloud.emulator = step, (*EMULATOR, "--dynamodb", proxy.url)
-        proxy.target = cloud.aws_url
-        with cloud:
-            for booker in _deploy(cloud):
-                name = booker.engine.name
-                note(f"counting DynamoDB's requests, and breaking things: {name}")
-                for run_type in RUN_TYPES:
-                    booker.turn(run_type, 1, 2)
-                    before = dict(proxy.counts)
-                    booker.turn(run_type, 1, plan.counted)
-                    found[name]["counts"][run_type]["dynamodb_requests"] = {
-                        operation: (count - before.get(operation, 0)) / plan.counted
-                        for operation, count in sorted(proxy.counts.items())
-                        if count > before.get(operation, 0)
-                    }
-                found[name]["faults"] = faults.measure(booker, proxy, plan.struck)
-
-    results["functions"] = cold.functions()
-    results["ownership"] = ownership.lines()
-    results["hotel"] = ownership.hotel()
-    return results
+    rounds: int = 3
+    trips: Mapping[int, int] = field(default_factory=lambda: {1: 10, 8: 48})
+    counted: int = 5
+    crashes: int = 3
 
 
-def _deploy(cloud: HolidayCloud) -> list[Booker]:
-    engines = [deploy_restate(cloud), *(deploy_step_functions(cloud, kind) for kind in ("EXPRESS", "STANDARD"))]
-    return [Booker(engine, Observer(cloud, engine)) for engine in engines]
+SMOKE = Plan(rounds=1, trips={1: 2, 2: 4}, counted=2, crashes=1)
 
 
-def _counts(booker: Booker, run_type: str, trips: int) -> dict[str, float]:
-    """Per trip, over so many: what Lambda and the engine were asked to do."""
-    before = booker.observer.snapshot()
-    booker.turn(run_type, 1, trips)
-    after = booker.observer.snapshot()
-    return {name: (after[name] - before[name]) / trips for name in after}
-
-
-def _latencies(bookers: Sequence[Booker], plan: Plan, note: Callable[[str], None]) -> dict[str, Any]:
-    turns: dict[tuple[str, str, int], list[Turn]] = {}
-    for callers, trips in plan.trips.items():
-        for booker in bookers:  # functions scale out before anything is timed
-            booker.turn("success", callers, callers * 2)
-            booker.turn("failPayment", callers, callers * 2)
-        for round_ in range(plan.rounds):
-            for run_type in RUN_TYPES:
-                order = [*bookers[round_ % len(bookers) :], *bookers[: round_ % len(bookers)]]
-                for booker in order:
-                    note(f"{callers} caller(s), round {round_ + 1} of {plan.rounds}, {run_type}: {booker.engine.name}")
-                    key = (booker.engine.name, run_type, callers)
-                    turns.setdefault(key, []).append(booker.turn(run_type, callers, trips))
-    latencies: dict[str, Any] = {}
-    for (name, run_type, callers), found in turns.items():
-        latencies.setdefault(name, {}).setdefault(run_type, {})[str(callers)] = _summary(found)
-    return latencies
-
-
-def _summary(turns: Sequence[Turn]) -> dict[str, Any]:
-    answers = sorted(seconds * 1000 for turn in turns for seconds in turn.answers)
-    medians = [statistics.median(turn.answers) * 1000 for turn in turns]
-    rates = [len(turn.answers) / turn.seconds for turn in turns]
-    return {
-        "trips": len(answers),
-        "median_ms": statistics.median(answers),
-        "p99_ms": answers[min(len(answers) - 1, int(len(answers) * 0.99))],
-        "median_of_rounds_ms": [min(medians), max(medians)],
-        "trips_per_second": statistics.median(rates),
-        "trips_per_second_of_rounds": [min(rates), max(rates)],
-    }
-
-
-def _circumstances(plan: Plan) -> dict[str, Any]:
-    packages = ("restate-sdk", "ministack", "boto3", "aws-cdk-lib")
-    return {
-        "on": time.strftime("%Y-%m-%d"),
-        "cpus": os.cpu_count(),
-        "load_before": round(os.getloadavg()[0], 1),
-        "system": f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
-        "versions": {name: version(name) for name in packages},
-        "rounds": plan.rounds,
-        "trips_per_turn": {str(callers): trips for callers, trips in plan.trips.items()},
-    }
+def run(plan: Plan, directory: Path) -> Iterator[Value]:
+    """The whole benchmark, in a cloud in `directory`. Raises BenchError."""
+    with _proxied(directory) as cloud:
+        engines = [Engine(cloud, cloud.deploy()), *deploy_step_functions(cloud)]
+        with step(
+            f"Counting what {plan.counted} trips take, crashing {plan.crashes} and cancelling {len(STEPS)}"
+        ) as note:
+            for engine in engines:
+                for run_type in STATUSES:
+                    note(f"{run_type}: {engine.name}")
+                    engine.turn(run_type, 2, 4)  # the functions start
+                    yield from _count(engine, run_type, plan.counted, cloud.proxy)
+                yield from _break(engine, plan.crashes, cloud.proxy)
+        with step(f"Timing {plan.rounds} rounds with {', '.join(map(str, plan.trips))} callers") as note:
+            for run_type in STATUSES:
+                for callers, trips in plan.trips.items():
+                    yield from _time(engines, run_type, callers, trips, plan.rounds, note)
+        yield from report.lines(directory)
+    with step("Measuring the handlers' CPU"):
+        for what, value in cpu.measure().items():
+            yield "services", "", SPEED.get(what, what), value
+    with step("Measuring cold starts"):
+        for function, ratio in start.measure().items():
+            yield "services", "", f"cold start of `{function}`, times the baseline's", ratio
 
 
 @contextmanager
-def _progress() -> Any:
-    with step("Benchmark") as note:
-        begin = time.monotonic()
-        latest = [""]
+def _proxied(directory: Path) -> Generator[CloudBehindProxy]:
+    """A cloud whose proxy lives in a thread. Restate calls Lambda directly, as the state machines do."""
+    ports, loop = Ports.free(), asyncio.new_event_loop()
+    Thread(target=loop.run_forever, daemon=True).start()
+    proxy = asyncio.run_coroutine_threadsafe(Proxy(ports.aws).__aenter__(), loop).result()
+    cloud = CloudBehindProxy(directory, ports, proxy)
+    cloud.restate_settings, cloud.emulator, cloud.step = {}, EMULATOR, step
+    with cloud:
+        yield cloud
 
-        def tell(what: str) -> None:
-            note(what)
-            if not sys.stdout.isatty() and what.split(",")[0] != latest[0]:
-                latest[0] = what.split(",")[0]
-                say(f"  {time.monotonic() - begin:5.0f} s  {what}")
 
-        yield tell
+def _count(engine: Engine, run_type: str, trips: int, proxy: Proxy) -> Iterator[Value]:
+    requested, before = proxy.operations.copy(), engine.counts()
+    engine.turn(run_type, 1, trips)
+    found = {unit: (count - before[unit]) / trips for unit, count in engine.counts().items()} | {"SNS publishes": 1}
+    asked = {operation: count / trips for operation, count in (proxy.operations - requested).items()}
+    found["DynamoDB requests"] = sum(asked.values())
+    found["DynamoDB read units"] = asked.get("Query", 0) + asked.get("GetItem", 0)
+    found["DynamoDB write units"] = sum(WRITE_UNITS.get(operation, 0) * count for operation, count in asked.items())
+    yield from ((f"counts {run_type}", engine.name, unit, count) for unit, count in found.items())
+
+
+def _break(engine: Engine, crashes: int, proxy: Proxy) -> Iterator[Value]:
+    """What a crash and a cancellation leave: how many trips neither stand as a whole nor are rolled back as a whole."""
+
+    async def cancel(_trip_id: str) -> None:
+        await asyncio.to_thread(engine.cancel)
+
+    def inject(fault: str, name: str) -> tuple[bool, float]:
+        def decide(call: Call) -> str | None:
+            return fault if (call.name, call.attempt) == (name, 1) else None
+
+        proxy.decide, proxy.cancel, before = decide, cancel, proxy.fired[fault]
+        answer, seconds = engine.book("success", trip_id := f"{fault.replace(' ', '-')}-{time.time_ns()}")
+        engine.settle()
+        proxy.decide = lambda _: None
+        if proxy.fired[fault] == before:
+            raise BenchError(f"{engine.name} never made the call at which {fault!r} was to happen: {name}.")
+        statuses = [status for found in engine.statuses(trip_id).values() for status in found]
+        standing = sum(status in ("pending", "confirmed") for status in statuses)
+        return standing != (3 if answer.status_code == 200 else 0), seconds * 1000
+
+    crashed = [inject("crash before", "cars.reserve") for _ in range(crashes)]
+    cancelled = [inject("cancel before", name)[0] for name in STEPS if engine.can_cancel]
+    half = "half-booked trips after"
+    yield "faults", engine.name, f"{half} {crashes} crashes", sum(broken for broken, _ in crashed)
+    yield "faults", engine.name, "ms to the answer after a crash", statistics.median(ms for _, ms in crashed)
+    left = sum(cancelled) if engine.can_cancel else "cannot be cancelled"
+    yield "faults", engine.name, f"{half} {len(STEPS)} cancellations", left
+
+
+def _time(
+    engines: Sequence[Engine], run_type: str, callers: int, trips: int, rounds: int, note: Callable[[str], None]
+) -> Iterator[Value]:
+    for engine in engines:  # functions scale out before anything is timed
+        engine.turn(run_type, callers, 2 * callers)
+    turns: dict[str, list[tuple[list[float], float]]] = {engine.name: [] for engine in engines}
+    for number in range(rounds):
+        for engine in [*engines[number % len(engines) :], *engines[: number % len(engines)]]:
+            note(f"{run_type}, {callers} callers, round {number + 1}: {engine.name}")
+            turns[engine.name].append(engine.turn(run_type, callers, trips))
+    trip = ("booked trip" if run_type == "success" else f"`{run_type}`") + f", callers: {callers}"
+    for name, found in turns.items():
+        answers = sorted(seconds * 1000 for each, _ in found for seconds in each)
+        yield "times", name, f"{trip}; median ms", _ranged([statistics.median(each) * 1000 for each, _ in found])
+        if run_type == "success":
+            yield "times", name, f"{trip}; p99 ms", answers[int(len(answers) * 0.99)]
+        yield "times", name, f"{trip}; trips/s", _ranged([len(each) / seconds for each, seconds in found])
+
+
+def _ranged(values: Sequence[float]) -> str:
+    """The median of the rounds, and their range."""
+    digits = 0 if min(values) >= 100 else 1
+    return f"{statistics.median(values):.{digits}f} ({min(values):.{digits}f} to {max(values):.{digits}f})"
 
 
 def main() -> int:
     accept_any_encoding()
-    parser = argparse.ArgumentParser(prog="python -m comparison.bench", description=__doc__)
+    parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("--smoke", action="store_true", help="a few trips only, to see that it works")
-    parser.add_argument("--results", type=Path, default=report.RESULTS, help="where the JSON and the plots go")
+    parser.add_argument("--results", type=Path, default=report.RESULTS, help="the file to save")
     arguments = parser.parse_args()
-    if not arguments.smoke and psutil.virtual_memory().available < MEMORY:
-        say(f"✗ The benchmark needs {MEMORY // 10**9} GB of free memory: the emulator keeps a process for each request")
-        say('  at a time to each function. A few trips need little: make bench BENCH="--smoke --results DIRECTORY".')
+    if not arguments.smoke and psutil.virtual_memory().available < MEMORY_GB * 10**9:
+        say(f"✗ The benchmark needs {MEMORY_GB} GB of free memory.")
         return 1
-    for signum in INTERRUPTIONS:
-        signal.signal(signum, _interrupt)
+    begin, plan = time.monotonic(), SMOKE if arguments.smoke else Plan()
     try:
-        with (
-            tempfile.TemporaryDirectory(prefix="holiday-bench-", ignore_cleanup_errors=True) as directory,
-            _progress() as tell,
-        ):
-            results = run(SMOKE if arguments.smoke else Plan(), Path(directory), tell)
-    except (BenchError, LocalCloudError) as error:
+        with tempfile.TemporaryDirectory(prefix="holiday-bench-", ignore_cleanup_errors=True) as directory:
+            values = list(run(plan, Path(directory)))
+    except (BenchError, LocalCloudError, AssertionError, httpx.HTTPError) as error:
         say(f"✗ {error}")
         return 1
-    except KeyboardInterrupt:
-        say("Interrupted.")
-        return 130
-    results["money"] = money.table(results["engines"])
-    arguments.results.mkdir(parents=True, exist_ok=True)
-    (arguments.results / "results.json").write_text(json.dumps(results, indent=2) + "\n")
-    plots.plot(results, arguments.results)
-    say(report.markdown(results))
-    if not arguments.smoke:
-        report.rewrite(results)
+    packages = ", ".join(f"{name} {version(name)}" for name in ("restate-sdk", "ministack", "boto3"))
+    measured = {"date": time.strftime("%Y-%m-%d"), "seconds": round(time.monotonic() - begin), "rounds": plan.rounds}
+    measured["machine"] = f"{os.cpu_count()} CPUs, {platform.system()} {platform.machine()}, {packages}"
+    rows = ",\n".join(map(json.dumps, values))
+    arguments.results.write_text(f'{{"measured": {json.dumps(measured)},\n"values": [\n{rows}\n]}}\n')
+    if arguments.results == report.RESULTS:
+        report.write()
+    say(f"Measured in {measured['seconds']} s; saved as {arguments.results}, from which come the tables of the pages.")
     return 0
-
-
-def _interrupt(*_: Any) -> None:
-    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

@@ -29,10 +29,6 @@ COMPILED = {  # what each file is compiled from, and what stands at its top
     ),
     "requirements-bench.txt": (["--group=bench"], "What `make bench` and `make test-all` take besides."),
     "lambdas/requirements.txt": (["--group=lambda"], "What runs in Lambda."),
-    "comparison/step_functions/lambdas/requirements.txt": (
-        ["--group=step-functions"],
-        "What runs in Lambda for the Step Functions version.",
-    ),
 }
 NPM = ("package.json", "package-lock.json")
 FILES = ("pyproject.toml", *COMPILED, *NPM)

@@ -1,8 +1,8 @@
 """The saga as a state machine. Its input is made by the front door: every id, and what each step is given.
 
-Undo of a step is idempotent and leaves a tombstone, so a step that failed in an unknown way is undone too: each
-step's Catch goes to the undo of that very step, and from there backwards. Steps are tried eight times; undo and
-notices without end, as far as a workflow of this type lives.
+A compensation is idempotent and leaves a tombstone, so a step that failed in an unknown way is compensated too: each
+step's Catch goes to the compensation of that very step, and from there backwards. Each step is tried up to 8 times;
+compensations and notices without end, as far as a workflow of this type lives.
 """
 
 from collections.abc import Mapping
@@ -15,28 +15,30 @@ from aws_cdk import aws_stepfunctions as sfn
 from aws_cdk import aws_stepfunctions_tasks as tasks
 from constructs import Construct
 
-REFUSALS = ["Simulated", "NotHeld", "Duplicate"]  # what a step raises on purpose: trying again would not help
+FINAL_ERRORS = ["SimulatedError", "NotReservedError", "DuplicateError"]  # raised on purpose: a retry would not help
+WITHOUT_END = 99999999
 INPUT = "$states.context.Execution.Input"
 CAUSE = (
-    "{% $states.errorOutput.Error in ['Simulated', 'NotHeld'] "
+    "{% $states.errorOutput.Error in ['SimulatedError', 'NotReservedError'] "
     "? $parse($states.errorOutput.Cause).errorMessage : 'it kept failing and was given up' %}"
 )
 REASON = (
-    "{% $states.errorOutput.Error = 'Simulated' ? 'simulated' "
-    ": $states.errorOutput.Error = 'NotHeld' ? 'not reserved' : 'given up' %}"
+    "{% $states.errorOutput.Error = 'SimulatedError' ? 'simulated' "
+    ": $states.errorOutput.Error = 'NotReservedError' ? 'not reserved' : 'given up' %}"
 )
 NOTICE = (
     f"$string($merge([{INPUT}.notice, "
     "{'invocation_id': $states.context.Execution.Id, 'status': '%s', 'message': %s}]))"
 )
-WHY = (
+BOOKED = f"'Trip ' & {INPUT}.trip_id & ' is booked.'"
+NOT_BOOKED = (
     f"'Trip ' & {INPUT}.trip_id & ' was not booked: ' & $failure.step & ' failed (' & $failure.cause "
     "& '). Compensations: ' & $failure.compensations & '.'"
 )
 
 
 class Workflow(Construct):
-    """functions: the version to invoke for each step and undo. topic: where notices go."""
+    """functions: the version to invoke for each step and each compensation. topic: where notices go."""
 
     def __init__(
         self, scope: Construct, construct_id: str, functions: Mapping[str, lambda_.IFunction], topic: sns.Topic
@@ -45,94 +47,71 @@ class Workflow(Construct):
         self._functions = functions
         self._topic = topic
 
-        # Undo, newest first, then the notice
-        failed = sfn.Fail.jsonata(
-            self, "Not booked", error="NotBooked", cause=f"{{% $string($merge([$failure, {{'message': {WHY}}}])) %}}"
-        )
-        notify_failure = self._notify("Notify failure", "failure", WHY).next(failed)
-        cancel_flight = self._undo("Cancel flight", "flights.cancel").next(notify_failure)
-        cancel_car = self._undo("Cancel car", "cars.cancel").next(cancel_flight)
-        refund_payment = self._undo("Refund payment", "payments.refund").next(cancel_car)
+        # The compensations, newest first, then the notice
+        cause = f"{{% $string($merge([$failure, {{'message': {NOT_BOOKED}}}])) %}}"
+        failed = sfn.Fail.jsonata(self, "Not booked", error="NotBooked", cause=cause)
+        notify_failure = self._notify("Notify failure", "failure", NOT_BOOKED).next(failed)
+        cancel_flight = self._invoke("Cancel flight", "flights.cancel", WITHOUT_END).next(notify_failure)
+        cancel_car = self._invoke("Cancel car", "cars.cancel", WITHOUT_END).next(cancel_flight)
+        refund_payment = self._invoke("Refund payment", "payments.refund", WITHOUT_END).next(cancel_car)
+        all_three = "payments.refund, cars.cancel, flights.cancel"
 
-        # An id that another trip holds: nothing was reserved, that trip is left alone, and nobody is notified
+        # Another trip holds the id: nothing was reserved, that trip is left alone, and no notice goes out
         duplicate = sfn.Fail.jsonata(self, "Duplicate", error="Duplicate", cause="the trip id is held")
 
-        # The steps, each with its way back
-        all_three = "payments.refund, cars.cancel, flights.cancel"
-        reserve_flight = self._step("Reserve flight", "flights.reserve")
-        reserve_flight.add_catch(duplicate, errors=["Duplicate"])
-        self._catch(reserve_flight, cancel_flight, "flights.reserve", "flights.cancel")
-        reserve_car = self._step("Reserve car", "cars.reserve")
-        self._catch(reserve_car, cancel_car, "cars.reserve", "cars.cancel, flights.cancel")
-        process_payment = self._step("Process payment", "payments.process")
-        self._catch(process_payment, refund_payment, "payments.process", all_three)
-        confirm_flight = self._step("Confirm flight", "flights.confirm")
-        self._catch(confirm_flight, refund_payment, "flights.confirm", all_three)
-        confirm_car = self._step("Confirm car", "cars.confirm")
-        self._catch(confirm_car, refund_payment, "cars.confirm", all_three)
-        refused = {
-            "step": "trips.notify",
-            "cause": "simulated, as asked for by run_type failNotification",
-            "reason": "simulated",
-            "compensations": all_three,
-        }
+        # The steps, each with the state that its failure goes to
+        reserve_flight = self._invoke("Reserve flight", "flights.reserve", 7)
+        reserve_flight.add_catch(duplicate, errors=["DuplicateError"])
+        last: Any = self._caught(reserve_flight, "flights.reserve", cancel_flight, "flights.cancel")
+        for name, function, compensation, undoing in (
+            ("Reserve car", "cars.reserve", cancel_car, "cars.cancel, flights.cancel"),
+            ("Process payment", "payments.process", refund_payment, all_three),
+            ("Confirm flight", "flights.confirm", refund_payment, all_three),
+            ("Confirm car", "cars.confirm", refund_payment, all_three),
+        ):
+            last = last.next(self._caught(self._invoke(name, function, 7), function, compensation, undoing))
+        simulated = {"step": "trips.notify", "reason": "simulated", "compensations": all_three}
+        simulated["cause"] = "simulated, as asked for by run_type failNotification"
         may_notify = sfn.Choice.jsonata(self, "May notify?").when(
             sfn.Condition.jsonata(f"{{% {INPUT}.run_type = 'failNotification' %}}"),
             refund_payment,
-            assign={"failure": refused},
+            assign={"failure": simulated},
         )
-        notify_success = self._notify("Notify success", "success", f"'Trip ' & {INPUT}.trip_id & ' is booked.'")
+        self.first = last.next(may_notify.otherwise(self._notify("Notify success", "success", BOOKED)))
 
-        self.first = (
-            reserve_flight.next(reserve_car)
-            .next(process_payment)
-            .next(confirm_flight)
-            .next(confirm_car)
-            .next(may_notify.otherwise(notify_success))
-        )
-
-    def _step(self, name: str, function: str) -> tasks.LambdaInvoke:
-        task = self._invoke(name, function)
-        task.add_retry(errors=REFUSALS, max_attempts=0)
-        self._retry(task, attempts=7)
-        return task
-
-    def _undo(self, name: str, function: str) -> tasks.LambdaInvoke:
-        task = self._invoke(name, function)
-        self._retry(task, attempts=99999999)
-        return task
-
-    def _invoke(self, name: str, function: str) -> tasks.LambdaInvoke:
+    def _invoke(self, name: str, function: str, retries: int) -> tasks.LambdaInvoke:
         what = {"flights": "flight", "cars": "car", "payments": "payment"}[function.split(".")[0]]
-        return tasks.LambdaInvoke.jsonata(
+        task = tasks.LambdaInvoke.jsonata(
             self,
             name,
             lambda_function=self._functions[function],
             payload=sfn.TaskInput.from_text(f"{{% {INPUT}.{what} %}}"),
             retry_on_service_exceptions=False,  # the retriers below are for these too
         )
+        if retries != WITHOUT_END:
+            task.add_retry(errors=FINAL_ERRORS, max_attempts=0)
+        return self._retried(task, retries)
 
     def _notify(self, name: str, status: str, message: str) -> tasks.SnsPublish:
-        task = tasks.SnsPublish.jsonata(
-            self,
-            name,
-            topic=self._topic,  # pyright: ignore[reportArgumentType]
-            subject="Holiday booking",
-            message=sfn.TaskInput.from_text(f"{{% {NOTICE % (status, message)} %}}"),
+        text = sfn.TaskInput.from_text(f"{{% {NOTICE % (status, message)} %}}")
+        topic: Any = self._topic
+        return self._retried(
+            tasks.SnsPublish.jsonata(self, name, topic=topic, subject="Holiday booking", message=text), WITHOUT_END
         )
-        self._retry(task, attempts=99999999)
-        return task
 
-    def _retry(self, task: sfn.TaskStateBase, attempts: int) -> None:
+    def _retried(self, task: Any, retries: int) -> Any:
+        """With the shortest interval that there is."""
         task.add_retry(
             errors=["States.ALL"],
-            max_attempts=attempts,
-            interval=Duration.seconds(1),  # the shortest there is
+            max_attempts=retries,
+            interval=Duration.seconds(1),
             backoff_rate=2,
             max_delay=Duration.seconds(10),
             jitter_strategy=sfn.JitterType.FULL,
         )
+        return task
 
-    def _catch(self, task: sfn.TaskStateBase, undo: sfn.IChainable, step: str, compensations: str) -> None:
-        failure: dict[str, Any] = {"step": step, "cause": CAUSE, "reason": REASON, "compensations": compensations}
-        task.add_catch(undo, errors=["States.ALL"], assign={"failure": failure})
+    def _caught(self, task: tasks.LambdaInvoke, step: str, compensation: sfn.IChainable, compensations: str) -> Any:
+        failure = {"step": step, "cause": CAUSE, "reason": REASON, "compensations": compensations}
+        task.add_catch(compensation, errors=["States.ALL"], assign={"failure": failure})
+        return task

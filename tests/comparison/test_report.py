@@ -1,25 +1,44 @@
 """What is written about the comparison is what was measured, and what is measured is what runs."""
 
+import csv
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from comparison import money, ownership, report
-from comparison.report import PAGE, README, SCALE
+from comparison import report
+from comparison.report import BLOCK, HERE, PAGES
 from holiday.services import SERVICES
 from localcloud.environment import ROOT
 
-
-def test_the_readme_s_table_is_what_was_measured_last() -> None:
-    assert report.block(README, "bench").strip() == report.summary(report.load()).strip()
+SAVED: dict[str, Any] = json.loads(report.RESULTS.read_text())
 
 
-def test_the_pages_are_what_was_measured_last() -> None:
-    assert PAGE.read_text() == report.markdown(report.load())
-    assert report.block(SCALE, "scale").strip() == report.limits(report.load()).strip()
+@pytest.mark.slow  # pandas comes with `make bench`
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_tables_of_the_pages_are_what_was_measured_last(page: Path) -> None:
+    texts = report.blocks(SAVED)
+    found = {block[2]: block[3] for block in BLOCK.finditer(page.read_text())}
+
+    assert found
+    assert found == {name: texts[name] for name in found}
+
+
+def test_the_pages_have_the_counts_that_were_measured_last() -> None:
+    """The same without pandas, for the figures that are exact."""
+    values = {(table, column, row): value for table, column, row, value in SAVED["values"]}
+    for unit in ("Lambda invocations", "DynamoDB requests"):
+        engines = [column for table, column, row in values if (table, row) == ("counts success", unit)]
+        cells = [f"{values['counts success', engine, unit]:g}" for engine in engines]
+
+        assert len(cells) == 3
+        for page in PAGES:
+            row = next(line for line in page.read_text().splitlines() if line.startswith(f"| {unit}, a booked trip"))
+            assert [cell.strip() for cell in row.split("|")[2:-1]] == cells
 
 
 def test_every_source_file_of_both_versions_is_counted_once() -> None:
@@ -32,50 +51,50 @@ def test_every_source_file_of_both_versions_is_counted_once() -> None:
     shared |= {"local.py", "__init__.py"}
     files = [path for folder in folders for path in (ROOT / folder).rglob("*.py") if path.name not in shared]
 
-    counted = [path for part in ownership.SOURCES.values() for paths in part.values() for path in paths]
+    counted = [[path for part in report.SOURCES.values() for path in part[version]] for version in (0, 1)]
 
     added = {f"lambdas/holiday/{name}.py" for name in SERVICES}
-    uncounted = {str(path.relative_to(ROOT)) for path in files} - set(counted) - added
+    uncounted = {str(path.relative_to(ROOT)) for path in files} - set(counted[0]) - set(counted[1]) - added
     assert uncounted == set()
-    assert len(counted) == len(set(counted))
+    assert [len(paths) for paths in counted] == [len(set(paths)) for paths in counted]
+    assert set(counted[0]) & set(counted[1]) == set(report.SOURCES["what both share"][0])
 
 
+@pytest.mark.slow
 def test_a_million_trips_cost_what_each_service_charges_for_one() -> None:
-    prices = {
-        "lambda": {"per_million_requests": 0.5, "per_gb_second": 0.001},
-        "step_functions": {"per_million_state_transitions": 25.0},
-        "dynamodb": {"per_million_write_units": 2.0, "per_million_read_units": 1.0},
-        "sns": {"per_million_publishes": 3.0},
-        "api_gateway": {"per_million_requests": 4.0},
-        "cloudwatch": {"per_gb_of_logs": 0.5, "per_gb_month_of_logs": 0.25},
-        "restate": {"cloud_per_million_invocations": ""},
-    }
-    counts = {"lambda_invocations": 6, "billed_ms": 100, "state_transitions": 7, "dynamodb_requests": {"PutItem": 2}}
-    counts |= {"log_bytes": 2000}
+    prices = {row["unit"]: float(row["dollars"]) for row in csv.DictReader((HERE / "prices.csv").open())}
+    counts = {"Lambda invocations": 6, "Lambda GB-seconds": 0.1, "DynamoDB write units": 2, "SNS publishes": 1}
+    counts |= {"KB of logs": 2, "HTTP API requests": 1, "Standard state transitions": 7}
+    units = {**counts, "states entered": 7, "DynamoDB requests": 2}
+    values = [("counts success", "Standard", unit, count) for unit, count in units.items()]
+    values += [("counts failPayment", "Standard", unit, count) for unit, count in units.items()]
+    values += [
+        ("faults", "Standard", "half-booked trips", 0),
+        ("times", "Standard", "booked trip, callers: 1; median ms", "1 (1 to 1)"),
+    ]
 
-    assert money.per_million_trips(counts, prices, "Step Functions Standard") == {
-        "Lambda requests": 3.0,
-        "Lambda duration": 100.0,
-        "DynamoDB": 4.0,
-        "SNS": 3.0,
-        "CloudWatch Logs": 1.5,
-        "API Gateway": 4.0,
-        "Step Functions": 175.0,
-    }
-    assert money.per_million_trips(counts, prices, "Restate")["Restate Cloud"] is None
+    cost = report.blocks({"values": values, "measured": SAVED["measured"]})["bench cost"].splitlines()[2:]
+
+    cells = {row.split("|")[1].strip(): row.split("|")[2].strip() for row in cost}
+    expected = {unit: count * prices[unit] for unit, count in counts.items()}
+    assert {unit: float(cell) for unit, cell in cells.items() if unit in counts} == pytest.approx(expected, rel=0.01)
+    assert float(cells["**in all**"]) == pytest.approx(sum(expected.values()), rel=0.01)
+    assert cells["Express requests"] == "—"
 
 
 @pytest.mark.slow
 def test_the_benchmark_runs_and_counts(tmp_path: Path) -> None:
     """With a few trips: its times mean nothing, its counts do."""
-    command = [sys.executable, "-m", "comparison.bench", "--smoke", "--results", str(tmp_path)]
-    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=1500, check=False)
+    command = [sys.executable, "-m", "comparison.bench", "--smoke", "--results", str(tmp_path / "results.json")]
+    variables = os.environ | {"PYTHONPATH": str(ROOT / "lambdas")}
+    run = subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True, timeout=1500, check=False)
     assert run.returncode == 0, run.stdout + run.stderr
     results = json.loads((tmp_path / "results.json").read_text())
 
-    found = results["engines"]
-    assert found["Restate"]["counts"]["success"]["lambda_invocations"] <= 12
+    values = {(table, column, row): value for table, column, row, value in results["values"]}
+    assert values["counts success", "Restate", "Lambda invocations"] <= 12
     for kind in ("Express", "Standard"):
-        assert found[f"Step Functions {kind}"]["counts"]["success"]["state_transitions"] == 7
-    assert found["Restate"]["faults"]["cancel"]["left_something_standing"] == 0
-    assert {path.name for path in tmp_path.iterdir()} == {"results.json", "latency.png", "throughput.png"}
+        assert values["counts success", f"Step Functions {kind}", "states entered"] == 7
+    assert values["faults", "Restate", "half-booked trips after 5 cancellations"] == 0
+    assert {path.name for path in tmp_path.iterdir()} == {"results.json"}
+    assert report.blocks(results).keys() >= {name for page in PAGES for _, name, *_ in BLOCK.findall(page.read_text())}

@@ -14,8 +14,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from comparison.engines import StepFunctions
 from demo.contract import CONTRACT
-from tests.comparison.conftest import StepFunctions
 from tests.driver import eventually
 from tests.saga import test_reserve as contract
 from tests.saga.test_reserve import (

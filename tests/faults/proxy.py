@@ -52,7 +52,8 @@ class Proxy:
     `throttled` is a part of a function's name that Lambda refuses to invoke, or empty: a fault that befalls Restate.
     `holds`, if set, says of a handler ("cars/confirm") and what it gets whether Restate is kept waiting with it.
     A payload that is too large for Lambda is refused always; `largest` is the largest that came, refused or not.
-    `cancel` is called with a trip id by the faults that cancel it. `fired` counts the faults, `calls` the requests.
+    `cancel` is called with a trip id by the faults that cancel it. `fired` counts the faults, `calls` the requests,
+    `operations` those to DynamoDB by operation.
     A read that does not ask to be consistent, which DynamoDB may answer with what was there before, finds nothing.
     """
 
@@ -71,6 +72,7 @@ class Proxy:
         self.cancel: Hook | None = None
         self.fired: Counter[str] = Counter()
         self.calls: Counter[str] = Counter()
+        self.operations: Counter[str] = Counter()
         self.retries = 0
 
     async def __aenter__(self) -> Self:
@@ -216,6 +218,7 @@ class Proxy:
         head, _, body = request.partition(b"\r\n\r\n")
         target = re.search(rb"(?i)x-amz-target: DynamoDB_20120810\.(\w+)", head)
         if target:
+            self.operations[target[1].decode()] += 1
             named = _dynamodb(target[1].decode(), json.loads(body))
             if named is None:
                 return None
@@ -230,7 +233,9 @@ class Proxy:
 
 
 def _dynamodb(operation: str, body: dict[str, Any]) -> tuple[str, str, str] | None:
-    """A table that no row is about is one that a test has added to the holiday."""
+    """A table that no row is about is one that a test, or the comparison, has added to the holiday."""
+    if operation == "TransactWriteItems":  # Step Functions' way to reserve a flight: the gate's row, then the booking's
+        operation, body = "PutItem", body["TransactItems"][-1]["Put"]
     service = next((row for name, row in SERVICES.items() if name in body["TableName"].lower()), None)
     if service is None:
         return None

@@ -130,7 +130,6 @@ def test_a_file_that_lacks_the_hash_of_a_machine_s_wheel_is_noticed(
         ("requirements-dev.txt", ["", "dev"]),
         ("requirements-bench.txt", ["bench"]),
         ("lambdas/requirements.txt", ["lambda"]),
-        ("comparison/step_functions/lambdas/requirements.txt", ["step-functions"]),
     ],
 )
 def test_the_requirements_are_what_pyproject_names_with_hashes_and_without_an_index(
@@ -151,9 +150,10 @@ def test_the_requirements_are_what_pyproject_names_with_hashes_and_without_an_in
 
 
 def test_what_lambda_runs_is_the_same_everywhere_and_what_the_tests_run_on() -> None:
-    for file in ("lambdas/requirements.txt", "comparison/step_functions/lambdas/requirements.txt"):
-        assert pins_of(file).items() <= pins_of("requirements-dev.txt").items()
-        assert all(importlib.metadata.version(name) == version for name, version in pins_of(file).items())
+    pins = pins_of("lambdas/requirements.txt")
+
+    assert pins.items() <= pins_of("requirements-dev.txt").items()
+    assert all(importlib.metadata.version(name) == version for name, version in pins.items())
 
 
 def test_deploying_takes_a_part_of_what_developing_takes() -> None:

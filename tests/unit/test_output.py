@@ -20,8 +20,6 @@ COMMANDS = [
     "demo.__main__",
     "localcloud.__main__",
     "comparison.bench",
-    "comparison.imports",
-    "comparison.money",
     "tests.faults.chaos",
 ]
 

@@ -1,1 +1,0 @@
-"""What runs in Lambda: the front door, and a function for each step and undo of the workflow."""
