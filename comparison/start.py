@@ -1,0 +1,60 @@
+"""What a cold start pays, as a ratio: each function's imports and its first client, to `import restate` and a client.
+
+A cold start is imports, so each function is imported by fresh interpreters that see what Lambda's see: its package, and
+boto3 as the runtime's own. The package has no bytecode and gets none, as on Lambda's read-only disk; boto3 has its own.
+CPU time, taken in turn, one interpreter after another: a ratio bears a busy machine, milliseconds do not.
+"""
+
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import boto3
+
+from holiday_stack import bundling
+from restate_lambda_cdk import HANDLER
+
+BASELINE = "import restate, boto3 as sdk; sdk.client('{}')"
+# What each function imports, the client that it has as it starts or makes in its first request, and that one's service.
+FUNCTIONS = {
+    "trips": ("import holiday.trips; holiday.aws.sns()", "sns"),
+    "flights": ("import holiday.flights; holiday.aws.dynamodb()", "dynamodb"),
+    "cars": ("import holiday.cars; holiday.aws.dynamodb()", "dynamodb"),
+    "payments": ("import holiday.payments; holiday.aws.dynamodb()", "dynamodb"),
+    "registration": (
+        "import registration.cloudformation, boto3 as sdk; sdk.client('secretsmanager')",
+        "secretsmanager",
+    ),
+}
+TABLES = {f"{name.upper()}_TABLE_NAME": name for name in ("flights", "cars", "payments")}
+AWS_SDK = ("boto3", "botocore", "s3transfer", "jmespath", "dateutil", "urllib3", "six.py")
+ROUNDS = 9
+
+
+def measure(rounds: int = ROUNDS) -> dict[str, float]:
+    """Each function's CPU time until it can make its first call to AWS, 1.0 being the baseline's. Medians."""
+    ratios: dict[str, list[float]] = {name: [] for name in FUNCTIONS}
+    with tempfile.TemporaryDirectory() as sdk:
+        for name in AWS_SDK:
+            (Path(sdk) / name).symlink_to(Path(boto3.__file__).parents[1] / name)
+        path = [str(bundling.package("holiday", bundling.HOST)), str(HANDLER), sdk]
+        for _ in range(rounds):
+            for name, (code, service) in FUNCTIONS.items():
+                ratios[name].append(_cpu_seconds(path, code) / _cpu_seconds(path, BASELINE.format(service)))
+    return {name: statistics.median(each) for name, each in ratios.items()}
+
+
+def _cpu_seconds(path: list[str], code: str) -> float:
+    """In an interpreter without site-packages, and in the environment that Lambda gives a function."""
+    timed = f"import sys, time; sys.path[:0] = {path!r}; began = time.process_time()\n{code}\n"
+    keys = {"AWS_DEFAULT_REGION": "eu-west-1", "AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x"}
+    run = [sys.executable, "-I", "-S", "-B", "-c", f"{timed}print(time.process_time() - began)"]
+    return float(subprocess.check_output(run, cwd=os.sep, env={**keys, **TABLES, "SNS_TOPIC": "arn"}, text=True))
+
+
+if __name__ == "__main__":
+    for function, ratio in measure().items():
+        print(f"{function:<14}{ratio:.2f}")
