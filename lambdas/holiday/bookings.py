@@ -5,10 +5,10 @@ can bring back a booking that was compensated, however late it arrives: a compen
 none (a tombstone: keys, ids and status only), and no other write goes through on a row that was compensated.
 """
 
-import asyncio
 import os
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from holiday import aws
 from holiday.failures import BookingError
@@ -22,16 +22,14 @@ LONGEST_TRIP_ID, LONGEST_ID = 2048, 1024
 """Bytes of a partition key and of a sort key, by DynamoDB's limits."""
 
 
-@dataclass(frozen=True)
-class Found:
+class Found(Struct, frozen=True):
     """What there is of a trip before it is booked: its own booking's status, if any, and whether another is live."""
 
     own: str | None
     another_is_live: bool
 
 
-@dataclass(frozen=True)
-class Bookings:
+class Bookings(Struct, frozen=True):
     """The bookings of one service, in the table that its environment variable names."""
 
     service: Service
@@ -46,15 +44,15 @@ class Bookings:
 
     async def look(self, trip_id: str, booking_id: str) -> Found:
         """What the trip has by now under this booking id and under others; consistent."""
-        return await asyncio.to_thread(self._look, trip_id, booking_id)
+        return await aws.call(self._look, trip_id, booking_id)
 
     async def reserve(self, trip_id: str, booking: Booking) -> None:
         """Write the booking and its attributes; BookingError if it was compensated before."""
-        await asyncio.to_thread(self._reserve, trip_id, booking)
+        await aws.call(self._reserve, trip_id, booking)
 
     async def confirm(self, trip_id: str, booking_id: str) -> None:
         """Make a pending booking confirmed; BookingError if there is none. Never creates a row."""
-        await asyncio.to_thread(self._confirm, trip_id, booking_id)
+        await aws.call(self._confirm, trip_id, booking_id)
 
     async def compensate(self, trip_id: str, compensation: Compensation) -> None:
         """Give the booking the service's last status, whatever was there before except what the compensation spares.
@@ -65,7 +63,7 @@ class Bookings:
             if not 0 < len(key.encode()) <= longest:
                 why = f"A {kind} id has 1 to {longest:,} bytes, this one {len(key.encode()):,}."
                 raise BookingError("invalid", why, 400)
-        await asyncio.to_thread(self._compensate, trip_id, compensation)
+        await aws.call(self._compensate, trip_id, compensation)
 
     def _look(self, trip_id: str, booking_id: str) -> Found:
         pages = (

@@ -3,9 +3,9 @@
 Restate knows only an error's text, status and metadata. Here they are made from a reason and read as one again.
 """
 
-from dataclasses import dataclass
 from typing import Literal, get_args
 
+from msgspec import Struct, structs
 from restate import TerminalError
 
 Reason = Literal[
@@ -34,8 +34,7 @@ class BookingError(TerminalError):
         super().__init__(message, status, {"reason": reason} | ({"hint": hint} if hint else {}))
 
 
-@dataclass(frozen=True)
-class Failure:
+class Failure(Struct, frozen=True):
     """Why a trip was not booked: the step that failed, a reason to branch on, and the cause in words."""
 
     trip_id: str
@@ -55,4 +54,4 @@ class Failure:
     def error(self, status: int, message: str, compensations: str = "") -> TerminalError:
         """What the caller gets: the message, and as metadata this failure and which compensations were sent."""
         hint = {"hint": HINTS[self.reason]} if self.reason in HINTS else {}
-        return TerminalError(message, status, {**vars(self), "compensations": compensations, **hint})
+        return TerminalError(message, status, {**structs.asdict(self), "compensations": compensations, **hint})

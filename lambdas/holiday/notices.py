@@ -4,20 +4,17 @@ It names each booking by its own field (`flight_id`), so that a service which is
 field that this version does not know is published like the others: it names a booking of a newer version's service.
 """
 
-import dataclasses
 import json
-from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
 
 import msgspec
-from msgspec import Meta
+from msgspec import Meta, Struct, structs
 
 from holiday.messages import Booking
 from holiday.serde import RetainedSerde
 
 
-@dataclass(frozen=True)
-class Notice:
+class Notice(Struct, frozen=True):
     """What is published about a trip, once."""
 
     trip_id: Annotated[str, Meta(description="The trip.")]
@@ -31,15 +28,15 @@ class Notice:
         return cls(trip_id, {f"{name}_id": booking.id for name, booking in bookings.items()}, invocation_id)
 
     def of_success(self) -> "Notice":
-        return replace(self, message=f"Trip {self.trip_id} is booked.")
+        return structs.replace(self, message=f"Trip {self.trip_id} is booked.")
 
     def of_failure(self, why: str) -> "Notice":
-        return replace(self, status="failure", message=why)
+        return structs.replace(self, status="failure", message=why)
 
     def to_json(self) -> str:
         """As ASCII: every text that a caller may send passes through SNS and e-mail unharmed."""
         fields: dict[str, str] = {}
-        for name, value in vars(self).items():
+        for name, value in structs.asdict(self).items():
             fields |= value if name == "booking_ids" else {name: value}
         return json.dumps(fields)
 
@@ -51,7 +48,7 @@ class Notice:
         return msgspec.convert(fields | {"booking_ids": ids}, cls)
 
 
-OWN_FIELDS = {field.name for field in dataclasses.fields(Notice)}
+OWN_FIELDS = {*Notice.__struct_fields__}
 
 
 class NoticeSerde(RetainedSerde[Notice]):

@@ -1,6 +1,5 @@
 """The one module that talks to SNS. The subject is constant: nothing that a caller wrote ends up in a header."""
 
-import asyncio
 import os
 
 from holiday import aws
@@ -11,7 +10,7 @@ SUBJECT = "Holiday booking"
 
 async def publish(notice: Notice) -> None:
     """Publish the notice, as JSON, to the topic that SNS_TOPIC names. Any error is Restate's to retry."""
-    await asyncio.to_thread(_publish, notice.to_json())
+    await aws.call(_publish, notice.to_json())
 
 
 def _publish(message: str) -> None:

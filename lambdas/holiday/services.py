@@ -5,7 +5,6 @@ All that goes through the services derives from these rows: run types, the table
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Annotated, ClassVar, TypeVar
 from uuid import UUID
 
@@ -17,8 +16,7 @@ from holiday.patterns import Text, Timestamp, TripId, check_id, check_order, che
 B = TypeVar("B", bound=Booking)
 
 
-@dataclass(frozen=True)
-class Service:
+class Service(Struct, frozen=True):
     """One row.
 
     name: of the service, its module and its virtual object. booking: what one of its bookings is called; a notice names

@@ -1,5 +1,7 @@
 """The services' AWS clients give up soon and do not retry, because Restate does: a step is bounded by its attempts."""
 
+import asyncio
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -57,3 +59,16 @@ def test_a_request_that_hangs_is_given_up_before_the_function_s_10_seconds_are_o
     config = CLIENTS[service][0]().meta.config
 
     assert (config.connect_timeout, config.read_timeout) == (1, 3)
+
+
+@pytest.mark.parametrize("on_lambda", [True, False])
+def test_a_call_blocks_a_lambda_function_and_no_process_that_serves_others(
+    monkeypatch: pytest.MonkeyPatch, on_lambda: bool
+) -> None:
+    monkeypatch.delenv("AWS_LAMBDA_FUNCTION_NAME", raising=False)
+    if on_lambda:
+        monkeypatch.setenv("AWS_LAMBDA_FUNCTION_NAME", "flights")
+
+    thread = asyncio.run(aws.call(threading.current_thread))
+
+    assert (thread is threading.current_thread()) == on_lambda

@@ -7,7 +7,7 @@ from datetime import date
 
 import pytest
 
-from holiday.patterns import ISO_8601, JOINERS, NO_SUCH_DAY, NOT_IN_A_TEXT, SPACES
+from holiday.patterns import ISO_8601, JOINERS, NO_SUCH_DAY, NOT_IN_A_TEXT, SPACES, VISIBLE, check_text
 
 
 def test_what_unicode_calls_a_control_a_format_or_no_character_is_in_no_text() -> None:
@@ -42,3 +42,23 @@ def test_a_day_is_one_of_the_calendar(year: int, dash: str) -> None:
                 wrong.append(text)
 
     assert wrong == []
+
+
+def test_a_text_that_is_let_through_unread_is_one_that_the_expressions_let_through() -> None:
+    characters = [chr(point) for point in range(0x80)]
+    texts = ["", *characters, *(f"a{each}" for each in characters), *(f"{each}a" for each in characters)]
+    wrong = [
+        text
+        for text in texts
+        if _is_accepted(text) == bool(re.search(NOT_IN_A_TEXT, text) or not re.search(VISIBLE, text))
+    ]
+
+    assert wrong == []
+
+
+def _is_accepted(text: str) -> bool:
+    try:
+        check_text("rental", text)
+    except ValueError:
+        return False
+    return True
