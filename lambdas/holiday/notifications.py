@@ -1,4 +1,4 @@
-"""The one module that talks to SNS. The subject is constant: nothing that a caller wrote ends up in a header."""
+"""The only module that talks to SNS. The subject is constant, so no caller's text ends up in a header."""
 
 import asyncio
 import os
@@ -10,7 +10,7 @@ SUBJECT = "Holiday booking"
 
 
 async def publish(notice: Notice) -> None:
-    """Publish the notice, as JSON, to the topic that SNS_TOPIC names. Any error is Restate's to retry."""
+    """Publish the notice, as JSON, to the topic that SNS_TOPIC names. Restate retries any error."""
     await asyncio.to_thread(_publish, notice.to_json())
 
 
