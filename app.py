@@ -1,4 +1,4 @@
-"""The CDK app: settings in, one stack out. A wrong setting is one sentence on stderr, not a traceback."""
+"""The CDK app: settings in, one stack out. A wrong setting ends with one sentence on stderr, not a traceback."""
 
 import sys
 
@@ -10,7 +10,7 @@ from holiday_stack.stack import HolidayStack
 
 
 def main() -> None:
-    # No CDK metadata resource: the same sources make the same template, and a deployment reports to nobody.
+    # No CDK metadata resource: the same sources make the same template, and deployments send no usage data.
     app = App(analytics_reporting=False)
     context = app.node.get_all_context()
     try:
@@ -19,7 +19,7 @@ def main() -> None:
     except (SettingsError, BundlingError) as error:
         sys.exit(str(error))
     if ignored := not_settings(context):
-        print(f"Not settings of this app, and ignored: {', '.join(ignored)}.", file=sys.stderr)
+        print(f"Ignored, because they are not settings of this app: {', '.join(ignored)}.", file=sys.stderr)
     app.synth()
 
 

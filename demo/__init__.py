@@ -1,4 +1,4 @@
-"""The holiday's own commands on the local cloud, behind `make up`, `demo`, `trip`, `rows` and so on.
+"""The holiday's commands for the local cloud, behind `make up`, `demo`, `trip`, `rows` and so on.
 
-Which services and tables there are, they read from the outputs of the stack: a service that is added appears in each.
+They read the services and tables from the outputs of the stack, so a new service appears in each.
 """

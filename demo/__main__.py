@@ -21,7 +21,7 @@ def up(cloud: HolidayCloud) -> None:
 
 
 def show_demo(cloud: HolidayCloud) -> None:
-    """Start and deploy, then book a trip of each run type and show what came of them."""
+    """Start and deploy, then book a trip of each run type and show the results."""
     _deploy(cloud)
     if not demo.run(cloud, console):
         raise SystemExit(1)
@@ -30,17 +30,17 @@ def show_demo(cloud: HolidayCloud) -> None:
 
 
 def show_trip(cloud: HolidayCloud, trip_id: str | None) -> None:
-    """Follow one trip through the logs of all functions: this one, or the last demo's successful one."""
+    """Follow one trip through the logs of all functions. Default: the last demo's successful trip."""
     trip.follow(cloud, trip_id, console)
 
 
 def show_rows(cloud: HolidayCloud, trip_id: str | None) -> None:
-    """Show one trip's rows, notices and runs: of this trip, or of the last demo's successful one."""
+    """Show one trip's rows, notices and runs. Default: the last demo's successful trip."""
     rows.show(cloud, trip_id or trip.last_of_the_demo(cloud), console)
 
 
 def cancel_trip(cloud: HolidayCloud, trip_id: str, elsewhere: bool) -> None:
-    """Cancel a trip that is under way, by its id: what it has done is compensated."""
+    """Cancel a running trip by its id. What it has booked is compensated."""
     cancel.cancel(typed() if elsewhere else Restate(cloud.admin_url), trip_id, say)
 
 

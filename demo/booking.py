@@ -1,5 +1,5 @@
-"""Books trips through the ingress, as any client would, and reads back what became of them from where it really is: the
-tables, and the notices as an SQS subscriber gets them."""
+"""Books trips through the ingress, as any client would, and reads the results from the tables and from the notices
+that an SQS subscriber gets."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ SETTLE_TIMEOUT = 30.0
 
 
 def run_types(cloud: LocalCloud) -> list[str]:
-    """The run types of the contract, and then those that the deployed trips accepts besides."""
+    """The run types of the contract, then any others that the deployed trips accepts."""
     url = f"{cloud.admin_url}/services/trips/handlers/reserve"
     schema = httpx.get(url, trust_env=False).raise_for_status().json()["input_json_schema"]
     accepted: list[str] = schema["$defs"]["TripRequest"]["properties"]["run_type"]["enum"]
@@ -38,7 +38,7 @@ def inbox(cloud: HolidayCloud) -> Inbox:
 
 
 def settle(cloud: HolidayCloud, inbox: Inbox, trips: Sequence[Trip]) -> None:
-    """Read rows and notices until every trip is as the contract says, or time is up."""
+    """Read rows and notices until every trip is as the contract says, for at most SETTLE_TIMEOUT seconds."""
     kinds, deadline = cloud.tables(), time.monotonic() + SETTLE_TIMEOUT
     while True:
         heard = inbox.read()
@@ -56,7 +56,7 @@ def rows_of(cloud: HolidayCloud, trip_id: str) -> dict[str, Row]:
 
 
 def every_row_of(cloud: HolidayCloud, trip_id: str) -> dict[str, list[Row]]:
-    """The same with all rows of each kind: a trip that was tried before has more than one."""
+    """The same with all rows of each kind: a trip with several runs has more than one."""
     return {kind: tables.of_key(cloud.client, table, trip_id) for kind, table in cloud.tables().items()}
 
 

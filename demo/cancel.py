@@ -1,6 +1,6 @@
-"""`make cancel`: cancels a trip that is under way, by its id, and says how it was answered.
+"""`make cancel`: cancels a running trip by its id, and prints its answer.
 
-All runs of the id that are under way are cancelled: one that only waited its turn would else book the trip after all.
+All unfinished runs of the id are cancelled: otherwise one that was waiting would book the trip after all.
 """
 
 import time
@@ -15,7 +15,11 @@ SILENCE = 3.0
 
 
 def cancel(restate: Restate, trip_id: str, say: Callable[[str], None]) -> None:
-    """Cancel a trip and wait for its answer. Raises LocalCloudError if it is not under way."""
+    """Cancel a trip and wait for its answer.
+
+    Raises:
+        LocalCloudError: the trip is not under way.
+    """
     invocations = [run.id for run in under_way(restate, trip_id)]
     if not invocations:
         raise LocalCloudError(_why_not(trip_id, runs_of(restate, trip_id)))
@@ -24,13 +28,13 @@ def cancel(restate: Restate, trip_id: str, say: Callable[[str], None]) -> None:
     begin, silent = time.monotonic(), True
     while (waiting := under_way(restate, trip_id)) and time.monotonic() < begin + ANSWER_TIMEOUT:
         if silent and time.monotonic() > begin + SILENCE:
-            say(f"Waiting for the answer, for {ANSWER_TIMEOUT:.0f} seconds at most.")
+            say(f"Waiting up to {ANSWER_TIMEOUT:.0f} seconds for the answer.")
             silent = False
         time.sleep(0.1)
     answers = {run.id: run.answer for run in runs_of(restate, trip_id)}
     for invocation in invocations:
         if invocation in [run.id for run in waiting]:
-            say(f"{invocation} is still under way: it is cancelled as soon as its attempt ends or the next one begins.")
+            say(f"{invocation} is still under way: it is cancelled when its attempt ends or the next one begins.")
         else:
             say(f"{invocation} {answers.get(invocation, 'was cancelled before it began.')}")
 

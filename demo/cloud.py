@@ -1,4 +1,4 @@
-"""A local cloud with the holiday's stack in it, and what that stack's outputs say: its services and its tables."""
+"""A local cloud with the holiday's stack in it, and the services and tables in that stack's outputs."""
 
 import shlex
 import sys
@@ -9,18 +9,24 @@ from localcloud.cloud import LocalCloud
 from localcloud.stacks import CdkApp
 
 STACK = "HolidayStack"
-APP = f"{shlex.quote(sys.executable)} app.py"  # cdk.json names .venv's Python, an editor perhaps another
+APP = f"{shlex.quote(sys.executable)} app.py"  # cdk.json names .venv's Python, but an editor may run another
 
 
 class HolidayCloud(LocalCloud):
-    """What the holiday's commands and tests run on."""
+    """The cloud that the holiday's commands and tests run on."""
 
     def deploy(self, context: Mapping[str, str] | None = None, app: str = APP, stack: str = STACK) -> dict[str, str]:
         """`cdk deploy` the holiday's stack, registered with this cloud's Restate, and return its outputs.
 
-        `context` adds to or replaces the settings that the stack gets; no file in environments/ is read, whatever
-        cdk.json says. `app` is the command of a variant of this checkout's app, and `stack` the name of its stack.
-        Raises LocalCloudError with cdk's own words.
+        No file in environments/ is read, whatever cdk.json says.
+
+        Args:
+            context: settings that add to or replace the defaults.
+            app: the command of a variant of this checkout's app.
+            stack: the name of that app's stack.
+
+        Raises:
+            LocalCloudError: cdk failed. The message is cdk's.
         """
         settings = {"environment": environments.NONE, "bundleFor": "host", "disposable": "true", **(context or {})}
         return self._deploy(CdkApp(stack, app), [stack], settings).get(stack, {})
@@ -43,5 +49,5 @@ class HolidayCloud(LocalCloud):
 
 
 def named(outputs: Mapping[str, str], ending: str) -> dict[str, str]:
-    """The outputs whose names end so, by the service that the name begins with: `CarsTableName` is of `cars`."""
+    """The outputs whose names have this ending, by service: `CarsTableName` belongs to `cars`."""
     return {name.removesuffix(ending).lower(): value for name, value in outputs.items() if name.endswith(ending)}

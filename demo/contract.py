@@ -1,7 +1,7 @@
-"""What each run type of the contract leaves behind, by hand, so that nothing looks right by accident.
+"""What each run type leaves behind, written by hand rather than derived from the code that it checks.
 
-A kind of booking that is not in the contract, because its service was added since, is held to what holds for every
-trip: with the trip it stands, and without it does not.
+A kind of booking that is not in the contract, because its service was added later, is checked by the rule for every
+trip: it stands if the trip is booked, and not otherwise.
 """
 
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ NEVER, NOTHING = "never taken", "—"
 KINDS = ("flight", "car", "payment")
 STANDING = ("pending", "confirmed")
 """What a booking is until it is compensated. A compensated one has its service's own status, whatever that is."""
-CONTRACT = {  # run type: what the flight, the car and the payment have come to once everything has settled
+CONTRACT = {  # run type: the final state of the flight, the car and the payment
     "success": ("confirmed", "confirmed", "confirmed"),
     "failFlightsReservation": (NEVER, NOTHING, NOTHING),
     "failCarRentalReservation": ("cancelled", NEVER, NOTHING),
@@ -25,9 +25,15 @@ CONTRACT = {  # run type: what the flight, the car and the payment have come to 
 
 @dataclass
 class Trip:
-    """A booked trip and what became of it. `run_type` is "success" for the one without a simulated failure.
+    """A request for a trip, and its results.
 
-    rows: by kind of booking that there is a table for; empty if that holds nothing of this trip.
+    Args:
+        run_type: "success" without a simulated failure.
+        status: of the HTTP answer.
+        answer: its body.
+        seconds: from the request to the answer.
+        rows: by kind of booking; empty if the kind's table has no row of this trip.
+        notices: the status of each notice.
     """
 
     trip_id: str
@@ -40,7 +46,7 @@ class Trip:
 
 
 def complaint(trip: Trip) -> str | None:
-    """What about this trip is not as the contract says, or None."""
+    """How this trip differs from the contract, or None."""
     status, notice = (200, "success") if trip.run_type == "success" else (422, "failure")
     if trip.status != status:
         return f"HTTP {trip.status} instead of {status}: {trip.answer}"
@@ -57,7 +63,7 @@ def complaint(trip: Trip) -> str | None:
 
 
 def word(row: Row | None) -> str:
-    """One row in a word or two. A tombstone, which has keys, ids and a status only, stands for nothing taken."""
+    """One row in a word or two. A tombstone (keys, ids and a status only) means that nothing was booked."""
     if not row:
         return NOTHING
     if not (status := row.get("transaction_status")):

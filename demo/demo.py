@@ -1,4 +1,4 @@
-"""`make demo`: one trip that succeeds and one for each simulated failure, and what is left of each in one table."""
+"""`make demo`: one trip that succeeds and one for each simulated failure, with what each leaves in one table."""
 
 import uuid
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from localcloud.terminal import table
 
 
 def run(cloud: HolidayCloud, console: Console) -> bool:
-    """Book a trip of each run type, show what they left, and return whether all of it is as the contract says."""
+    """Book a trip of each run type, show what they leave, and return whether all is as the contract says."""
     heard = inbox(cloud)
     token = uuid.uuid4().hex[:6]
     types, trips = run_types(cloud), list[Trip]()
@@ -26,7 +26,7 @@ def run(cloud: HolidayCloud, console: Console) -> bool:
             trips.append(book(cloud, f"demo-{token}-{run_type}", run_type))
     with cloud.step("Waiting for the compensations and the notices") as note:
         settle(cloud, heard, trips)
-    console.print("\nThe first of them through all functions, as one query of their logs tells it:\n")
+    console.print("\nThe first trip in the logs of all functions, from one query:\n")
     follow(cloud, trips[0].trip_id, console)
     show(trips, console)
     complaints = {trip.trip_id: trouble for trip in trips if (trouble := complaint(trip))}
@@ -55,7 +55,7 @@ def show(trips: Sequence[Trip], console: Console) -> None:
 
 
 def show_what_next(cloud: HolidayCloud, console: Console, trip_id: str | None = None) -> None:
-    """Print where everything is, and lines that work when they are pasted. `trip_id` is worth a closer look."""
+    """Print where everything is, and commands to paste. `trip_id`: a trip to look at."""
     url = f"{cloud.ingress_url}/trips/reserve"
     lines = [
         f"Ingress       {cloud.ingress_url}",
@@ -78,6 +78,6 @@ def show_what_next(cloud: HolidayCloud, console: Console, trip_id: str | None = 
 
 
 def aws_cli(cloud: HolidayCloud) -> str:
-    """What begins a command of the AWS CLI that is meant for this cloud, whatever the caller's own settings are."""
+    """The start of an AWS CLI command for this cloud, whatever the caller's own settings are."""
     keys = f"AWS_ACCESS_KEY_ID={KEY} AWS_SECRET_ACCESS_KEY={KEY}"
     return f"{keys} aws --endpoint-url {cloud.aws_url} --region {REGION}"

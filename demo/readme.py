@@ -1,7 +1,6 @@
-"""Writes the parts of the README that follow from the code: `python -m demo.readme`, or `make readme`.
+"""Generates parts of the README from the code: `python -m demo.readme`, or `make readme`.
 
-They stand between marks, as the bench's table does: the saga as it is in trips.py, and what each run type leaves, from
-the rows of services.py.
+They stand between marks: the saga from trips.py, and what each run type leaves, from the rows of services.py.
 """
 
 import inspect

@@ -1,7 +1,8 @@
-"""The runs of a trip: each reservation that was asked for under its id, what it called, and how Restate answered it.
+"""The runs of a trip: each reservation requested under its id, what it called, and how Restate answered it.
 
-`trips/reserve` has no key, so Restate does not know it by the trip's id. What it calls has: `flights/oslo/reserve` says
-in `invoked_by_id` which run called it. Restate keeps all this for a day after the end (`KEEP_FOR` in retries.py).
+`trips/reserve` has no key, so Restate cannot find it by the trip's id. What it calls has one: `flights/oslo/reserve`
+names in `invoked_by_id` the run that called it.
+Restate keeps all this for a day after the end (`KEEP_FOR` in retries.py).
 """
 
 import json
@@ -18,7 +19,7 @@ from localcloud.invocations import UNFINISHED
 from localcloud.terminal import table
 
 LARGEST_READ = 100_000
-"""Bytes of a request in which the trip's id is looked for. `trips` itself refuses what is over 64 KB."""
+"""Bytes of the largest request that is searched for the trip's id. `trips` refuses more than 64 KB."""
 CALLED = "json_get_str(entry_lite_json, 'Command', 'Call', 'invocation_target', 'VirtualObject', 'key')"
 UNFINISHED_WITH_TRIP = (
     "SELECT u.id, u.target, u.status, u.since, u.failures, u.failure, i.restarted_from, j.raw_length, "
@@ -31,16 +32,16 @@ UNFINISHED_WITH_TRIP = (
     f"LEFT JOIN (SELECT id, first_value({CALLED} ORDER BY index) AS key FROM sys_journal "
     "WHERE entry_type = 'Command: Call' GROUP BY id) c ON c.id = u.id"
 )
-"""The SQL for every invocation that has not ended, to which a condition may be added.
+"""The SQL for every unfinished invocation. A condition can be appended.
 
-`trip` is the key of the invocation or, if it has none, of what it called first; `input` is where its trip stands
-if it has called nothing.
+`trip` is the key of the invocation or, if it has none, of its first call. If it has called nothing, its trip is in
+`input`.
 """
 
 
 @dataclass(frozen=True)
 class Run:
-    """One reservation of a trip. `answer` is what its caller got, or what it is doing."""
+    """One reservation of a trip. `answer` is what its caller got or, until then, its status."""
 
     id: str
     created: datetime
@@ -49,7 +50,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Call:
-    """What a run called or sent. `message` is what it was told, empty if Restate does not know it any more."""
+    """A call or send by a run. `message` is its input, empty if Restate no longer has it."""
 
     id: str
     run: str
@@ -60,9 +61,9 @@ class Call:
 
 
 def runs_of(restate: Restate, trip_id: str) -> list[Run]:
-    """The runs of a trip that Restate knows, in the order in which they were asked for.
+    """The runs of a trip that Restate knows, in the order of their requests.
 
-    A run that has ended without calling anything, because it was refused with 400, is not among them.
+    A run that ended without a call, because it was refused with 400, is not among them.
     """
     rows = restate.query(
         "SELECT id, created_at, status, completion_result, completion_failure FROM sys_invocation "
@@ -74,7 +75,7 @@ def runs_of(restate: Restate, trip_id: str) -> list[Run]:
 
 
 def calls_of(restate: Restate, trip_id: str) -> list[Call]:
-    """Everything that the runs of a trip called or sent, compensations and notices included."""
+    """All calls and sends by the runs of a trip, including compensations and notices."""
     rows = restate.query(
         "SELECT i.id, i.invoked_by_id, i.target, i.created_at, i.status, i.completion_result, j.entry_json AS input "
         "FROM sys_invocation i LEFT JOIN sys_journal j ON j.id = i.id AND j.index = 0 "
@@ -94,7 +95,7 @@ def calls_of(restate: Restate, trip_id: str) -> list[Call]:
 
 
 def under_way(restate: Restate, trip_id: str) -> list[Run]:
-    """The runs that are booking this trip now, or wait to begin, the first of them first."""
+    """The runs that are booking this trip or waiting to begin, oldest first."""
     rows = restate.query(f"{UNFINISHED_WITH_TRIP} WHERE u.target = 'trips/reserve' ORDER BY u.since")
     return [
         Run(row["id"], datetime.fromisoformat(row["since"]), _not_ended(row["status"]))
@@ -104,7 +105,7 @@ def under_way(restate: Restate, trip_id: str) -> list[Run]:
 
 
 def trip_of(row: Row) -> str:
-    """The trip that an invocation is for. One that has not made up its trip's id yet has none."""
+    """The id of the trip that an invocation is for. "unknown" until a trip's id has been generated."""
     if row.get("trip"):
         return row["trip"]
     message = message_of(row)
@@ -115,7 +116,7 @@ def trip_of(row: Row) -> str:
 
 
 def message_of(row: Row) -> dict[str, Any]:
-    """The JSON object that an invocation was given, from its row's `input`; empty if it was given none."""
+    """The JSON object that an invocation got, from its row's `input`; empty if it got none."""
     try:
         message = json.loads(bytes(json.loads(row["input"])["Command"]["Input"]["payload"]))
     except (KeyError, TypeError, ValueError):
@@ -124,7 +125,7 @@ def message_of(row: Row) -> dict[str, Any]:
 
 
 def show(runs: Sequence[Run], console: Console) -> None:
-    """Print the runs, numbered: which invocation each is, when it began and how it was answered."""
+    """Print the numbered runs: invocation, begin and answer."""
     shown = table("run", "began (UTC)", "invocation")
     shown.add_column("answer", overflow="fold")
     for number, run in enumerate(runs, 1):

@@ -1,7 +1,6 @@
-"""The admin API of the local cloud's Restate, or of another one whose URL and API key a person types.
+"""The admin API of the local cloud's Restate, or of another whose URL and API key a person types.
 
-A key comes from the terminal, is sent to the URL that was named and nowhere else, and is in no argument, variable or
-message.
+The key is read from the terminal, sent only to that URL, and never in an argument, environment variable or message.
 """
 
 import sys
@@ -21,7 +20,7 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Restate:
-    """The admin API at `url`. What goes wrong is a LocalCloudError, whose one sentence never holds the key."""
+    """The admin API at `url`. Failures are LocalCloudErrors, whose one sentence never contains the key."""
 
     url: str
     key: str | None = field(default=None, repr=False)
@@ -35,7 +34,7 @@ class Restate:
             raise self._unexpected(answer) from None
 
     def cancel(self, invocation_id: str) -> None:
-        """Ask an invocation to cancel itself. It may have ended meanwhile."""
+        """Cancel an invocation. It may have ended meanwhile."""
         answer = self._request("PATCH", f"/invocations/{invocation_id}/cancel")
         if answer.is_error and answer.status_code not in (404, 409):
             raise self._unexpected(answer)
@@ -59,27 +58,39 @@ class Restate:
 
 
 def refuse_unsafe(url: str, key: str | None) -> bool:
-    """Raise LocalCloudError for what is no URL or no key, and for a key over plain HTTP. Returns whether the URL is
-    this machine's."""
+    """Check the URL and the key.
+
+    Returns:
+        Whether the URL is this machine's.
+
+    Raises:
+        LocalCloudError: the URL or the key is invalid, or the key would be sent over plain HTTP.
+    """
     try:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
             raise ValueError
     except ValueError:
-        raise LocalCloudError(f"{url!r} is not a URL such as https://restate.example.com:9070.") from None
+        raise LocalCloudError(f"{url!r} must be a URL such as https://restate.example.com:9070.") from None
     if "@" in parts.netloc:
-        raise LocalCloudError("The URL holds a user name or a password: leave them out. The key is asked for next.")
+        raise LocalCloudError(
+            "The URL must not contain a user name or a password: leave them out. The key is asked for next."
+        )
     is_local = parts.hostname in LOOPBACK
     if key and parts.scheme == "http" and not is_local:
-        raise LocalCloudError(f"{url} is plain HTTP, over which a key can be read: name an https URL.")
+        raise LocalCloudError(f"{url} is plain HTTP, over which a key can be read: use an https URL.")
     if key and not (key.isascii() and key.isprintable() and " " not in key):
-        raise LocalCloudError("The key holds spaces or characters that are in no key: paste it again.")
+        raise LocalCloudError("The key contains spaces or characters that no key has: paste it again.")
     return is_local
 
 
 def typed() -> Restate:
-    """The Restate whose URL and API key are typed. LocalCloudError where a key could be seen, or is not typed."""
+    """Ask for a URL and an API key.
+
+    Raises:
+        LocalCloudError: the input is not a terminal.
+    """
     if not sys.stdin.isatty():
-        raise LocalCloudError("--elsewhere reads a URL and an API key from a terminal, and this input is none.")
+        raise LocalCloudError("--elsewhere reads a URL and an API key from a terminal, and the input is not one.")
     url = input("Admin API, such as https://….env.eu.restate.cloud:9070: ").strip()
-    return Restate(url, getpass("API key, which is not shown (Enter: none): ").strip() or None)
+    return Restate(url, getpass("API key, not shown (Enter: none): ").strip() or None)

@@ -1,7 +1,7 @@
-"""`make rows`: what the tables hold of one trip, and what was published about it.
+"""`make rows`: one trip's rows in the tables, and its notices.
 
-Which tables there are, the outputs of the stack say. A notice is shown as Restate sent it, and "published" once SNS
-has taken it.
+The tables are those in the outputs of the stack. A notice is shown as Restate sent it, and "published" once SNS has
+accepted it.
 """
 
 from collections.abc import Sequence
@@ -21,17 +21,21 @@ from localcloud.terminal import table
 NOTIFY = "trips/notify"
 KEYS = ("pk", "sk", "trip_id", "id", "transaction_status")
 COLOURS = {"confirmed": "green", "success": "green", "pending": "red", NEVER: "dim", NOTHING: "dim"}
-"""Of a booking and of a notice. Any other is of what was compensated, each service's own word for it."""
+"""Of a booking's status and of a notice's. Any other is a service's own word for compensated."""
 
 
 def show(cloud: HolidayCloud, trip_id: str, console: Console) -> None:
-    """Print a trip's rows, its notices and its runs. Raises LocalCloudError if there is nothing of it."""
+    """Print a trip's rows, its notices and its runs.
+
+    Raises:
+        LocalCloudError: neither the tables nor Restate know the trip.
+    """
     restate = Restate(cloud.admin_url)
     rows = every_row_of(cloud, trip_id)
     calls, known = reservations.calls_of(restate, trip_id), reservations.runs_of(restate, trip_id)
     if not known and not any(rows.values()):
         raise LocalCloudError(
-            f"Nothing is known of trip {trip_id!r}: no table has a row of it, and Restate no run. The id is in the "
+            f"Trip {trip_id!r} not found: no table has a row of it, and Restate has no run. The id is in the "
             "answer of trips/reserve; a local cloud knows only the trips since its last start."
         )
     numbers = {run.id: str(number) for number, run in enumerate(known, 1)}
@@ -59,10 +63,10 @@ def show_notices(notices: Sequence[tuple[Call, str]], console: Console) -> None:
         what = call.message.get("message", "")
         shown.add_row(coloured(call.message.get("status", "?")), run, sent, Text(what))
     console.print()
-    console.print(shown if notices else "No notice: none was sent, or that was longer ago than Restate keeps it.")
+    console.print(shown if notices else "No notice: none was sent, or Restate no longer keeps it.")
     console.print()
 
 
 def coloured(word: str) -> Text:
-    """What became of a booking or of a notice, in the colour that says how well."""
+    """The status of a booking or of a notice, coloured."""
     return Text(word, style=COLOURS.get(word, "yellow"))

@@ -5,10 +5,10 @@ the stack's own deployments become the latest again, and the registration of :90
 invocation is pinned to it: without it, such an invocation would be retried for ever and keep its trip's key.
 `clear_stale` does the same for a `make serve` that was killed.
 
-The registration is marked as a development server's, so that `make up` is not refused for taking over its services.
+The registration is marked as a development server's, so that `make up` may take over its services.
 
-With `make serve DEBUG=1` a debugger can attach, also again after a reload. At the end it is detached first, so that a
-step that is stopped at a breakpoint goes on and its trip ends here, if it ends soon.
+With `make serve DEBUG=1` a debugger can attach, and attach again after a reload. At the end it is detached first, so
+that a step that is stopped at a breakpoint continues and its trip ends here, if it ends soon.
 """
 
 import time
@@ -41,13 +41,23 @@ Say = Callable[[str], None]
 def services(
     cloud: HolidayCloud, port: int, output: IO[bytes] | None = None, debugger: DebuggerPort | None = None
 ) -> Services:
-    """The process of all services, which is not started yet. It ends with the cloud at the latest."""
+    """The process of all services, not started yet. It ends when the cloud ends, or earlier."""
     environment = cloud.environment() | _variables(cloud) | cloud.run_id() | SKIPPING_BREAKPOINTS
     return Services("holiday.local", LAMBDAS, port, environment, output, debugger)
 
 
 def run(cloud: HolidayCloud, say: Say, port: int = PORT, debugger_port: int | None = None) -> None:
-    """Serve until Ctrl-C, which is how this ends and so no error. debugger_port: for a debugger. Default: none."""
+    """Serve until Ctrl-C, which is not an error.
+
+    Args:
+        cloud: the local cloud, with the stack deployed.
+        say: prints a line.
+        port: where the services listen.
+        debugger_port: where a debugger can attach. Default: nowhere.
+
+    Raises:
+        LocalCloudError: a port is in use, the services did not start, or the cloud has ended.
+    """
     for needed in (port, *([debugger_port] if debugger_port else [])):
         if not is_free(needed):
             raise LocalCloudError(
@@ -58,7 +68,7 @@ def run(cloud: HolidayCloud, say: Say, port: int = PORT, debugger_port: int | No
 
 
 def clear_stale(cloud: HolidayCloud, say: Say, port: int = PORT) -> None:
-    """After a deploy: what `make serve` registered stays the latest if it runs, and is cleared away if not."""
+    """After a deploy: keep what `make serve` registered as the latest if it still runs, otherwise remove it."""
     admin, url = Admin(cloud.admin_url), f"http://{HOST}:{port}"
     if not admin.find(url):
         return
@@ -73,7 +83,7 @@ def _serve(cloud: HolidayCloud, say: Say, services: Services, debugger: Debugger
     admin = Admin(cloud.admin_url)
     try:
         if not services.start():
-            raise LocalCloudError("The services did not start: what they said is above.")
+            raise LocalCloudError("The services did not start: their output is above.")
         admin.register({"uri": services.url}, DEVELOPMENT_SERVER)
         *names, last = cloud.versions()
         say(f"Serving {', '.join(names)} and {last} on {services.url}: trips run there until Ctrl-C.")
@@ -83,7 +93,7 @@ def _serve(cloud: HolidayCloud, say: Say, services: Services, debugger: Debugger
         source, python, run_id = LAMBDAS / "holiday", watchfiles.PythonFilter(), cloud.run_id()
         for changes in watchfiles.watch(source, watch_filter=python, yield_on_timeout=True, rust_timeout=1000):
             if not cloud.is_running() or cloud.run_id() != run_id:
-                raise LocalCloudError("The local cloud that these services belong to has ended, and they with it.")
+                raise LocalCloudError("The local cloud of these services has ended, so they ended too.")
             if not changes:
                 continue
             changed = ", ".join(sorted({Path(path).name for _, path in changes}))
@@ -91,14 +101,14 @@ def _serve(cloud: HolidayCloud, say: Say, services: Services, debugger: Debugger
                 admin.register({"uri": services.url}, DEVELOPMENT_SERVER)
                 say(f"{changed} changed: reloaded.")
             else:
-                say(f"{changed} changed, and the services do not start: they are tried again at the next change.")
+                say(f"{changed} changed, and the services failed to start. The next change tries again.")
     finally:
         if debugger:
             debugger.detach()
         try:
             _deregister(cloud, admin, services.url, say)
         except (httpx.TransportError, BotoCoreError):
-            say("The local cloud is down, and this registration gone with it.")
+            say("The local cloud is down, and with it this registration.")
         services.stop()
 
 
@@ -119,7 +129,7 @@ def _deregister(cloud: HolidayCloud, admin: Admin, url: str, say: Say) -> None:
 
 
 def _variables(cloud: HolidayCloud) -> dict[str, str]:
-    """All that the stack's functions are told by variables."""
+    """The environment variables of all of the stack's functions."""
     functions = cloud.client("lambda")
     variables: dict[str, str] = {}
     for version in cloud.versions().values():

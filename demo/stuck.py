@@ -1,6 +1,6 @@
-"""`make stuck`: what the monitor counts, one by one, with why it is stuck and what docs/stuck.md says to do.
+"""`make stuck`: each invocation that the monitor counts, why it is stuck, and what docs/stuck.md says to do.
 
-The advice stands in that page alone, in its two tables; this reads it there.
+The advice is read from the two tables of that page.
 """
 
 import argparse
@@ -22,17 +22,17 @@ from localcloud.environment import ROOT, LocalCloudError
 PAGE = ROOT / "docs" / "stuck.md"
 SECTION, STATUSES = "An invocation that never ends", "Find, pause, resume or cancel a trip"
 LARGEST = 4_700_000
-"""Bytes of a request that Lambda takes, as the page says."""
+"""Bytes of the largest request that Lambda accepts, as in the page."""
 
 
 def query(minutes: float) -> str:
-    """The SQL that lists what has been stuck for longer than this, the oldest first."""
+    """The SQL that lists what has been stuck for longer than this, oldest first."""
     since = f"u.stuck_since <= now() - INTERVAL '{minutes * 60:.0f} seconds'"
     return f"{UNFINISHED_WITH_TRIP} WHERE {since} ORDER BY u.stuck_since, u.id"
 
 
 def sort_of(row: Row) -> str | None:
-    """What begins the row of the page's table of sorts that this invocation belongs to. None if it has none."""
+    """The beginning of this invocation's row in the page's table of sorts. None if it has none."""
     failure = row.get("failure") or ""
     if (row.get("raw_length") or 0) > LARGEST:
         return "It is too large"
@@ -81,12 +81,14 @@ def show(rows: Sequence[Row], page: str, console: Console) -> None:
 def main() -> int:
     accept_any_encoding()
     parser = argparse.ArgumentParser(
-        prog="python -m demo.stuck", description="Invocations that get no further, and why."
+        prog="python -m demo.stuck", description="List stuck invocations, and why they are stuck."
     )
     parser.add_argument(
         "--elsewhere", action="store_true", help="ask for another Restate's URL and API key; default: the local cloud's"
     )
-    parser.add_argument("--minutes", type=float, default=0, help="stuck for how long; default 0, the monitor takes 5")
+    parser.add_argument(
+        "--minutes", type=float, default=0, help="minimum minutes stuck; default 0 (the monitor's is 5)"
+    )
     arguments = parser.parse_args()
     if not 0 <= arguments.minutes < 1_000_000:
         parser.error("--minutes must be 0 or more.")

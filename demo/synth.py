@@ -1,6 +1,6 @@
-"""`make synth`: what a deployment of each environment would deploy, and of a self-hosted Restate, without credentials.
+"""`make synth`: the template of each environment, and of a self-hosted Restate, without credentials.
 
-So CI notices a wrong environments/*.toml before anything is deployed.
+With it, CI finds a wrong environments/*.toml before anything is deployed.
 """
 
 import shutil
@@ -18,7 +18,7 @@ SELF_HOSTED = {
 
 
 def synthesize(cloud: HolidayCloud, note: Note) -> dict[str, Path]:
-    """Synthesize them all and return their templates. The cloud need not run: only its environment is used."""
+    """Synthesize them all and return their templates. The cloud need not run."""
     directory = cloud.directory.parent / "synth"
     templates: dict[str, Path] = {}
     shapes = {f"environments/{name}": {"environment": name} for name in environments.existing()}

@@ -1,7 +1,7 @@
 """`make trip`: one trip followed through the logs of all functions, run by run.
 
-A trip id may be asked for again: a duplicate, another try, a key that is used again. Which run a step belongs to, only
-Restate knows; what happened in which order, the logs say.
+A trip id can be requested again: a duplicate, another try, a key that is used again. Only Restate knows which run a
+step belongs to; the logs have the order of events.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,7 +25,8 @@ ENDS = ("done", "refused")
 def follow(cloud: HolidayCloud, trip_id: str | None, console: Console) -> None:
     """Print what the functions logged about a trip, by default the last demo's successful one.
 
-    Raises LocalCloudError if nothing runs, if there was no demo, or if no function has logged anything about the trip.
+    Raises:
+        LocalCloudError: the cloud is down, there was no demo, or no function has logged anything about the trip.
     """
     trip_id = trip_id or last_of_the_demo(cloud)
     text = query_for(pattern_of(trip_id))
@@ -50,12 +51,12 @@ def follow(cloud: HolidayCloud, trip_id: str | None, console: Console) -> None:
 
 
 def query_for(pattern: str) -> str:
-    """The query for the lines of every trip whose id, as it is logged, matches this regular expression."""
+    """The query for the lines of every trip whose id, as logged, matches this regular expression."""
     return query("trip_id", pattern)
 
 
 def logged(cloud: HolidayCloud, text: str) -> list[Line]:
-    """Every log line about trips that the query finds, in order of time, over the log groups of all functions."""
+    """Every log line about trips that the query finds in the log groups of all functions, in order of time."""
     versions = cloud.versions()
     if not versions:
         raise LocalCloudError("The stack is not deployed: deploy it with `make up`.")
@@ -66,7 +67,7 @@ def last_of_the_demo(cloud: HolidayCloud) -> str:
     """The id of the trip that succeeded in the last demo of this cloud."""
     lines = logged(cloud, query_for(OF_THE_DEMO))
     if not lines:
-        raise LocalCloudError("There was no demo in this cloud: name a trip, `make trip ID=…`, or run `make demo`.")
+        raise LocalCloudError("No demo has run in this cloud: name a trip, `make trip ID=…`, or run `make demo`.")
     return lines[-1]["trip_id"]
 
 
@@ -74,7 +75,7 @@ def by_run(lines: Sequence[Line], calls: Mapping[str, Call]) -> tuple[list[int |
     """The number of the run that each line belongs to, and the runs in the order in which they began.
 
     A key that is used again runs under the same invocation id: what `trips.reserve` logs after its end is another run.
-    A line is of no run if Restate does not know any more who called its handler.
+    A line has no run if Restate no longer knows its handler's caller.
     """
     found: list[Run] = []
     last: dict[str, int] = {}

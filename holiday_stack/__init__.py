@@ -1,1 +1,1 @@
-"""What is deployed: the stack, and the Restate constructs that it is made of. Lambda code is in lambdas/."""
+"""What is deployed: the holiday's stack and its constructs. The code of its functions is in lambdas/."""

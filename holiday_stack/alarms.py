@@ -1,7 +1,7 @@
-"""Alarms for whoever is on call: a function that fails or is throttled, and a registration that failed.
+"""Alarms for the person on call: a function that fails or is throttled, and a failed registration.
 
-To Lambda, a handler that raised ran well: the answer asks Restate to retry it. So Lambda's own metrics see crashes and
-time-outs only, and metric filters on the log see the rest. A service's alarm fires when two of three periods had a
+To Lambda, a handler that raised succeeded: its answer asks Restate to retry. So Lambda's own metrics count only crashes
+and time-outs, and metric filters on the log count the rest. A service's alarm fires when two of three periods had a
 failure, because Restate retries and most failures are over by then; a failed registration fires at once.
 """
 
@@ -17,7 +17,7 @@ from aws_cdk import aws_sns as sns
 from constructs import Construct
 
 NOTIFY = "notify"
-"""What Restate retries without end in trips, which has no compensation."""
+"""The handler of trips that Restate retries forever. trips has no compensation."""
 
 
 @dataclass(frozen=True)
@@ -35,12 +35,13 @@ AT_ONCE = Trigger(Duration.minutes(1), bad=1, of=1)
 
 
 class Alarms(Construct):
-    """Alarms that go to a topic. docs/alarms.md has a row for each kind, `<Service>Errors` for instance.
+    """Alarms that go to a topic. docs/alarms.md has a row for each kind, such as `<Service>Errors`.
 
-    services: the function of each service, by the service's name.
-    compensations: the handler of each service, but trips, that compensates.
-    deployer: the function that registers them with Restate. None: nothing is registered from here.
-    topic_arn: where the alarms go, in the same region.
+    Args:
+        services: the function of each service, by the service's name.
+        compensations: the compensating handler of each service except trips, by the service's name.
+        deployer: the function that registers them with Restate. None: this stack registers nothing.
+        topic_arn: the SNS topic that the alarms go to, in the same region.
     """
 
     def __init__(
@@ -63,28 +64,28 @@ class Alarms(Construct):
 
     def _watch_service(self, service: str, function: lambda_.Function, compensation: str | None) -> None:
         name, at = service.capitalize(), KEEPS_HAPPENING
-        who = f"the function of {service}, {function.function_name}"
+        who = f"function {function.function_name} of service {service}"
         self._alarm(
             f"{name}Errors",
             function.metric_errors(period=at.period),
-            f"{who}, keeps crashing, timing out or failing to start.",
+            f"{who} keeps crashing, timing out or failing to start.",
             at,
             row="<Service>Errors",
         )
         self._alarm(
             f"{name}Throttles",
             function.metric_throttles(period=at.period),
-            f"{who}, keeps being throttled: Lambda's concurrency is used up.",
+            f"{who} keeps being throttled: Lambda's concurrency is used up.",
             at,
             row="<Service>Throttles",
         )
         failed = logs.FilterPattern.string_value("$.message", "=", "failed")
-        # What the SDK and Lambda's runtime log, an exception's traceback for instance.
+        # What the SDK and Lambda's runtime log, such as an exception's traceback.
         error = logs.FilterPattern.string_value("$.level", "=", "ERROR")
         self._alarm(
             f"{name}Failing",
             self._count(f"{name}Failing", function, logs.FilterPattern.any(failed, error), at),
-            f"handlers in {who}, keep failing and are retried by Restate.",
+            f"handlers in {who} keep failing, and Restate retries them.",
             at,
             row="<Service>Failing",
         )
@@ -93,43 +94,43 @@ class Alarms(Construct):
         self._alarm(
             f"{name}{handler.capitalize()}Failing",
             self._count(f"{name}{handler.capitalize()}Failing", function, logs.FilterPattern.all(failed, named), at),
-            f"runs of {service}.{handler} in {who}, keep failing and are retried without end.",
+            f"{handler} in {who} keeps failing, and Restate retries it forever.",
             at,
             row="<Service><Compensation>Failing" if compensation else "",
         )
 
     def _watch_registrations(self, deployer: lambda_.Function) -> None:
-        at, who = AT_ONCE, f"the function that registers services with Restate, {deployer.function_name}"
+        at, who = AT_ONCE, f"function {deployer.function_name}, which registers services with Restate,"
         error = logs.FilterPattern.string_value("$.level", "=", "ERROR")
         self._alarm(
             "RegistrationFailed",
             self._count("RegistrationFailed", deployer, error, at),
-            f"a registration failed, or a removal left something in Restate: see the log of {who}.",
+            f"a registration failed, or a removal left something in Restate: see the log of {deployer.function_name}.",
             at,
         )
         self._alarm(
             "DeployerErrors",
             deployer.metric_errors(period=at.period),
-            f"{who}, crashed or timed out: CloudFormation got no answer and waits.",
+            f"{who} crashed or timed out: CloudFormation got no answer and waits.",
             at,
         )
         self._alarm(
             "DeployerThrottles",
             deployer.metric_throttles(period=at.period),
-            f"{who}, was throttled: after five minutes its event is dropped, and CloudFormation times out.",
+            f"{who} was throttled: after five minutes its event is dropped, and CloudFormation times out.",
             at,
         )
 
     def _count(
         self, name: str, function: lambda_.Function, pattern: logs.IFilterPattern, at: Trigger
     ) -> cloudwatch.Metric:
-        """The log lines that match. Without a default value, there is no metric to pay for while there are none."""
+        """Count the matching log lines. Without a default value, no metric is paid for while nothing matches."""
         counted = logs.MetricFilter(
             self,
             f"{name}Lines",
             log_group=function.log_group,
             filter_pattern=pattern,
-            metric_namespace=function.stack.stack_name,  # two stacks of one account have namespaces of their own
+            metric_namespace=function.stack.stack_name,  # so that two stacks in one account do not share it
             metric_name=name,
         )
         return counted.metric(period=at.period, statistic="Sum")

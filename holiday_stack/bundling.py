@@ -1,8 +1,8 @@
-"""Lambda packages without Docker: the sources of a function beside the libraries that it requires.
+"""Lambda packages without Docker: a function's sources together with the libraries that it requires.
 
-A package is named by a hash of what goes into it, so it is built once, and the same sources make the same package on
-every machine. What uv writes of this machine (scripts, RECORD) stays out; of `dist-info` stay the licences, and the
-METADATA by which vulnerability scanners such as Amazon Inspector recognise libraries.
+A package is named by a hash of its content, so it is built once, and the same sources make the same package on every
+machine. Files that depend on this machine (scripts, RECORD) are left out. Of `dist-info`, the licences stay, and the
+METADATA by which vulnerability scanners such as Amazon Inspector recognize libraries.
 """
 
 import hashlib
@@ -28,19 +28,29 @@ from holiday_stack.libraries import (
 __all__ = ["HOST", "LAMBDA", "LAMBDAS", "LOCAL", "TARGETS", "BundlingError", "Target", "package"]
 
 PACKAGES_KEPT = 4
-NOT_DEPLOYED = "local.py"  # `make serve` and nothing else runs it
+NOT_DEPLOYED = "local.py"  # only `make serve` runs it
 
 
 def package(folder: str, target: Target | None = None, *, lambdas: Path = LAMBDAS, local: Path = LOCAL) -> Path:
-    """The directory to deploy: the sources in `lambdas/<folder>` and, with a target, the libraries they require.
+    """Build the directory to deploy, unless it exists.
 
-    Raises BundlingError if the libraries are not there yet and cannot be fetched, or hold code for something else.
+    Args:
+        folder: whose sources in `lambdas/<folder>` go into it.
+        target: where the libraries that go into it will run. Default: no libraries.
+        lambdas: where the folder and requirements.txt are.
+        local: where libraries and packages are cached.
+
+    Returns:
+        The directory, in `local`.
+
+    Raises:
+        BundlingError: the libraries cannot be fetched, or are for another Python or CPU.
     """
     files = sorted(path for path in (lambdas / folder).rglob("*.py") if path.name != NOT_DEPLOYED)
     content = {path.relative_to(lambdas): path for path in files}
     if target:
         content |= used(fetch(target, lambdas, local))
-    hashed = hashlib.sha256(Path(__file__).read_bytes())  # another way to build makes another package
+    hashed = hashlib.sha256(Path(__file__).read_bytes())  # another way to build gives another package
     hashed.update(digest(content).encode())
     packages = local / "packages"
     packages.mkdir(parents=True, exist_ok=True)
@@ -49,7 +59,7 @@ def package(folder: str, target: Target | None = None, *, lambdas: Path = LAMBDA
         with tempfile.TemporaryDirectory(dir=packages) as scratch:
             _build(Path(scratch) / folder, content)
             _move_into_place(Path(scratch) / folder, built)
-        _forget_old(packages, folder)
+        _delete_old(packages, folder)
     if target:
         _check_native_modules(built, target)
     return built
@@ -65,7 +75,7 @@ def _build(directory: Path, content: Mapping[Path, Path]) -> None:
 
 
 def _check_native_modules(built: Path, target: Target) -> None:
-    """What the CPU and the interpreter would refuse at the first invocation is refused here. Raises BundlingError."""
+    """Raise BundlingError for modules that the CPU or the interpreter could not load at the first invocation."""
     for module in sorted(built.rglob("*.so")) if target.abi else ():
         with module.open("rb") as file:
             header = file.read(20)
@@ -86,11 +96,11 @@ def _move_into_place(finished: Path, built: Path) -> None:
     try:
         finished.rename(built)
     except OSError:
-        if not built.exists():  # else another synth was faster, with the same content
+        if not built.exists():  # otherwise another synth built the same content first
             raise
 
 
-def _forget_old(packages: Path, folder: str) -> None:
+def _delete_old(packages: Path, folder: str) -> None:
     newest_last = sorted(packages.glob(f"{folder}-*"), key=lambda package: package.stat().st_mtime)
     for old in newest_last[:-PACKAGES_KEPT]:
         shutil.rmtree(old, ignore_errors=True)

@@ -1,7 +1,7 @@
-"""An environment's file, `environments/<name>.toml`: the settings of one deployment, whoever deploys it.
+"""An environment's file, `environments/<name>.toml`: the settings of one deployment, by hand or by CI.
 
-It is under version control, so that a deployment by hand and one by CI are the same, and so it may hold no secret: what
-looks like a key is refused, in a comment too, and no message repeats it.
+It is under version control, so it must not contain a secret: whatever looks like a key is refused, even in a comment,
+and no message repeats it.
 """
 
 import re
@@ -9,14 +9,16 @@ import tomllib
 from pathlib import Path
 
 FOLDER = Path(__file__).parents[1] / "environments"
-NONE = "none"  # says that no file is read, whatever cdk.json names
+NONE = "none"  # reads no file, whatever cdk.json names
 _KEY = re.compile(r"(?<![\w-])(key_[A-Za-z0-9]{15}|A[KS]IA[A-Z0-9]{16}(?![A-Z0-9])|eyJ[\w-]{10})|-----BEGIN ")
 
 
 class SettingsError(ValueError):
     """A setting is missing or wrong. The message says which, why, and what to write.
 
-    names: the settings that it is about, as they are written.
+    Args:
+        message: the sentence for the user.
+        names: the settings that it is about, as the user writes them.
     """
 
     def __init__(self, message: str, *names: str) -> None:
@@ -25,16 +27,20 @@ class SettingsError(ValueError):
 
 
 def shown(name: str) -> str:
-    """An environment's file as messages name it."""
+    """The path of an environment's file, for messages."""
     return f"environments/{name}.toml"
 
 
 def read(name: object, folder: Path = FOLDER) -> dict[str, object]:
-    """What this environment's file says, not validated yet. Raises SettingsError."""
+    """Read an environment's file, without validating its settings.
+
+    Raises:
+        SettingsError: the name is invalid, or the file is missing, unreadable or contains a key.
+    """
     if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name):
         raise SettingsError(
-            f"environment {name!r} must be the name of a file in environments/ without its .toml: letters, digits, - "
-            f"and _ only. {_there_are(folder)}",
+            f"environment {name!r} must be the name of a file in environments/ without .toml: only letters, digits, - "
+            f"and _. {_there_are(folder)}",
             "environment",
         )
     if name not in existing(folder):
@@ -45,29 +51,29 @@ def read(name: object, folder: Path = FOLDER) -> dict[str, object]:
         refuse_key(text, shown(name))
         file = tomllib.loads(text)
     except UnicodeDecodeError:
-        raise SettingsError(f"{shown(name)} is not UTF-8 text: save it as such.") from None
+        raise SettingsError(f"{shown(name)} is not UTF-8 text: save it as UTF-8.") from None
     except tomllib.TOMLDecodeError as error:
         raise SettingsError(f'{shown(name)} is not valid TOML: {error}. A line is name = "value".') from None
     if "environment" in file:
-        raise SettingsError(f"{shown(name)} sets environment, which -c environment=<name> chooses: leave it out.")
+        raise SettingsError(f"{shown(name)} must not set environment, which -c environment=<name> does: leave it out.")
     return file
 
 
 def existing(folder: Path = FOLDER) -> list[str]:
-    """The names of the environments that have a file. The case counts, as it does where CI runs."""
+    """The names of the environments that have a file. They are case-sensitive, as on CI's file system."""
     return sorted(path.stem for path in folder.glob("*.toml") if path.is_file())
 
 
 def refuse_key(text: str, place: str, *names: str) -> None:
-    """Raise SettingsError if it holds an API key of Restate Cloud, an access key of AWS, a private key or a token."""
+    """Raise SettingsError if the text contains a Restate Cloud API key, an AWS access key, a private key or a token."""
     if _KEY.search(text):
         raise SettingsError(
-            f"{place} holds what looks like a key. Delete the key where it was made, put a new one into Secrets "
-            "Manager, and name that secret's ARN with authTokenSecretArn.",
+            f"{place} holds what looks like a key. Revoke it, store a new one in Secrets Manager, and set "
+            "authTokenSecretArn to that secret's ARN.",
             *names,
         )
 
 
 def _there_are(folder: Path) -> str:
     names = existing(folder)
-    return f"There are: {', '.join(names)}." if names else "There are none yet: docs/deploy.md shows one."
+    return f"Environments: {', '.join(names)}." if names else "There are no environments yet: docs/deploy.md shows one."

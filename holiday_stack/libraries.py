@@ -1,8 +1,8 @@
-"""The libraries of Lambda packages: for the target's Python and CPU, never for the machine that installs them.
+"""The libraries of Lambda packages: for the target's Python and CPU, not for those of the machine that installs them.
 
-uv installs what `lambdas/requirements.txt` pins, by its hashes, into `.local/libraries`: once, with `python -m
-holiday_stack.libraries lambda` (or `host`) or at the first synth; from then on synth needs neither uv nor a network.
-boto3 is not among them: it is the Lambda runtime's own.
+uv installs what `lambdas/requirements.txt` pins, checked by its hashes, into `.local/libraries`: once, with `python -m
+holiday_stack.libraries lambda` (or `host`) or at the first synth. After that, synth needs neither uv nor a network.
+boto3 is not among them: it comes with the Lambda runtime.
 """
 
 import hashlib
@@ -22,23 +22,26 @@ from dependencies.output import accept_any_encoding
 ROOT = Path(__file__).resolve().parent.parent
 LAMBDAS = ROOT / "lambdas"
 LOCAL = ROOT / ".local"
-# The runtimes of Lambda that can be chosen, and the one that is taken. Older ones run on Amazon Linux 2, whose glibc
-# 2.26 cannot load restate-sdk's wheels for ARM: they are manylinux_2_28.
+# The Lambda runtimes to choose from, and the default. Older ones run on Amazon Linux 2, whose glibc 2.26 cannot load
+# restate-sdk's wheels for ARM: they are manylinux_2_28.
 PYTHONS = ("3.12", "3.13", "3.14")
 PYTHON = "3.13"
 MACHINES = {"arm64": ("aarch64", 183), "x86_64": ("x86_64", 62)}  # Lambda's name: Linux's, and an ELF header's number
 
 
 class BundlingError(Exception):
-    """The libraries could not be installed, or are not what they should be. The message says what to do."""
+    """The libraries could not be installed, or are the wrong ones. The message says what to do."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """Where a package will run: a name, the options that make uv choose wheels for it, and its native modules' form.
+    """Where a package will run.
 
-    abi: as in the file names of extension modules, `cpython-313-aarch64-linux-gnu`. Default: not checked.
-    elf_machine: the CPU's number in an ELF header. Default: not checked.
+    Args:
+        name: what commands call it, such as `lambda-3.13`.
+        uv_options: the options that make uv choose wheels for it.
+        abi: as in the file names of extension modules, `cpython-313-aarch64-linux-gnu`. Default: not checked.
+        elf_machine: the CPU's number in an ELF header. Default: not checked.
     """
 
     name: str
@@ -59,14 +62,21 @@ def _lambda(python: str, architecture: str) -> Target:
 
 
 LAMBDA = _lambda(PYTHON, "arm64")
-# An emulator on a laptop runs functions on the laptop's own Python and CPU, whatever runtime they name. uv knows both.
+# An emulator runs functions on this machine's Python and CPU, whatever runtime they name. uv detects both.
 HOST = Target("host", ())
 EACH_LAMBDA = [_lambda(python, architecture) for architecture in MACHINES for python in PYTHONS]
 TARGETS = {"lambda": LAMBDA, "host": HOST, **{target.name: target for target in EACH_LAMBDA}}
 
 
 def fetch(target: Target, lambdas: Path = LAMBDAS, local: Path = LOCAL) -> Path:
-    """The directory with the target's libraries, installed by uv unless they are there as the requirements pin them."""
+    """Install the target's libraries with uv, unless they are there as the requirements pin them.
+
+    Returns:
+        The directory with the libraries, in `local`.
+
+    Raises:
+        BundlingError: uv is missing or failed, or a library has an unexpected hash.
+    """
     requirements = lambdas / "requirements.txt"
     wanted = stamp_of(target, lambdas)
     libraries = local / "libraries" / target.name
@@ -84,7 +94,7 @@ def fetch(target: Target, lambdas: Path = LAMBDAS, local: Path = LOCAL) -> Path:
 
 
 def stamp_of(target: Target, lambdas: Path) -> str:
-    """What the libraries depend on, and are installed anew for: the requirements, and the options or this machine."""
+    """What the libraries depend on: the requirements, and uv's options or this machine. A change reinstalls them."""
     machine = f"{sys.implementation.cache_tag} {sys.platform} {platform.machine()}"
     requirements = (lambdas / "requirements.txt").read_text(encoding="utf-8")
     return f"{requirements}# for {' '.join(target.uv_options) or machine}\n"
@@ -96,7 +106,7 @@ def _install(target: Target, requirements: Path, directory: Path) -> None:
     only = ["--no-deps", "--require-hashes", "--only-binary=:all:", "--link-mode=copy"]
     where = ["--python", sys.executable, "--target", str(directory), *target.uv_options]
     directory.mkdir(parents=True)
-    for network in (["--offline"], []):  # what is in uv's cache takes no network
+    for network in (["--offline"], []):  # uv's cache needs no network
         try:
             done = subprocess.run(
                 [*uv, *only, *where, *network, "--requirements", str(requirements)],
@@ -105,7 +115,7 @@ def _install(target: Target, requirements: Path, directory: Path) -> None:
                 env=environment,
             )
         except FileNotFoundError:
-            raise BundlingError(f"uv is not beside {sys.executable}: run `make setup`.") from None
+            raise BundlingError(f"uv not found beside {sys.executable}: run `make setup`.") from None
         if done.returncode == 0:
             return
     said = done.stderr.decode(errors="replace")  # pyright: ignore[reportPossiblyUnbound]
@@ -116,13 +126,13 @@ def _install(target: Target, requirements: Path, directory: Path) -> None:
         )
     if "`--require-hashes` mode" in said:
         raise BundlingError(f"{_shown(requirements)} names something without its version and hash: run `make lock`.")
-    why = (said.strip().splitlines() or ["uv said nothing"])[0].strip()
+    why = (said.strip().splitlines() or ["uv printed nothing"])[0].strip()
     again = f"python -m holiday_stack.libraries {target.name}"
     raise BundlingError(f"Cannot fetch the libraries for {target.name}: {why} Try `{again}` with a network.")
 
 
 def digest(content: Mapping[Path, Path]) -> str:
-    """A hash of these files, by their place in a package: of their names and what they hold."""
+    """A hash of these files: of their names in the package and their content."""
     hashed = hashlib.sha256()
     for name, path in sorted((name.as_posix(), path) for name, path in content.items()):
         data = path.read_bytes()
@@ -131,14 +141,14 @@ def digest(content: Mapping[Path, Path]) -> str:
 
 
 def used(installed: Path) -> dict[Path, Path]:
-    """The files that go into a package, by their place in it."""
+    """The installed files that go into a package, by their path in it."""
     files = {path.relative_to(installed): path for path in installed.rglob("*") if path.is_file()}
     return {name: path for name, path in files.items() if _isused(name)}
 
 
 def _isused(name: PurePath) -> bool:
-    """Whether an installed file goes into a package: type stubs, tests, bytecode and installers' records do not, nor do
-    uv's `.lock` and the scripts in `bin`, which it has written for this machine's interpreter."""
+    """Whether an installed file goes into a package. Type stubs, tests, bytecode, installers' records, uv's `.lock` and
+    the scripts in `bin`, which are for this machine's interpreter, do not."""
     top, folders = name.parts[0], name.parts[:-1]
     if top.endswith(".dist-info"):
         return name.name == "METADATA" or "licen" in str(name).lower() or name.name.startswith("NOTICE")

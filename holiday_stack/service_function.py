@@ -1,5 +1,5 @@
-"""The function that serves one of the holiday's services: a role that can do nothing but log, a log group of its own,
-JSON logs, versions that are kept, and the CPU that the wheels in its package are for."""
+"""The function of one of the holiday's services: a role that can only write logs, its own log group, JSON logs,
+retained versions, and the CPU that the wheels in its package are for."""
 
 from collections.abc import Mapping
 
@@ -11,8 +11,13 @@ from constructs import Construct
 
 
 class ServiceFunction(lambda_.Function):
-    """service: its name, which is that of its module. code: the package that it is in, for this `runtime`.
-    environment: the variables, which name what the function owns.
+    """The function that serves one service.
+
+    Args:
+        service: its name, which is also its module's.
+        runtime: the Python that the package is for.
+        code: the package.
+        environment: the variables with the names of the function's table or topic.
     """
 
     def __init__(
@@ -44,14 +49,14 @@ class ServiceFunction(lambda_.Function):
             description=f"Restate service {service}",
             code=code,
             handler=f"holiday.{service}.handler",
-            timeout=Duration.seconds(10),  # Restate retries, so a function that hangs is better cut off early
-            memory_size=1024,  # a cold start is imports, so CPU: a second here, four times that at 256 MB
+            timeout=Duration.seconds(10),  # Restate retries, so cut off a hanging function early
+            memory_size=1024,  # a cold start is imports, so CPU: one second here, four at 256 MB
             environment=environment,
             current_version_options=lambda_.VersionOptions(removal_policy=RemovalPolicy.RETAIN),
             role=role,  # pyright: ignore[reportArgumentType]
             log_group=log_group,
             logging_format=lambda_.LoggingFormat.JSON,
-            # Two lines of Lambda's own for each run would be over half of all that is logged. Failed runs keep theirs.
+            # Lambda's own two lines for each run would be over half of the log. Failed runs keep theirs.
             system_log_level_v2=lambda_.SystemLogLevel.WARN,
             runtime=runtime,
             architecture=lambda_.Architecture.ARM_64,
@@ -59,6 +64,6 @@ class ServiceFunction(lambda_.Function):
         Validations.of(self).acknowledge(
             Acknowledgment(
                 id="AwsSolutions-L1",
-                reason="The default is the newest that will do, and an older one is somebody's choice.",
+                reason="The default is the newest supported one. An older one is set on purpose.",
             )
         )

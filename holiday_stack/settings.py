@@ -1,9 +1,9 @@
 """The deployment's settings: an environment's file and CDK context in, one validated object out.
 
-`cdk deploy -c environment=production` reads environments/production.toml; a setting in context (`-c name=value`) takes
-the place of the file's. One that is missing, wrong or misspelt is a SettingsError, which says what to write instead and
-where it may be set: a typo must never deploy something else than was meant. Context is shared with CDK, whose own keys
-hold a `:` or `/`, and through ~/.cdk.json with other apps: there, only what resembles a setting is refused.
+`cdk deploy -c environment=production` reads environments/production.toml; a setting in context (`-c name=value`)
+overrides the file's. A missing, wrong or misspelt one is a SettingsError, which says what to write instead and where it
+is set: a typo must never deploy the wrong thing. CDK (with keys that contain `:` or `/`) and, through ~/.cdk.json,
+other apps use the context too, so a name in it is refused only if it resembles a setting.
 """
 
 import difflib
@@ -18,7 +18,7 @@ from holiday_stack import environments
 from holiday_stack.environments import SettingsError
 from holiday_stack.libraries import PYTHON, PYTHONS
 
-CONTEXT = "by -c, or in cdk.json, cdk.context.json or ~/.cdk.json"
+CONTEXT = "with -c, or in cdk.json, cdk.context.json or ~/.cdk.json"
 
 CHOICES = {
     "restate_region": ("us", "eu"),
@@ -27,58 +27,57 @@ CHOICES = {
     "python_runtime": PYTHONS,
 }
 FORMS = {
-    "environment_id": (re.compile(r"env_[a-z0-9]+"), "is not of the form env_ and then lower-case letters and digits"),
+    "environment_id": (re.compile(r"env_[a-z0-9]+"), "must be env_ followed by lower-case letters and digits"),
     "auth_token_secret_arn": (
         re.compile(r"arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:[A-Za-z0-9/_+=.@-]+"),
-        "is not the ARN of a Secrets Manager secret (arn:aws:secretsmanager:<region>:<account>:secret:<name>)",
+        "must be the ARN of a Secrets Manager secret (arn:aws:secretsmanager:<region>:<account>:secret:<name>)",
     ),
     "prefix": (
         re.compile(r"[A-Za-z](-?[A-Za-z0-9]){0,49}"),
-        "cannot begin a stack's name: use up to 50 letters, digits and single hyphens, beginning with a letter",
+        "must be up to 50 letters, digits and single hyphens, beginning with a letter",
     ),
     "alarm_topic_arn": (
         re.compile(r"arn:aws[a-z-]*:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_-]{1,256}"),
-        "is not the ARN of an SNS topic (arn:aws:sns:<region>:<account>:<name>)",
+        "must be the ARN of an SNS topic (arn:aws:sns:<region>:<account>:<name>)",
     ),
-    "notification_email": (re.compile(r"[^@\s]+@[^@\s.]+(\.[^@\s.]+)+"), "is not an e-mail address"),
+    "notification_email": (re.compile(r"[^@\s]+@[^@\s.]+(\.[^@\s.]+)+"), "must be an e-mail address"),
 }
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What can be chosen. Exactly one of `environmentId` (Restate Cloud) and `adminUrl` (any other server) is named.
+    """What can be configured. Exactly one of `environmentId` (Restate Cloud) and `adminUrl` (self-hosted) is required.
 
-    Each is a line of an environment's file, `restateRegion = "eu"`, or `-c restateRegion=eu`.
+    Each is a line of an environment's file, `restateRegion = "eu"`, or an option, `-c restateRegion=eu`.
 
     environmentId: the Restate Cloud environment, `env_…`. Default none. It decides the two URLs, and is the external
-        id without which nobody, another Restate Cloud customer included, can assume the invoker role.
-    authTokenSecretArn: the Secrets Manager secret whose text is an API key with Restate's Admin role; the key is read
-        at each registration and is never in the template. Required with `environmentId` unless registration is
-        manual; otherwise default none, and the admin API is called without a key. An ARN with the six random characters
-        at its end is granted exactly, one without them is granted with any.
+        id without which nobody can assume the invoker role, not even another Restate Cloud customer.
+    authTokenSecretArn: the ARN of a Secrets Manager secret whose text is an API key with Restate's Admin role. The key
+        is read at each registration and is never in the template. Required with `environmentId` unless registration is
+        manual; otherwise default none, and the admin API is called without a key. An ARN that ends in its six random
+        characters grants exactly that secret; one without them grants the name with any six.
     restateRegion: `us` or `eu`, where the Restate Cloud environment is. Default `us`. No effect with `adminUrl`.
-    adminUrl: the admin API of a server of your own, as Lambda reaches it. Default none.
-    ingressUrl: where callers reach Restate: shown as an output, and nothing else. Default: port 8080 of the admin
-        API's host.
+    adminUrl: the admin API's URL on a self-hosted server, as Lambda reaches it. Default none.
+    ingressUrl: the URL that callers use, only shown as an output. Default: port 8080 of the admin API's host.
     registration: `automatic` or `manual`. Default `automatic`: a deployment registers its versions with Restate. With
-        `manual` no function is made that could, and no key is needed; the outputs hold what a registration by hand
-        takes. Changing a stack from `automatic` to `manual` takes its services out of Restate, like destroying it.
-    prefix: several stacks in one account: the stack is named `<prefix>-HolidayStack`. Default none, `HolidayStack`.
-        Another prefix is another stack with tables of its own, but the same service names in Restate: a second stack
-        in the same Restate is refused.
-    disposable: `true` or `false`. Default `false`: rows cannot be lost by a mistake. The tables refuse to be deleted,
-        stay when the stack goes (a first deployment that failed leaves three empty ones), can be restored to any
-        second of the last 35 days, and are encrypted, as the topic is, with a key of the account's whose use is
-        logged. With `true`, for a demonstration, there is none of that, and the rows go with the stack.
+        `manual` there is no function for it and no key is needed; the outputs have what a registration by hand needs.
+        Changing a stack from `automatic` to `manual` deregisters its services, like destroying it.
+    prefix: for several stacks in one account: the stack is named `<prefix>-HolidayStack`. Default none, `HolidayStack`.
+        Another prefix is another stack with its own tables, but the same service names in Restate: a second stack in
+        the same Restate is refused.
+    disposable: `true` or `false`. Default `false`: no mistake loses rows. The tables are protected from deletion, are
+        retained when the stack is deleted (a failed first deployment leaves three empty ones), can be restored to any
+        second of the last 35 days and, like the topic, are encrypted with a key of the account whose use is logged.
+        With `true`, for a demonstration, there is none of that, and the rows are deleted with the stack.
     alarmTopicArn: an SNS topic in the stack's region that alarms go to: a function that keeps failing, one that keeps
         being throttled, a registration that failed, and, unless registration is manual, invocations that are stuck. It
-        may not be encrypted with the key `alias/aws/sns`, which alarms cannot use. Default none, and there are no
-        alarms, nor metrics of how many trips were booked and how long that took.
-    notificationEmail: subscribed to the trips' notices, once its owner agrees to the mail from AWS. Default nobody.
-    bundleFor: `lambda` or `host`. Default `lambda`. With `host` the functions only run in an emulator on a machine
-        with this one's Python, operating system and CPU.
-    pythonRuntime: the Python of the functions: `3.12`, `3.13` or `3.14`. Default `3.13`, the newest that is in AWS CDK,
-        has wheels of restate-sdk and runs our tests.
+        must not be encrypted with the key `alias/aws/sns`, which alarms cannot use. Default none: no alarms, and no
+        metrics of how many trips were booked and how long they took.
+    notificationEmail: the address that gets the trips' notices, once its owner confirms AWS's e-mail. Default none.
+    bundleFor: `lambda` or `host`. Default `lambda`. With `host`, the functions run only in an emulator, on a machine
+        with the Python, operating system and CPU of this one.
+    pythonRuntime: the Python of the functions: `3.12`, `3.13` or `3.14`. Default `3.13`, the newest that AWS CDK
+        knows, restate-sdk has wheels for and our tests run on.
     """
 
     environment_id: str | None = None
@@ -96,9 +95,14 @@ class Settings:
 
     @classmethod
     def from_context(cls, context: Mapping[str, object], folder: Path = environments.FOLDER) -> "Settings":
-        """Read and validate what the context names, over what the file of its `environment` does, if it names one.
+        """Read and validate the settings.
 
-        Raises SettingsError.
+        Args:
+            context: CDK's context. Its settings override those of the file of its `environment`, if it names one.
+            folder: where the environments' files are.
+
+        Raises:
+            SettingsError: a setting is missing, wrong or unknown.
         """
         chosen = context.get("environment", environments.NONE)
         origins = {"environment": CONTEXT}
@@ -122,34 +126,34 @@ class Settings:
 
     @property
     def stack_name(self) -> str:
-        """What the stack is called."""
+        """The stack's name, with the prefix."""
         return f"{self.prefix}-HolidayStack" if self.prefix else "HolidayStack"
 
     def _check_environment(self) -> None:
         if self.environment_id and self.admin_url:
             raise SettingsError(
-                "environmentId and adminUrl are both named, but Restate is in one place: keep environmentId for "
-                "Restate Cloud, or adminUrl for a server of your own.",
+                "environmentId and adminUrl must not both be set: keep environmentId for Restate Cloud, or adminUrl "
+                "for a self-hosted server.",
                 "environmentId",
                 "adminUrl",
             )
         if not self.environment_id and not self.admin_url:
             raise SettingsError(
                 "Where is Restate? Set environmentId and authTokenSecretArn for Restate Cloud, or adminUrl for a "
-                "server of your own: in environments/<name>.toml and with -c environment=<name>, or by -c adminUrl=…"
+                "self-hosted server: in environments/<name>.toml with -c environment=<name>, or with -c adminUrl=…"
             )
         if self.registration == "manual":
             if self.auth_token_secret_arn:
                 raise SettingsError(
-                    "authTokenSecretArn and registration=manual are both named, but only a registration function reads "
-                    "the secret: leave one of them out.",
+                    "authTokenSecretArn and registration=manual must not both be set, because only automatic "
+                    "registration reads the secret: leave one of them out.",
                     "authTokenSecretArn",
                     "registration",
                 )
         elif self.environment_id and not self.auth_token_secret_arn:
             raise SettingsError(
-                "environmentId needs authTokenSecretArn, the ARN of the secret that holds an API key of that "
-                "environment (or registration=manual).",
+                "environmentId requires authTokenSecretArn, the ARN of a secret with an API key for that environment "
+                "(or registration=manual).",
                 "environmentId",
             )
 
@@ -157,7 +161,7 @@ class Settings:
         if re.fullmatch(r"2\.\d+|3\.\d|3\.1[01]", self.python_runtime):
             raise SettingsError(
                 f"pythonRuntime {self.python_runtime} is too old: Lambda runs it on Amazon Linux 2, whose glibc 2.26 "
-                f"cannot load restate-sdk's wheels for ARM, which need 2.28: choose {' or '.join(PYTHONS)}.",
+                f"cannot load restate-sdk's wheels for ARM, which need 2.28: use {' or '.join(PYTHONS)}.",
                 "pythonRuntime",
             )
         for name, value in self._named(CHOICES).items():
@@ -165,24 +169,26 @@ class Settings:
                 choices = " or ".join(CHOICES[name])
                 raise SettingsError(f"{_shown(name)} must be {choices}, not {value!r}.", _shown(name))
         for name, value in self._named(FORMS).items():
-            form, what_is_wrong = FORMS[name]
-            if not form.fullmatch(value):  # what was meant for the secret may be what belongs into it
+            form, requirement = FORMS[name]
+            if not form.fullmatch(value):  # instead of the ARN, this may be the secret itself
                 said = "" if name == "auth_token_secret_arn" else f" {value!r}"
-                raise SettingsError(f"{_shown(name)}{said} {what_is_wrong}.", _shown(name))
+                raise SettingsError(f"{_shown(name)}{said} {requirement}.", _shown(name))
         for name, value in self._named(("admin_url", "ingress_url")).items():
             if not _is_url(value):
-                said = " with a password or key in it" if "@" in value else f" {value!r}"
+                said = "" if "@" in value else f" {value!r}"  # it may be a password
                 raise SettingsError(
-                    f"{_shown(name)}{said} is not a URL such as https://restate.example.com:9070.", _shown(name)
+                    f"{_shown(name)}{said} must be a URL such as https://restate.example.com:9070, without user, "
+                    "password, query or fragment.",
+                    _shown(name),
                 )
 
     def _named(self, names: Iterable[str]) -> dict[str, str]:
-        """Those of these settings that are given or have a default."""
+        """Those of these settings that are set or have a default."""
         return {name: value for name in names if (value := getattr(self, name)) is not None}
 
 
 def _shown(name: str) -> str:
-    """A setting as it is written in context: `environmentId`."""
+    """A setting as the user writes it: `environmentId`."""
     return re.sub(r"_(.)", lambda hump: hump[1].upper(), name)
 
 
@@ -199,17 +205,17 @@ def _is_url(url: str) -> bool:
 
 
 def not_settings(context: Mapping[str, object]) -> list[str]:
-    """What is in the context and is neither a setting nor CDK's: another app's, or a name that resembles none."""
+    """The names in the context that are neither settings nor CDK's."""
     return [name for name in context if name.isidentifier() and name not in (*NAMES, "environment")]
 
 
 def _check_file_names(file: Mapping[str, object]) -> None:
-    """The file is this app's alone, so every name in it must be a setting."""
+    """Only this app reads the file, so every name in it must be a setting."""
     for name in file:
         if name not in NAMES:
             within = [known for known in NAMES if name.lower() in known.lower()]
             meant = within[0] if len(within) == 1 else _resembled(name, NAMES, 0.6)
-            hint = f"Did you mean {meant}?" if meant else f"There are: {', '.join(NAMES)}."
+            hint = f"Did you mean {meant}?" if meant else f"Settings: {', '.join(NAMES)}."
             raise SettingsError(f"{name} is not a setting. {hint}", name)
 
 
@@ -221,7 +227,7 @@ def _check_context_names(context: Mapping[str, object]) -> None:
 
 
 def _resembled(name: str, names: Iterable[str], similarity: float) -> str | None:
-    """The one of these names that it most resembles, whatever its case, hyphens and underscores."""
+    """The most similar of these names, ignoring case, hyphens and underscores, if one is similar enough."""
     lower = {known.lower(): known for known in names}
     close = difflib.get_close_matches(re.sub("[-_]", "", name).lower(), lower, n=1, cutoff=similarity)
     return lower[close[0]] if close else None
@@ -236,12 +242,12 @@ def _text(name: str, value: object) -> str:
         raise SettingsError(f"{name} must be a string, in quotes, not {json.dumps(value, default=str)}.", name)
     environments.refuse_key(value, name, name)
     if not value.strip():
-        raise SettingsError(f"{name} is empty: give it a value, or leave it out.", name)
+        raise SettingsError(f"{name} must not be empty: give it a value or leave it out.", name)
     return value.strip()
 
 
 def _origin(names: Iterable[str], origins: Mapping[str, str]) -> list[str]:
-    """Where each of them is set, in one sentence."""
+    """Where each of these settings is set, in one sentence."""
     places = {name: origins[name] for name in names if name in origins}
     if len(set(places.values())) == 1:
         return [f"Set {next(iter(places.values()))}."]

@@ -35,7 +35,12 @@ RUNBOOK = "`make stuck` lists them with what to do: docs/stuck.md."
 
 @dataclass(frozen=True)
 class Booked:
-    """One row. actions: what the service does to its table. compensation: its handler that compensates."""
+    """One row.
+
+    Args:
+        actions: the IAM actions that the service needs on its table.
+        compensation: its handler that compensates.
+    """
 
     actions: tuple[str, ...] = ("dynamodb:PutItem", "dynamodb:UpdateItem")
     compensation: str = "cancel"
@@ -46,14 +51,14 @@ BOOKED = {
     "cars": Booked(),
     "payments": Booked(compensation="refund"),
 }
-"""A row for each service that trips calls, by its name; its table is called the same.
+"""A row for each service that trips calls, by its name, which its table has too.
 
 The module `holiday.<name>` serves it, the variable `<NAME>_TABLE_NAME` names the table.
 """
 
 
 class StackOptions(TypedDict, total=False):
-    """What CDK's Stack takes besides, with CDK's defaults."""
+    """The other options of CDK's Stack, with CDK's defaults."""
 
     env: Environment
     stack_name: str
@@ -64,9 +69,18 @@ class StackOptions(TypedDict, total=False):
 
 
 class HolidayStack(Stack):
-    """Everything that the holiday saga needs, next to a Restate server that exists already.
+    """Everything that the holiday saga needs, except Restate itself.
 
-    lambdas: the sources of what runs in Lambda. Default: this checkout's.
+    Args:
+        scope: the app.
+        construct_id: the stack's id, and its name unless `options` has another.
+        settings: what is deployed, and where Restate is.
+        lambdas: the sources of the functions. Default: this checkout's.
+        options: the other options of CDK's Stack.
+
+    Raises:
+        SettingsError: a URL of Restate is refused.
+        BundlingError: the functions' packages cannot be built.
     """
 
     def __init__(
@@ -94,17 +108,17 @@ class HolidayStack(Stack):
         # Where Restate is
         self.restate = self._environment(settings)
 
-        # Who serves it
+        # The services
         booked = {
             name: self._service(name, **{f"{name.upper()}_TABLE_NAME": tables[name].table_name}) for name in BOOKED
         }
         for name, row in BOOKED.items():
             tables[name].grant(booked[name], *row.actions)  # pyright: ignore[reportArgumentType]
         trips = self._service("trips", SNS_TOPIC=topic.topic_arn)
-        # Not `topic.grant_publish`, which grants the use of any key that ever has this alias: SNS's own needs no grant.
+        # Not `topic.grant_publish`, which also grants any key that ever has this alias. SNS's own key needs no grant.
         iam.Grant.add_to_principal(grantee=trips, actions=["sns:Publish"], resource_arns=[topic.topic_arn])  # pyright: ignore[reportArgumentType]
 
-        # Who is registered: who is called comes before who calls
+        # Registrations: callees before callers
         services = {"trips": trips, **booked}
         registers = None
         if settings.registration == "automatic":
@@ -120,7 +134,7 @@ class HolidayStack(Stack):
                 follow_references(each)
                 self.restate.grant_invoke(each.current_version)
 
-        # Who is told when something is wrong, how many trips there are and how long they take
+        # Alarms, and metrics of how many trips there are and how long they take
         if settings.alarm_topic_arn:
             alarms = Alarms(
                 self,
@@ -131,7 +145,7 @@ class HolidayStack(Stack):
                 topic_arn=settings.alarm_topic_arn,
             )
             TripMetrics(self, "TripMetrics", trips=trips)
-            if registers:  # it takes the admin API's key
+            if registers:  # it needs the admin API's key
                 monitor = InvocationMonitor(
                     self,
                     "Monitor",
@@ -142,7 +156,7 @@ class HolidayStack(Stack):
                 )
                 monitor.add_alarms(alarms.action, runbook=RUNBOOK)
 
-        # Outputs: all that a manual registration, a test or a curl needs
+        # Outputs: what a manual registration, a test or a curl needs
         for name, each in services.items():
             self._output(f"{name.capitalize()}VersionArn", each.current_version.function_arn)
         for name, table in tables.items():
@@ -155,7 +169,7 @@ class HolidayStack(Stack):
             self._output("InvokerRoleArn", self.restate.invoker_role.role_arn)
 
     def _table(self, name: str, disposable: bool) -> dynamodb.Table:
-        """The rows are the audit trail: unless they are disposable, nothing that is done to the stack loses them."""
+        """The rows are the audit trail: unless they are disposable, no change to the stack can lose them."""
         return dynamodb.Table(
             self,
             name,
@@ -167,7 +181,7 @@ class HolidayStack(Stack):
                 point_in_time_recovery_enabled=not disposable
             ),
             deletion_protection=not disposable,
-            # Not "except on create": what is protected cannot be deleted, and the rollback would fail.
+            # Not "except on create": a protected table cannot be deleted, so the rollback would fail.
             removal_policy=RemovalPolicy.DESTROY if disposable else RemovalPolicy.RETAIN,
         )
 
@@ -200,8 +214,8 @@ class HolidayStack(Stack):
 
 
 def _secret(scope: Construct, arn: str) -> secretsmanager.ISecret:
-    """An ARN does not say whether it is complete: the six characters at the end may be part of a name. Those that
-    Secrets Manager makes up nearly always hold a digit or a capital; a name's last word is in small letters."""
+    """An ARN does not say whether it is complete: the six characters at its end may be part of the name. Those that
+    Secrets Manager appends nearly always include a digit or a capital; a name's last word is in lower case."""
     if re.search(r"-(?=.*[A-Z0-9])[A-Za-z0-9]{6}$", arn):
         return secretsmanager.Secret.from_secret_complete_arn(scope, "ApiKey", arn)
     return secretsmanager.Secret.from_secret_partial_arn(scope, "ApiKey", arn)

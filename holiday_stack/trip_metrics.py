@@ -1,7 +1,7 @@
-"""Trips as a business sees them: how many were booked, rolled back and refused, and for which reason.
+"""Business metrics: how many trips were booked, rolled back and refused, and why.
 
-They are counted in the log, in the line with which each run of `trips.reserve` ends, so no handler does anything for
-them. A trip that its idempotency key had booked before is answered again, and counted once: its line has a reason.
+They count the last log line of each run of `trips.reserve`, so no handler does anything for them. A trip that was
+booked before with the same idempotency key is counted once: the line of its later run has a reason.
 """
 
 from collections.abc import Sequence
@@ -12,13 +12,16 @@ from aws_cdk import aws_logs as logs
 from constructs import Construct
 
 REFUSALS = ("invalid", "duplicate", "rolled back")
-"""The reasons for which nothing was begun. A trip that ended for any other one was rolled back."""
+"""The reasons for which nothing was booked. A trip that failed for any other reason was rolled back."""
 
 
 class TripMetrics(Construct):
-    """TripsBooked, TripsRolledBack and TripsRefused, in the namespace that is named like the stack.
+    """TripsBooked, TripsRolledBack and TripsRefused, in a namespace with the stack's name.
 
-    trips: the function of trips. The latter two have the dimension Reason, each value of which is a metric of its own.
+    The latter two have the dimension Reason, each value of which is a separate metric.
+
+    Args:
+        trips: the function of trips.
     """
 
     def __init__(self, scope: Construct, construct_id: str, *, trips: lambda_.Function) -> None:

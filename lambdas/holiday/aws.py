@@ -1,7 +1,7 @@
-"""How the services reach AWS: clients with short time-outs, because it is Restate that retries.
+"""AWS clients with short time-outs, because Restate does the retrying.
 
-`AWS_ENDPOINT` (or the AWS SDK's own `AWS_ENDPOINT_URL`) points them at an emulator. boto3 is the Lambda runtime's
-own, and is imported when the first client is made: while a function with a table starts, otherwise at the first use.
+`AWS_ENDPOINT` (or the AWS SDK's own `AWS_ENDPOINT_URL`) points them at an emulator. boto3 comes with the Lambda
+runtime. It is imported when the first client is made: at start-up in a function with a table, otherwise at first use.
 """
 
 import asyncio

@@ -1,8 +1,8 @@
-"""The one module that talks to DynamoDB: a booking is one row, and every write says what it expects to find.
+"""The only module that talks to DynamoDB: a booking is one row, and every write is conditional on what is there.
 
-Nothing here remembers anything: the row is the truth. Every operation may be repeated (Restate retries), and none
-can bring back a booking that was compensated, however late it arrives: a compensation leaves a row even where there was
-none (a tombstone: keys, ids and status only), and no other write goes through on a row that was compensated.
+The row is the only state. Every operation can be repeated (Restate retries), and none can bring back a compensated
+booking, however late it arrives: compensating a booking that was never made leaves a tombstone (a row with keys, ids
+and status only), and no other write succeeds on a compensated row.
 """
 
 import os
@@ -19,49 +19,64 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef
 
 LONGEST_TRIP_ID, LONGEST_ID = 2048, 1024
-"""Bytes of a partition key and of a sort key, by DynamoDB's limits."""
+"""DynamoDB's limits on a partition key and on a sort key, in bytes."""
 
 
 class Found(Struct, frozen=True):
-    """What there is of a trip before it is booked: its own booking's status, if any, and whether another is live."""
+    """What a trip has before it is booked: this booking's status, if any, and whether another booking is live."""
 
     own: str | None
     another_is_live: bool
 
 
 class Bookings(Struct, frozen=True):
-    """The bookings of one service, in the table that its environment variable names."""
+    """The bookings of one service, in the table named by the service's environment variable.
+
+    Errors of AWS pass through, and Restate retries them. A BookingError is final.
+
+    Args:
+        service: the service's row in services.py.
+    """
 
     service: Service
 
     def __post_init__(self) -> None:
-        """A function that has the table makes its client as it starts, so that the first request need not wait for it.
+        """Create the client while a function with the table starts, so that the first request does not wait for it.
 
-        It takes longer than all other imports together. Who only calls the services has no table, and no client.
+        It takes longer than all other imports together. Callers of the service have no table, and no client.
         """
         if self.service.table_variable in os.environ:
             aws.dynamodb()
 
     async def look(self, trip_id: str, booking_id: str) -> Found:
-        """What the trip has by now under this booking id and under others; consistent."""
+        """Look up what the trip has under this booking id and under others, by a consistent read."""
         return await aws.call(self._look, trip_id, booking_id)
 
     async def reserve(self, trip_id: str, booking: Booking) -> None:
-        """Write the booking and its attributes; BookingError if it was compensated before."""
+        """Write the booking and its attributes.
+
+        Raises:
+            BookingError: 409, if the booking was compensated before.
+        """
         await aws.call(self._reserve, trip_id, booking)
 
     async def confirm(self, trip_id: str, booking_id: str) -> None:
-        """Make a pending booking confirmed; BookingError if there is none. Never creates a row."""
+        """Confirm a pending booking. Never creates a row.
+
+        Raises:
+            BookingError: 409, if the booking was compensated or never made.
+        """
         await aws.call(self._confirm, trip_id, booking_id)
 
     async def compensate(self, trip_id: str, compensation: Compensation) -> None:
-        """Give the booking the service's last status, whatever was there before except what the compensation spares.
+        """Set the booking to the service's compensated status, unless it has the status that the compensation spares.
 
-        Never fails for good, but for an id that no row can have, which only a person can send (BookingError 400).
+        Raises:
+            BookingError: 400, if an id is empty or over DynamoDB's limit, which only a person can send.
         """
         for kind, key, longest in (("trip", trip_id, LONGEST_TRIP_ID), ("booking", compensation.id, LONGEST_ID)):
             if not 0 < len(key.encode()) <= longest:
-                why = f"A {kind} id has 1 to {longest:,} bytes, this one {len(key.encode()):,}."
+                why = f"A {kind} id must have 1 to {longest:,} bytes, not {len(key.encode()):,}."
                 raise BookingError("invalid", why, 400)
         await aws.call(self._compensate, trip_id, compensation)
 
@@ -124,7 +139,7 @@ class Bookings(Struct, frozen=True):
                 ),
             )
         except aws.dynamodb().exceptions.ConditionalCheckFailedException:
-            return  # it is spared
+            return  # spared
 
 
 def _key(trip_id: str, booking_id: str) -> "dict[str, AttributeValueTypeDef]":

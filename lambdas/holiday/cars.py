@@ -16,16 +16,16 @@ from holiday.simulation import simulate
 
 
 class Car(Booking, frozen=True, kw_only=True):
-    """What `reserve` is asked to hold, under a booking id that trips made."""
+    """What `reserve` books, under a booking id that trips generated."""
 
     rental: Annotated[str, Meta(description="The car.")]
     rental_from: Annotated[str, Meta(description="When the rental begins.")]
-    rental_to: Annotated[str, Meta(description="When it ends.")]
+    rental_to: Annotated[str, Meta(description="When the rental ends.")]
 
 
 cars = restate.VirtualObject(
     "cars",
-    description="Holds, confirms and cancels rental cars. One object per trip.",
+    description="Reserves, confirms and cancels rental cars. One object per trip.",
     ingress_private=True,
     journal_retention=KEEP_FOR,
     invocation_context_managers=[outcome],
@@ -35,21 +35,21 @@ bookings = Bookings(SERVICES["cars"])
 
 @cars.handler(invocation_retry_policy=GIVE_UP_AFTER_8_ATTEMPTS)
 async def reserve(ctx: ObjectContext, car: Car) -> None:
-    """Hold a car for this trip."""
+    """Reserve a car for this trip."""
     simulate(car.run_type, reserve)
     await bookings.reserve(ctx.key(), car)
 
 
 @cars.handler(invocation_retry_policy=GIVE_UP_AFTER_8_ATTEMPTS)
 async def confirm(ctx: ObjectContext, car: Booking) -> None:
-    """Confirm the car that is reserved."""
+    """Confirm the reserved car."""
     simulate(car.run_type, confirm)
     await bookings.confirm(ctx.key(), car.id)
 
 
 @cars.handler(invocation_retry_policy=RETRY_UP_TO_A_MINUTE, input_serde=RetainedSerde(Compensation))
 async def cancel(ctx: ObjectContext, car: Compensation) -> None:
-    """Cancel the car, reserved or not: it cannot be reserved after this."""
+    """Cancel the car, whether or not it was reserved: it cannot be reserved afterwards."""
     await bookings.compensate(ctx.key(), car)
 
 

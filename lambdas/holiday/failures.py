@@ -1,6 +1,6 @@
-"""Why something failed for good: a reason to branch on and the cause in words, and how Restate carries both.
+"""Why something failed for good: a reason to branch on and the cause in words.
 
-Restate knows only an error's text, status and metadata. Here they are made from a reason and read as one again.
+Restate carries only an error's text, status and metadata. This module writes the reason into them and reads it back.
 """
 
 from typing import Literal, get_args
@@ -11,24 +11,24 @@ from restate import TerminalError
 Reason = Literal[
     "booked before",  # the gate: an earlier run of this request booked the trip
     "rolled back",  # the gate: an earlier run of this request was rolled back
-    "duplicate",  # the gate: another reservation holds the trip id
+    "duplicate",  # the gate: another reservation has the trip id
     "simulated",  # the caller asked for it
-    "not reserved",  # what is to be confirmed, or booked, was compensated or never made
-    "cancelled",  # somebody cancelled the invocation
+    "not reserved",  # the booking to make or confirm was compensated, or never made
+    "cancelled",  # the invocation was cancelled
     "given up",  # a step kept failing
-    "invalid",  # the request, or an id, is not one
-    "unknown",  # a newer version's
+    "invalid",  # the request or an id is invalid
+    "unknown",  # a reason from a newer version
 ]
 REASONS: dict[str, Reason] = {reason: reason for reason in get_args(Reason)}
 HINTS: dict[Reason, str] = {
     "duplicate": "Choose another trip_id.",
     "rolled back": "To try again, send a new idempotency key.",
 }
-"""What a caller can do who gets one of these."""
+"""What the caller can do about these."""
 
 
 class BookingError(TerminalError):
-    """What a handler raises when it fails for good. Restate does not retry it."""
+    """Raised by a handler that fails for good. Restate does not retry it."""
 
     def __init__(self, reason: Reason, message: str, status: int = 409, hint: str = "") -> None:
         super().__init__(message, status, {"reason": reason} | ({"hint": hint} if hint else {}))
@@ -44,7 +44,7 @@ class Failure(Struct, frozen=True):
 
     @classmethod
     def of(cls, trip_id: str, step: str, error: TerminalError) -> "Failure":
-        """Only our own errors are quoted: the text of a step that Restate gave up on can hold a stack trace."""
+        """Quotes only our own errors: the text of a step that Restate gave up on can contain a stack trace."""
         if said := (error.metadata or {}).get("reason"):
             return cls(trip_id, step, REASONS.get(said, "unknown"), error.message)
         if error.message == "cancelled":
@@ -52,6 +52,6 @@ class Failure(Struct, frozen=True):
         return cls(trip_id, step, "given up", "it kept failing and was given up")
 
     def error(self, status: int, message: str, compensations: str = "") -> TerminalError:
-        """What the caller gets: the message, and as metadata this failure and which compensations were sent."""
+        """The error that the caller gets: its metadata is this failure and the compensations that were sent."""
         hint = {"hint": HINTS[self.reason]} if self.reason in HINTS else {}
         return TerminalError(message, status, {**structs.asdict(self), "compensations": compensations, **hint})

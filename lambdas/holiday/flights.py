@@ -1,7 +1,7 @@
 """Flights: reserve, confirm, cancel. One object per trip, so the steps of a trip never overlap here.
 
 Flights are reserved first and cancelled last, which makes this service the gate: one live trip per trip id, and one
-booking per booking id, also when a request comes again so late that Restate has forgotten its idempotency key.
+booking per booking id, even if a request is repeated after Restate has forgotten its idempotency key.
 """
 
 from typing import Annotated
@@ -21,7 +21,7 @@ from holiday.simulation import simulate
 
 
 class Flight(Booking, frozen=True, kw_only=True):
-    """What `reserve` is asked to hold, under a booking id that trips made."""
+    """What `reserve` books, under a booking id that trips generated."""
 
     depart_city: Annotated[str, Meta(description="City of departure.")]
     depart_time: Annotated[str, Meta(description="Departure.")]
@@ -31,7 +31,7 @@ class Flight(Booking, frozen=True, kw_only=True):
 
 flights = restate.VirtualObject(
     "flights",
-    description="Holds, confirms and cancels flights. One object per trip, one live flight per trip.",
+    description="Reserves, confirms and cancels flights. One object per trip, one live flight per trip.",
     ingress_private=True,
     journal_retention=KEEP_FOR,
     invocation_context_managers=[outcome],
@@ -41,7 +41,7 @@ bookings = Bookings(SERVICES["flights"])
 
 @flights.handler(invocation_retry_policy=GIVE_UP_AFTER_8_ATTEMPTS)
 async def reserve(ctx: ObjectContext, flight: Flight) -> None:
-    """Hold a flight for this trip, unless the trip has one, or this very booking was confirmed or cancelled before."""
+    """Reserve a flight, unless the trip has one already or this booking was confirmed or cancelled before."""
     found = await bookings.look(ctx.key(), flight.id)
     if found.own == "confirmed":
         raise BookingError("booked before", "an earlier run of this request booked the trip")
@@ -55,14 +55,14 @@ async def reserve(ctx: ObjectContext, flight: Flight) -> None:
 
 @flights.handler(invocation_retry_policy=GIVE_UP_AFTER_8_ATTEMPTS)
 async def confirm(ctx: ObjectContext, flight: Booking) -> None:
-    """Confirm the flight that is reserved."""
+    """Confirm the reserved flight."""
     simulate(flight.run_type, confirm)
     await bookings.confirm(ctx.key(), flight.id)
 
 
 @flights.handler(invocation_retry_policy=RETRY_UP_TO_A_MINUTE, input_serde=RetainedSerde(Compensation))
 async def cancel(ctx: ObjectContext, flight: Compensation) -> None:
-    """Cancel the flight, reserved or not: it cannot be reserved after this."""
+    """Cancel the flight, whether or not it was reserved: it cannot be reserved afterwards."""
     await bookings.compensate(ctx.key(), flight)
 
 

@@ -1,4 +1,4 @@
-"""What Restate is told of a handler: `flights.reserve`, of the service `flights`, and what its input looks like."""
+"""What Restate knows of a handler: its service, its name (`flights.reserve`) and the schema of its input."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol, cast, runtime_checkable
@@ -17,7 +17,7 @@ class Described(Protocol):
 
 
 def describe_inputs(service: restate.Service) -> None:
-    """Take their schemas from such serdes when Restate discovers the service: the SDK only knows types."""
+    """Have service discovery take input schemas from `Described` serdes: the SDK derives them only from types."""
     handlers = cast(dict[str, Handler[Any, Any]], service.handlers)  # pyright: ignore[reportUnknownMemberType]
     for io in (handler.handler_io for handler in handlers.values()):
         if io.input_type and isinstance(io.input_serde, Described):

@@ -1,8 +1,8 @@
 """All services in one process, for a laptop: `python -m holiday.local`.
 
-The same objects that Lambda runs, over HTTP/2 instead of Lambda's request and response. Restate's SDK wants SIGTERM
-for itself, so the shutdown goes through the SDK's own hook. Under a debugger, Restate waits for a handler that is
-stopped: after a minute without a word it would have it suspended, and after ten more it would begin another attempt.
+The same objects that Lambda runs, over HTTP/2 instead of Lambda's request and response. Restate's SDK handles
+SIGTERM, so shutdown goes through its hook. Under a debugger, the services' time-outs are one day: by default, Restate
+would suspend a handler that is stopped at a breakpoint after a minute, and begin another attempt after ten more.
 """
 
 import argparse
@@ -43,7 +43,7 @@ async def run(port: int) -> None:
 
 
 def skip_breakpoint(*_args: object, **_options: object) -> None:
-    """What `breakpoint()` does under `make serve` without a debugger: pdb would have no terminal, and raise BdbQuit."""
+    """Replaces `breakpoint()` under `make serve` without a debugger: pdb has no terminal and would raise BdbQuit."""
     caller = sys._getframe(1)  # pyright: ignore[reportPrivateUsage]
     where = f"{Path(caller.f_code.co_filename).name}, line {caller.f_lineno}"
     print(
@@ -53,10 +53,10 @@ def skip_breakpoint(*_args: object, **_options: object) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--port", type=int, default=9080, help="listen on 127.0.0.1 at this port (default: 9080)")
+    parser.add_argument("--port", type=int, default=9080, help="port on 127.0.0.1 to listen on (default: 9080)")
     port: int = parser.parse_args().port
     if missing := [name for name in REQUIRED if not os.environ.get(name)]:
-        sys.exit(f"Set {', '.join(missing)} first, or use `make serve`, which does.")
+        sys.exit(f"Set {', '.join(missing)} first, or use `make serve`, which sets them.")
     asyncio.run(run(port))
 
 

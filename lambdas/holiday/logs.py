@@ -1,6 +1,6 @@
 """One JSON object per line, silent on replay, the same on Lambda, in the emulator and in a terminal.
 
-A line says which trip, invocation, service and handler it is about. It holds no other word that the traveller wrote.
+Each line names its trip, invocation, service and handler. The trip id is the only caller's text in it.
 """
 
 import json
@@ -17,9 +17,9 @@ from restate.server_context import ServerInvocationContext, current_context
 
 log = restate.getLogger("holiday")  # pyright: ignore[reportUnknownMemberType]
 about: ContextVar[str] = ContextVar("about", default="")
-"""The trip that a handler of `trips` is about; an object's key says it for the others."""
+"""The trip id, for handlers of `trips`. For the other services it is the object's key."""
 reason: ContextVar[str | None] = ContextVar("reason", default=None)
-"""Why a run that ends well did not do what was asked: the trip was booked before."""
+"""Why a run that succeeded booked nothing: the trip was booked before."""
 
 
 @asynccontextmanager

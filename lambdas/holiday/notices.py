@@ -1,7 +1,7 @@
-"""What is published about a trip. On its way there, too, it is the flat JSON object that subscribers get.
+"""What is published about a trip: a flat JSON object, the same between the services and for subscribers.
 
-It names each booking by its own field (`flight_id`), so that a service which is added adds a field and changes none. A
-field that this version does not know is published like the others: it names a booking of a newer version's service.
+Each booking has its own field (`flight_id`), so a new service adds a field and changes none. An `_id` field that this
+version does not know is published too: it is the booking of a newer version's service.
 """
 
 import json
@@ -19,9 +19,11 @@ class Notice(Struct, frozen=True):
 
     trip_id: Annotated[str, Meta(description="The trip.")]
     booking_ids: dict[str, str]
-    invocation_id: Annotated[str, Meta(description="The reservation's: it tells two notices of one trip apart.")]
+    invocation_id: Annotated[
+        str, Meta(description="The reservation's invocation: it tells two notices of one trip apart.")
+    ]
     status: Annotated[Literal["success", "failure"], Meta(description="Whether the trip is booked.")] = "success"
-    message: Annotated[str, Meta(description="The same in words, with the reason of a failure.")] = ""
+    message: Annotated[str, Meta(description="The outcome in words, with the reason for a failure.")] = ""
 
     @classmethod
     def about(cls, trip_id: str, invocation_id: str, **bookings: Booking) -> "Notice":
@@ -34,7 +36,7 @@ class Notice(Struct, frozen=True):
         return structs.replace(self, status="failure", message=why)
 
     def to_json(self) -> str:
-        """As ASCII: every text that a caller may send passes through SNS and e-mail unharmed."""
+        """As ASCII, so that any text from a caller survives SNS and e-mail."""
         fields: dict[str, str] = {}
         for name, value in structs.asdict(self).items():
             fields |= value if name == "booking_ids" else {name: value}

@@ -1,4 +1,4 @@
-"""The one module that talks to SNS. The subject is constant: nothing that a caller wrote ends up in a header."""
+"""The only module that talks to SNS. The subject is constant, so no caller's text ends up in a header."""
 
 import os
 
@@ -9,7 +9,7 @@ SUBJECT = "Holiday booking"
 
 
 async def publish(notice: Notice) -> None:
-    """Publish the notice, as JSON, to the topic that SNS_TOPIC names. Any error is Restate's to retry."""
+    """Publish the notice, as JSON, to the topic that SNS_TOPIC names. Restate retries any error."""
     await aws.call(_publish, notice.to_json())
 
 

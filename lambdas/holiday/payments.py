@@ -16,7 +16,7 @@ from holiday.simulation import simulate
 
 
 class Payment(Booking, frozen=True, kw_only=True):
-    """What `process` takes: a decimal amount as text, never a float, and its ISO 4217 currency."""
+    """What `process` charges: a decimal amount as a string, never a float, and its ISO 4217 currency code."""
 
     amount: Annotated[str, Meta(description="A decimal number, for example 750.00.")]
     currency: Annotated[str, Meta(description="Its ISO 4217 code.")]
@@ -24,7 +24,7 @@ class Payment(Booking, frozen=True, kw_only=True):
 
 payments = restate.VirtualObject(
     "payments",
-    description="Takes and refunds payments. One object per trip.",
+    description="Processes and refunds payments. One object per trip.",
     ingress_private=True,
     journal_retention=KEEP_FOR,
     invocation_context_managers=[outcome],
@@ -34,14 +34,14 @@ bookings = Bookings(SERVICES["payments"])
 
 @payments.handler(invocation_retry_policy=GIVE_UP_AFTER_8_ATTEMPTS)
 async def process(ctx: ObjectContext, payment: Payment) -> None:
-    """Process the payment. There is nothing to confirm later."""
+    """Process the payment. It needs no confirmation."""
     simulate(payment.run_type, process)
     await bookings.reserve(ctx.key(), payment)
 
 
 @payments.handler(invocation_retry_policy=RETRY_UP_TO_A_MINUTE, input_serde=RetainedSerde(Compensation))
 async def refund(ctx: ObjectContext, payment: Compensation) -> None:
-    """Refund the payment, processed or not: it cannot be processed after this."""
+    """Refund the payment, whether or not it was processed: it cannot be processed afterwards."""
     await bookings.compensate(ctx.key(), payment)
 
 

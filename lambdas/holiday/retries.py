@@ -1,12 +1,11 @@
-"""The saga's three retry policies, and for how long Restate keeps what has ended.
+"""The saga's three retry policies, and how long Restate keeps what has ended.
 
-Forward steps give up, everything that keeps a promise does not. A step that was given up is killed by Restate and
-counts as failed, so the saga is rolled back and the caller gets an answer. A compensation, a notice and the saga itself
-must end well however long that takes: they never give up, and never pause (a paused invocation would hold its trip's
-key until somebody resumes it). A caller waits for the saga, so at most ten seconds pass before it is tried again.
-Nobody waits for a compensation or a notice, and in an outage every trip leaves some: their intervals grow to a minute,
-and begin at two seconds, because Restate's VQueues take from those that wait at least that long their place among the
-running, and so other trips do not wait for it.
+Forward steps give up. Restate kills such a step, which counts as failed, so the saga is rolled back and the caller gets
+an answer. Compensations, notices and the saga itself must succeed however long it takes: they never give up and never
+pause (a paused invocation holds its trip's key until somebody resumes it). A caller waits for the saga, so it is
+retried within ten seconds. Nobody waits for a compensation or a notice, and an outage leaves some for every trip: their
+intervals grow to a minute. They begin at two seconds, because Restate's VQueues free the slot of an invocation that
+waits at least that long for its retry, so that other trips do not wait for the slot.
 """
 
 from datetime import timedelta
@@ -36,5 +35,5 @@ RETRY_UP_TO_A_MINUTE = InvocationRetryPolicy(
 )
 
 KEEP_FOR = timedelta(days=1)
-"""After its end, an invocation's journal, its outcome and its idempotency key. Whoever asks later why a trip failed
-finds its rows, its notice and its log lines."""
+"""How long an ended invocation's journal, outcome and idempotency key are kept. Why a trip failed can be read from its
+rows, its notice and its log lines after that."""

@@ -1,7 +1,7 @@
-"""A saga's bookkeeping: which step is under way, and how to compensate what has been asked for so far.
+"""A saga's bookkeeping: which step is running, and how to compensate the steps called so far.
 
-Nothing here awaits anything but the steps. Compensations are one-way messages: one that is sent can no longer be
-interrupted by a cancellation, whereas one that is awaited can be cancelled before it has begun.
+Only steps are awaited. Compensations are one-way messages: once sent, a cancellation cannot stop one, whereas a call
+that is awaited can be cancelled before it begins.
 """
 
 from collections.abc import Awaitable, Callable
@@ -22,7 +22,12 @@ Compensate = Callable[[Any, Compensation], Awaitable[None]]
 
 
 class Saga:
-    """The steps of one trip. Each step and each compensation is a handler of an object that is keyed by the trip id."""
+    """The steps of one trip. Steps and compensations are handlers of objects keyed by the trip id.
+
+    Args:
+        ctx: the context of the handler that runs the saga.
+        trip_id: the key of every object that is called.
+    """
 
     def __init__(self, ctx: Context, trip_id: str) -> None:
         self._ctx = ctx
@@ -32,15 +37,23 @@ class Saga:
         logs.about.set(trip_id)
 
     def begin(self, step: AnyHandler) -> None:
-        """Say, in the log and in a failure's answer, which step is under way."""
+        """Name the running step, in the log and in the error if it fails."""
         self._step = name_of(step)
         logs.log.info(self._step)
 
     async def step(self, handler: Handler[Message], booking: Message, *, compensation: Compensate) -> None:
-        """Ask for a step and wait until it is done. TerminalError if it failed for good or the saga was cancelled.
+        """Call a step and wait for it.
 
-        The compensation is registered before the step is asked for, so one that is cut off is compensated too. Until
-        the step is done, it spares a booking that the step cannot have made.
+        The compensation is registered before the step is called, so an interrupted step is compensated too. Until the
+        step is done, the compensation spares a booking that the step cannot have made.
+
+        Args:
+            handler: the step.
+            booking: its message.
+            compensation: the handler, of the same service, that compensates it.
+
+        Raises:
+            TerminalError: the step failed for good, or the saga was cancelled.
         """
         spare = SERVICES[service_of(handler)].spared
         self._compensations.append((compensation, Compensation(booking.id, spare)))
@@ -49,10 +62,11 @@ class Saga:
         self._compensations[-1] = (compensation, Compensation(booking.id))
 
     async def side_by_side(self, *steps: tuple[Handler[Booking], Booking]) -> None:
-        """Ask for steps that need nothing of each other, and wait until all have ended.
+        """Call independent steps and wait until all have ended. Their compensations must be registered already.
 
-        TerminalError if one failed for good (the first of them, as written, is reported) or the saga was cancelled
-        (then all of them are). What compensates them is registered already.
+        Raises:
+            TerminalError: a step failed for good (the first in the order of `steps` is reported), or the saga was
+                cancelled, and with it all of the steps.
         """
         calls: dict[str, restate.RestateDurableCallFuture[None]] = {}
         for handler, booking in steps:
@@ -64,13 +78,17 @@ class Saga:
             await call
 
     def failure(self, error: TerminalError) -> Failure:
-        """What there is to say of the step that failed. The run's last line in the log gives the reason too."""
+        """Describe the failed step. The reason also ends up in the run's last log line."""
         failure = Failure.of(self._trip_id, self._step, error)
         logs.reason.set(failure.reason)
         return failure
 
     def compensate(self) -> str:
-        """Send every compensation, newest first. Returns their names, separated by commas."""
+        """Send every compensation, newest first.
+
+        Returns:
+            The names of the handlers, separated by commas.
+        """
         for handler, compensation in reversed(self._compensations):
             self._ctx.object_send(handler, self._trip_id, compensation)
         return ", ".join(name_of(handler) for handler, _ in reversed(self._compensations))

@@ -9,11 +9,11 @@ M = TypeVar("M")
 
 
 class UnreadableMessageError(Exception):
-    """A message that another version of the code sent, and that this one cannot read. Not terminal: Restate retries."""
+    """A message from another version of the code that this one cannot read. Not terminal: Restate retries."""
 
 
 class Unreadable:
-    """Takes the place of a message that could not be read. Whatever a handler asks of it, it raises."""
+    """Replaces a message that could not be read: reading any attribute raises UnreadableMessageError."""
 
     def __init__(self, why: str) -> None:
         self._why = why
@@ -25,7 +25,7 @@ class Unreadable:
 class RetainedSerde(Serde[Any], Generic[M]):
     """Reads messages of `kind` that must not be lost.
 
-    The SDK ends an invocation for good when its input does not decode. So this never raises: what cannot be read
+    The SDK fails an invocation for good if its input cannot be decoded. So this never raises: an unreadable message
     becomes an `Unreadable`, the handler fails on its first use, and Restate retries until a version can read it.
     """
 

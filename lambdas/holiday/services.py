@@ -1,7 +1,7 @@
-"""What a trip is made of: the services that book its parts, a row each, and what a caller may choose of each part.
+"""The services that book the parts of a trip, one row each, and what a caller may choose.
 
-All that goes through the services derives from these rows: run types, the tables' names, what a compensation spares,
-`local.py`, the demo, and what the tests expect. trips itself does not: there each step is written out.
+Everything that loops over the services uses these rows: run types, table names, what a compensation spares, `local.py`,
+the demo and what the tests expect. trips does not: it spells out each step.
 """
 
 from collections.abc import Mapping
@@ -19,10 +19,12 @@ B = TypeVar("B", bound=Booking)
 class Service(Struct, frozen=True):
     """One row.
 
-    name: of the service, its module and its virtual object. booking: what one of its bookings is called; a notice names
-    it as `<booking>_id`. steps: its forward steps in their order, each with the run type that makes it fail; the last
-    one leaves the booking confirmed. compensation: the handler that compensates them. compensated: the status in which
-    that leaves the booking.
+    Args:
+        name: of the service, its module and its virtual object.
+        booking: what one booking is called. In a notice, its id is `<booking>_id`.
+        steps: the forward steps in order, each with the run type that makes it fail. The last confirms the booking.
+        compensation: the handler that compensates the steps.
+        compensated: the booking's status after that.
     """
 
     name: str
@@ -33,20 +35,20 @@ class Service(Struct, frozen=True):
 
     @property
     def table_variable(self) -> str:
-        """The environment variable that names its table."""
+        """The environment variable with the table's name."""
         return f"{self.name.upper()}_TABLE_NAME"
 
     @property
     def reserved(self) -> str:
-        """The status that the first step gives a booking: pending until a later step confirms it."""
+        """A booking's status after the first step: pending if a later step confirms it."""
         return "pending" if len(self.steps) > 1 else "confirmed"
 
     @property
     def spared(self) -> str:
         """The status that a compensation leaves alone until the first step is done.
 
-        What is confirmed before it was reserved is an earlier run's of the same idempotency key. But a service that
-        confirms in its first step may have done so before that was cut off: it spares nothing.
+        A booking that is confirmed before this run reserved it belongs to an earlier run with the same idempotency key.
+        But a service whose first step confirms may have done so before the step was interrupted: it spares nothing.
         """
         return "confirmed" if len(self.steps) > 1 else "nothing"
 
@@ -57,13 +59,13 @@ _ROWS = (
     Service("payments", "payment", {"process": "failPayment"}, compensation="refund", compensated="refunded"),
 )
 SERVICES = {row.name: row for row in _ROWS}
-"""By name, in the order in which trips books. It compensates in the reverse order."""
+"""By name, in the order in which trips books them. It compensates them in reverse."""
 
 RUN_TYPES = {
     **{run_type: f"{row.name}.{step}" for row in _ROWS for step, run_type in row.steps.items()},
     "failNotification": "trips.notify",
 }
-"""Each run type and the step that it makes fail."""
+"""The step that each run type makes fail."""
 
 RunType = Annotated[
     str,
@@ -77,7 +79,7 @@ RunType = Annotated[
 class TripRequest(Struct, frozen=True, forbid_unknown_fields=True):
     """What a caller may choose: an empty request books the sample trip. Times are ISO 8601; without an offset, UTC."""
 
-    trip_id: Annotated[TripId, Meta(description="Names the trip. Leave it out to have one made.")] | UnsetType = UNSET
+    trip_id: Annotated[TripId, Meta(description="The trip's id. Generated if left out.")] | UnsetType = UNSET
     run_type: RunType | UnsetType = UNSET
     depart_city: Annotated[Text, Meta(description="City of departure.")] = "Detroit"
     depart_time: Annotated[Timestamp, Meta(description="Departure.")] = "2021-07-07T06:00:00.000Z"
@@ -87,12 +89,12 @@ class TripRequest(Struct, frozen=True, forbid_unknown_fields=True):
     rental_from: Annotated[Timestamp, Meta(description="When the rental begins.")] = "2021-07-09T00:00:00.000Z"
     rental_to: Annotated[Timestamp, Meta(description="Its end, not before `rental_from`.")] = "2021-07-17T00:00:00.000Z"
 
-    # The price is not the caller's to set.
+    # Callers cannot set the price.
     amount: ClassVar[str] = "750.00"
     currency: ClassVar[str] = "USD"
 
     def __post_init__(self) -> None:
-        """Check what a type cannot say. A ValueError here reaches the caller as a refusal of the whole request."""
+        """Check what types cannot express. A ValueError rejects the whole request."""
         for field in self.__struct_fields__:
             if (text := getattr(self, field)) is not UNSET:
                 check_text(field, text)
@@ -104,6 +106,6 @@ class TripRequest(Struct, frozen=True, forbid_unknown_fields=True):
         check_order(self, "rental_from", "rental_to")
 
     def booking(self, kind: type[B], booking_id: UUID) -> B:
-        """What a service is asked to book of this trip, under this id."""
+        """The message that books one part of this trip, under this id."""
         chosen = {name: getattr(self, name) for name in kind.__struct_fields__ if name != "id"}
         return kind(id=str(booking_id), **chosen)

@@ -1,4 +1,4 @@
-"""Failures that the caller asks for, by the run types of services.py."""
+"""Failures that the caller asks for with a run type of services.py."""
 
 from msgspec import UNSET, UnsetType
 

@@ -1,6 +1,6 @@
-"""The caller's request: read as strictly as it can be, because a misspelt body must never book a trip.
+"""The caller's request: validated strictly, because a misspelt body must never book a trip.
 
-Each refusal names the field and what is allowed, and comes before anything is booked.
+Each error names the field and what is allowed, and is raised before anything is booked.
 """
 
 import json
@@ -19,7 +19,7 @@ from holiday.services import RUN_TYPES, TripRequest
 T = TypeVar("T")
 
 MOST_BYTES = 64 * 1024
-"""Of a body. Lambda takes 6 MB, and every invocation of a trip carries its whole journal, the body included."""
+"""The limit of a body. Lambda accepts 6 MB, and each invocation of a trip carries its whole journal, with the body."""
 
 EXAMPLE = (
     'Every field is optional. For example: {"request": {"trip_id": "oslo", "depart_time": "2021-07-07T06:00:00.000Z"}}'
@@ -33,7 +33,7 @@ class ReserveRequest(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Invalid(Struct, frozen=True):
-    """Takes the place of a request that is invalid: why, and what to send instead, which `why` may say already."""
+    """Replaces an invalid request: why it is invalid, and what to send instead (which `why` may say too)."""
 
     why: str
     hint: str
@@ -42,7 +42,7 @@ class Invalid(Struct, frozen=True):
 def reject_invalid(
     handler: Callable[[Context, ReserveRequest], Awaitable[T]],
 ) -> Callable[[Context, ReserveRequest | Invalid], Awaitable[T]]:
-    """Around a handler, which then gets requests that are valid: to others the answer is a BookingError, status 400."""
+    """Decorate a handler to get only valid requests: the others are answered with a BookingError, status 400."""
 
     @wraps(handler)
     async def wrapped(ctx: Context, request: ReserveRequest | Invalid) -> T:
@@ -54,7 +54,7 @@ def reject_invalid(
 
 
 class ReserveRequestSerde(Serde[Any]):
-    """Reads a request without raising: to an error in here Restate would answer 500, and the fault is the caller's."""
+    """Reads a request without raising: Restate would answer an error here with 500, but the fault is the caller's."""
 
     def deserialize(self, buf: bytes) -> ReserveRequest | Invalid:
         if not buf.strip():
@@ -74,17 +74,17 @@ class ReserveRequestSerde(Serde[Any]):
         return msgspec.json.encode(obj)
 
     def json_schema(self) -> dict[str, Any]:
-        """With the sample trip as the example: what Restate's playground sends first books it, again and again."""
+        """The schema. Its example, which Restate's playground sends first, books the sample trip, again and again."""
         return msgspec.json.schema(ReserveRequest) | {"examples": [msgspec.to_builtins(ReserveRequest())]}
 
 
 def _invalid(why: str, allowed: str = "") -> Invalid:
-    """What is allowed ends the message, unless that says it already; a program finds a hint in the metadata anyhow."""
+    """End the message with what is allowed, unless it says so already. The metadata has a hint in any case."""
     return Invalid(f"{why} {allowed}".strip(), allowed or EXAMPLE)
 
 
 def _check_keys(pairs: list[tuple[str, object]]) -> None:
-    """JSON lets a key stand twice in an object, and readers disagree on which one counts."""
+    """Reject duplicate keys: JSON allows them, and parsers disagree on which one counts."""
     keys: set[str] = set()
     for key, _ in pairs:
         if key in keys:
@@ -93,7 +93,7 @@ def _check_keys(pairs: list[tuple[str, object]]) -> None:
 
 
 def _allowed(error: str) -> str:
-    """What would have been right where msgspec's message only says what was wrong."""
+    """What would have been valid, where msgspec's message only says what was invalid."""
     if "unknown field" in error:
         fields = TripRequest.__struct_fields__ if "$.request" in error else ReserveRequest.__struct_fields__
         return f"Allowed fields: {', '.join(fields)}."

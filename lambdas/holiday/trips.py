@@ -1,6 +1,6 @@
-"""Trips: books a holiday, or compensates what was done when a step fails. The whole saga is this file.
+"""Trips: books a holiday or, if a step fails, compensates what was done. The whole saga is this file.
 
-It is safe because ids come first, a compensation is registered before its step is asked for, compensations are sent
+It is safe because ids come first, each compensation is registered before its step is called, compensations are sent
 and never awaited, forward steps give up while compensations and notices do not, and sending the success notice is the
 commit point: nothing is awaited after it.
 """
@@ -33,7 +33,7 @@ trips = restate.Service(
 async def reserve(ctx: Context, request: ReserveRequest) -> TripBooked:
     """Book a flight, a rental car and the payment of a trip, or nothing at all.
 
-    A request that is invalid is answered 400, a duplicate trip id 409, and a trip that was rolled back 422.
+    An invalid request is answered with 400, a duplicate trip id with 409, and a trip that was rolled back with 422.
     """
     trip, generated_id = request.request, str(ctx.uuid())
     trip_id = trip.trip_id or generated_id
@@ -54,7 +54,7 @@ async def reserve(ctx: Context, request: ReserveRequest) -> TripBooked:
         return TripBooked(trip_id=trip_id)
     except TerminalError as error:
         failure = saga.failure(error)
-        match failure.reason:  # the first three are the gate's: nothing was asked for yet, so nothing is compensated
+        match failure.reason:  # the first three are the gate's: nothing was booked, so nothing is compensated
             case "booked before":
                 return TripBooked(trip_id=trip_id)
             case "rolled back":
@@ -72,7 +72,7 @@ async def reserve(ctx: Context, request: ReserveRequest) -> TripBooked:
 
 @trips.handler(ingress_private=True, input_serde=NoticeSerde(), invocation_retry_policy=RETRY_UP_TO_A_MINUTE)
 async def notify(_ctx: Context, notice: Notice) -> None:
-    """Publish a notice until SNS has taken it: an outage neither delays an answer nor cancels a trip that stands."""
+    """Publish a notice, retried until SNS accepts it: an outage delays no answer and cancels no booked trip."""
     about.set(notice.trip_id)
     await notifications.publish(notice)
 

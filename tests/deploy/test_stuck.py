@@ -144,7 +144,7 @@ def test_without_a_terminal_it_asks_for_no_key(authenticating_proxy: Authenticat
     )
 
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == "✗ --elsewhere reads a URL and an API key from a terminal, and this input is none.\n"
+    assert done.stderr == "✗ --elsewhere reads a URL and an API key from a terminal, and the input is not one.\n"
     assert authenticating_proxy.asked == []
 
 

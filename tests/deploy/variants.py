@@ -90,8 +90,8 @@ def code_marked(folder: Path, mark: str, **more: tuple[str, str]) -> Path:
             f'"transaction_status": status, "code": "{mark}"}} | booking.attributes',
         ),
         "messages.py": (
-            '    """The answer to a reservation that stands."""\n',
-            f'    """The answer to a reservation that stands."""\n\n    code: str = "{mark}"\n',
+            '    """The answer to a successful reservation."""\n',
+            f'    """The answer to a successful reservation."""\n\n    code: str = "{mark}"\n',
         ),
     }
     return edited(folder, marks | {f"{module}.py": edit for module, edit in more.items()})

@@ -136,10 +136,10 @@ def test_what_a_killed_trip_leaves_is_cleaned_up_by_hand(play: Callable[[Scene],
 @pytest.mark.parametrize(
     ("body", "status", "words"),
     [
-        ('{"id": ""}', 400, "A booking id has 1 to 1,024 bytes, this one 0."),
-        ('{"id": "%s"}' % ("x" * 1025), 400, "A booking id has 1 to 1,024 bytes, this one 1,025."),
+        ('{"id": ""}', 400, "A booking id must have 1 to 1,024 bytes, not 0."),
+        ('{"id": "%s"}' % ("x" * 1025), 400, "A booking id must have 1 to 1,024 bytes, not 1,025."),
         ("", 400, "Empty body not allowed"),
-        ('{"id": "some"}', 400, "A trip id has 1 to 2,048 bytes"),
+        ('{"id": "some"}', 400, "A trip id must have 1 to 2,048 bytes"),
     ],
     ids=["no id", "a long id", "no body", "no trip id"],
 )

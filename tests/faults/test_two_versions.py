@@ -33,7 +33,9 @@ OF_A_BOOKING = (
 OF_A_COMPENSATION = (
     '    spare: Annotated[str, Meta(description="The status in which the booking is left alone.")] = "nothing"\n'
 )
-OF_A_NOTICE = '    message: Annotated[str, Meta(description="The same in words, with the reason of a failure.")] = ""\n'
+OF_A_NOTICE = (
+    '    message: Annotated[str, Meta(description="The outcome in words, with the reason for a failure.")] = ""\n'
+)
 OF_A_REQUEST = '    currency: ClassVar[str] = "USD"\n'
 A_RUN_TYPE = '    "failNotification": "trips.notify",\n'
 COMPENSATION = "class Compensation(Struct, frozen=True, omit_defaults=True):"

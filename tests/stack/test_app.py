@@ -108,5 +108,5 @@ def test_a_wrong_setting_is_one_sentence_and_exit_code_1(tmp_path: Path) -> None
 
     assert code == 1
     assert said == (
-        "restateRegion must be us or eu, not 'mars'. Set by -c, or in cdk.json, cdk.context.json or ~/.cdk.json.\n"
+        "restateRegion must be us or eu, not 'mars'. Set with -c, or in cdk.json, cdk.context.json or ~/.cdk.json.\n"
     )

@@ -32,7 +32,7 @@ def test_the_example_is_synthesized_with_an_override_whatever_other_apps_have_in
 
     # then what the file says is in the template, under the name from the command line
     assert done.returncode == 0, done.stderr
-    assert "Not settings of this app, and ignored: stage, env, vpcId.\n" in done.stderr
+    assert "Ignored, because they are not settings of this app: stage, env, vpcId.\n" in done.stderr
     template: dict[str, Any] = json.loads((tmp_path / "cdk.out" / "ann-HolidayStack.template.json").read_text())
     found = Settings.from_context({"environment": "example"})
     text = json.dumps(template)
@@ -47,7 +47,7 @@ def test_a_misspelt_setting_in_cdk_json_of_the_home_directory_is_refused_by_name
 
     assert done.returncode == 1
     assert done.stderr.splitlines()[0] == (
-        "alarmTopic is not a setting. Did you mean alarmTopicArn? Set by -c, or in cdk.json, cdk.context.json or "
+        "alarmTopic is not a setting. Did you mean alarmTopicArn? Set with -c, or in cdk.json, cdk.context.json or "
         "~/.cdk.json."
     )
 

@@ -12,7 +12,7 @@ from localcloud.ports import Ports
 OWN = 'adminUrl = "http://restate.example.com:9070"\n'
 TOPIC = "arn:aws:sns:eu-central-1:111122223333:alarms"
 IN_FILE = "Set in environments/production.toml."
-IN_CONTEXT = "Set by -c, or in cdk.json, cdk.context.json or ~/.cdk.json."
+IN_CONTEXT = "Set with -c, or in cdk.json, cdk.context.json or ~/.cdk.json."
 
 
 def settings(folder: Path, file: str, context: dict[str, object] | None = None) -> Settings:
@@ -58,13 +58,13 @@ def test_a_file_that_an_editor_began_with_a_byte_order_mark_is_read(tmp_path: Pa
     [
         (
             OWN + 'colour = "blue"',
-            f"colour is not a setting. There are: environmentId, authTokenSecretArn, {{}}{IN_FILE}",
+            f"colour is not a setting. Settings: environmentId, authTokenSecretArn, {{}}{IN_FILE}",
         ),
         (OWN + 'restate_regoin = "eu"', f"restate_regoin is not a setting. Did you mean restateRegion? {IN_FILE}"),
         (OWN + 'region = "eu"', f"region is not a setting. Did you mean restateRegion? {IN_FILE}"),
         (
             OWN + 'environment = "production"',
-            "environments/production.toml sets environment, which -c environment=<name> chooses: leave it out.",
+            "environments/production.toml must not set environment, which -c environment=<name> does: leave it out.",
         ),
         (OWN + 'restateRegion = "mars"', f"restateRegion must be us or eu, not 'mars'. {IN_FILE}"),
         (OWN + "pythonRuntime = 3.13", f"pythonRuntime must be a string, in quotes, not 3.13. {IN_FILE}"),
@@ -73,9 +73,9 @@ def test_a_file_that_an_editor_began_with_a_byte_order_mark_is_read(tmp_path: Pa
         (OWN + 'disposable = "yes"', f"disposable must be true or false, not 'yes'. {IN_FILE}"),
         (OWN + 'prefix = ["a"]', f'prefix must be a string, in quotes, not ["a"]. {IN_FILE}'),
         (OWN + "prefix = 2026-11-28", f'prefix must be a string, in quotes, not "2026-11-28". {IN_FILE}'),
-        (OWN + 'prefix = " "', f"prefix is empty: give it a value, or leave it out. {IN_FILE}"),
-        ('[production]\nprefix = "a"', f"production is not a setting. There are: {{}}{IN_FILE}"),
-        ('environmentId = "env_1"', f"environmentId needs authTokenSecretArn, {{}}{IN_FILE}"),
+        (OWN + 'prefix = " "', f"prefix must not be empty: give it a value or leave it out. {IN_FILE}"),
+        ('[production]\nprefix = "a"', f"production is not a setting. Settings: {{}}{IN_FILE}"),
+        ('environmentId = "env_1"', f"environmentId requires authTokenSecretArn, {{}}{IN_FILE}"),
         ("", "Where is Restate? Set environmentId and authTokenSecretArn {}"),
         (OWN + "prefix = ann", "environments/production.toml is not valid TOML: {} (at line 2, column 10). {}"),
         (OWN + OWN, "environments/production.toml is not valid TOML: {} (at line 2, column {}"),
@@ -99,15 +99,15 @@ def test_a_file_that_is_no_text_is_refused_by_name(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("prod", "environments/prod.toml not found. There are: production, staging."),
+        ("prod", "environments/prod.toml not found. Environments: production, staging."),
         ("Production", "environments/Production.toml not found."),  # also where the file system ignores the case
-        ("env_201j7wcvz", "not found. There are: production, staging. Did you mean environmentId=env_201j7wcvz?"),
-        ("../production", "environment '../production' must be the name of a file in environments/ without its .toml"),
+        ("env_201j7wcvz", "not found. Environments: production, staging. Did you mean environmentId=env_201j7wcvz?"),
+        ("../production", "environment '../production' must be the name of a file in environments/ without .toml"),
         ("/etc/passwd", "environment '/etc/passwd' must be the name of a file"),
         ("a\\b", "must be the name of a file in environments/"),
         (
             "production.toml",
-            "environment 'production.toml' must be the name of a file in environments/ without its .toml",
+            "environment 'production.toml' must be the name of a file in environments/ without .toml",
         ),
         ("", "environment '' must be the name of a file in environments/"),
         (".", "must be the name of a file"),
@@ -129,7 +129,7 @@ def test_an_environment_without_a_file_is_answered_with_those_that_have_one(
 
 
 def test_without_any_file_it_says_so(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match=r"production.toml not found. There are none yet: docs/deploy.md shows"):
+    with pytest.raises(SettingsError, match=r"production.toml not found. There are no environments yet: docs"):
         Settings.from_context({"environment": "production"}, tmp_path / "missing")
 
 
@@ -137,7 +137,7 @@ def test_what_contradicts_itself_is_told_where_each_of_the_two_is_set(tmp_path: 
     message = refusal(tmp_path, OWN, {"environmentId": "env_1"})
 
     assert message.endswith(
-        "environmentId is set by -c, or in cdk.json, cdk.context.json or ~/.cdk.json; adminUrl is set in "
+        "environmentId is set with -c, or in cdk.json, cdk.context.json or ~/.cdk.json; adminUrl is set in "
         "environments/production.toml."
     )
 

@@ -65,14 +65,18 @@ def test_a_wrong_key_is_one_sentence_without_it() -> None:
 @pytest.mark.parametrize(
     ("url", "key", "said"),
     [
-        ("restate.example.com", None, "is not a URL"),
-        ("https://[restate:9070", "key", "is not a URL"),
-        ("https://restate:port", "key", "is not a URL"),
-        ("https://user:word@restate.example.com", "key", "^The URL holds a user name or a password: leave them out"),
+        ("restate.example.com", None, "must be a URL"),
+        ("https://[restate:9070", "key", "must be a URL"),
+        ("https://restate:port", "key", "must be a URL"),
+        (
+            "https://user:word@restate.example.com",
+            "key",
+            "^The URL must not contain a user name or a password: leave them out",
+        ),
         ("http://restate.example.com:9070", "key", "plain HTTP"),
         ("http://127.0.0.1:1", None, "cannot be reached"),
-        ("http://127.0.0.1:1", "a key", "are in no key"),
-        ("http://127.0.0.1:1\x07", "key", "is not a URL|cannot be reached"),
+        ("http://127.0.0.1:1", "a key", "that no key has"),
+        ("http://127.0.0.1:1\x07", "key", "must be a URL|cannot be reached"),
     ],
 )
 def test_what_cannot_be_asked_says_why(url: str, key: str | None, said: str) -> None:
