@@ -31,6 +31,10 @@ def addresses(cloud: LocalCloud, expected: Set[str]) -> set[str]:
     return eventually(lambda: set(deployments(cloud).values()), lambda found: found == expected)
 
 
+def versions(stack: dict[str, str]) -> set[str]:
+    return {arn for name, arn in stack.items() if name.endswith("VersionArn")}
+
+
 def published_versions(cloud: LocalCloud) -> set[str]:
     """The ARN of every published version of every function."""
     functions = cloud.client("lambda")

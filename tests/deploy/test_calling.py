@@ -10,7 +10,7 @@ import pytest
 
 from localcloud.environment import ROOT
 from tests.conftest import in_both_modes
-from tests.deploy.test_operations import commands, comparable, here, prints, run
+from tests.deploy.pages import commands, comparable, here, prints, run
 from tests.driver import Holiday, eventually
 
 PAGE = (ROOT / "docs" / "calling.md").read_text()

@@ -7,8 +7,7 @@ import pytest
 
 from localcloud.invocations import unfinished
 from tests import expectations
-from tests.conftest import in_both_modes
-from tests.deploy.test_operations import taken_away
+from tests.deploy.blocked_trips import without_table
 from tests.driver import Holiday, eventually, log_lines
 from tests.expectations import TABLES
 
@@ -35,16 +34,11 @@ def cancel(holiday: Holiday, invocation: str, verb: str = "resolve") -> None:
     assert answer.status_code == 202, answer.text
 
 
-@pytest.fixture(params=in_both_modes("on_lambda"))
-def holiday(request: pytest.FixtureRequest) -> Holiday:
-    return request.getfixturevalue(request.param)
-
-
 @pytest.mark.parametrize("verb", ["resolve", "reject"])
 def test_a_caller_who_knows_its_id_cancels_a_trip_through_the_ingress(
     holiday: Holiday, trip_id: str, verb: str
 ) -> None:
-    with taken_away(holiday.cloud, holiday.names["PaymentsTableName"]):
+    with without_table(holiday.cloud, holiday.names["PaymentsTableName"]):
         # given a trip that is blocked by a table that is gone
         invocation = holiday.send({"trip_id": trip_id})
         failing = unfinished(f"target = 'payments/{trip_id}/process' AND failures > 0")
@@ -62,7 +56,7 @@ def test_a_caller_who_knows_its_id_cancels_a_trip_through_the_ingress(
 
 
 def test_who_knows_a_compensation_s_id_can_cancel_that_too(holiday: Holiday, trip_id: str) -> None:
-    with taken_away(holiday.cloud, holiday.names["PaymentsTableName"]):
+    with without_table(holiday.cloud, holiday.names["PaymentsTableName"]):
         # given a refund that waits behind a payment that cannot be taken
         invocation = holiday.send({"trip_id": trip_id})
         failing = unfinished(f"target = 'payments/{trip_id}/process' AND failures > 0")

@@ -15,7 +15,7 @@ import pytest
 from localcloud.ports import HOST, Ports, is_free
 from localcloud.processes import is_alive
 from tests.deploy.debug_client import Editor
-from tests.deploy.test_serve import Serving
+from tests.deploy.serving import Serving
 from tests.deploy.variants import edit, edited
 from tests.driver import Holiday, eventually
 

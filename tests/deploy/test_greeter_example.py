@@ -14,8 +14,8 @@ from localcloud.cloud import LocalCloud
 from localcloud.environment import ROOT
 from localcloud.ports import Ports
 from tests.deploy import command
+from tests.deploy.pages import commands
 from tests.deploy.state import addresses, processes_below, routes
-from tests.deploy.test_operations import commands
 
 EXAMPLE = Path("packages/restate-lambda-cdk/examples/greeter")
 README = (ROOT / EXAMPLE / "README.md").read_text()
@@ -71,7 +71,7 @@ def test_the_readme_goes_from_a_clone_to_a_service_that_is_deployed_changed_roll
     copy: Path, cloud_of_the_page: LocalCloud, tmp_path: Path
 ) -> None:
     # given a clone that is set up, in which the page's commands are about a copy and another cloud
-    cloud, here = cloud_of_the_page, shlex.join(command.of(cloud_of_the_page, "localcloud"))
+    cloud, here = cloud_of_the_page, shlex.join(command.command_line(cloud_of_the_page, "localcloud"))
     ports = {"8080": cloud.ports.ingress, "9070": cloud.ports.admin, "4566": cloud.ports.aws}
 
     def of_this_cloud(text: str) -> str:

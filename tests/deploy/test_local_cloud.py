@@ -1,10 +1,8 @@
 """The servers of a local cloud: nothing is left behind, and what has died is brought back or cleared away."""
 
 import io
-import os
 import signal
 import socket
-import subprocess
 import zipfile
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -15,11 +13,11 @@ import psutil
 import pytest
 
 from localcloud.cloud import LocalCloud
-from localcloud.environment import ROOT, LocalCloudError
+from localcloud.environment import LocalCloudError
 from localcloud.ports import Ports
 from localcloud.processes import end
 from localcloud.servers import RUN_ID
-from tests.deploy.command import of
+from tests.deploy.command import start_command
 from tests.deploy.state import emulator_of, processes_below
 from tests.driver import eventually
 
@@ -30,15 +28,6 @@ def own_cloud(tmp_path: Path) -> Iterator[LocalCloud]:
     cloud = LocalCloud(tmp_path / "cloud", Ports.free())
     yield cloud
     cloud.stop()
-
-
-def command(cloud: LocalCloud, *arguments: str) -> subprocess.Popen[str]:
-    """The command line as `make` runs it, for this cloud instead of the default one."""
-    program = "localcloud" if arguments == ("down",) else "demo"
-    line, environment = [*of(cloud, program), *arguments], os.environ | {"PYTHONPATH": str(ROOT)}
-    return subprocess.Popen(
-        line, cwd=ROOT, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    )
 
 
 def listening(cloud: LocalCloud) -> list[int]:
@@ -147,7 +136,7 @@ def test_two_clouds_run_side_by_side(own_cloud: LocalCloud, cloud: LocalCloud) -
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_up_leaves_no_process(own_cloud: LocalCloud, signum: signal.Signals) -> None:
     # given `make up` in the middle of cdk's work
-    up = command(own_cloud, "up")
+    up = start_command(own_cloud, "up")
     assert eventually(lambda: own_cloud.log("cdk").exists() and own_cloud.log("cdk").stat().st_size, bool)
 
     # when it is interrupted
@@ -164,7 +153,7 @@ def test_an_interrupted_up_leaves_no_process(own_cloud: LocalCloud, signum: sign
 def test_an_interrupted_up_leaves_a_cloud_that_ran_before_alone(own_cloud: LocalCloud) -> None:
     # given a cloud that was running already, and `make up` in the middle of cdk's work
     own_cloud.start()
-    up = command(own_cloud, "up")
+    up = start_command(own_cloud, "up")
     assert eventually(lambda: own_cloud.log("cdk").exists() and own_cloud.log("cdk").stat().st_size, bool)
 
     # when it is interrupted
@@ -183,7 +172,7 @@ def test_commands_on_one_cloud_take_turns(own_cloud: LocalCloud) -> None:
     own_cloud.start()
     with own_cloud.locked():
         # when another comes, then it says that it waits, and does nothing yet
-        down = command(own_cloud, "down")
+        down = start_command(own_cloud, "down")
         assert down.stdout
         assert "Waiting for another" in down.stdout.readline()
         assert own_cloud.is_running()

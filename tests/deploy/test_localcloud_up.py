@@ -45,7 +45,7 @@ def run(cloud: LocalCloud, tmp_path: Path) -> Command:
     def run(*arguments: str, cwd: Path = tmp_path) -> subprocess.CompletedProcess[str]:
         environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}
         return subprocess.run(
-            [*command.of(cloud, "localcloud"), *arguments],
+            [*command.command_line(cloud, "localcloud"), *arguments],
             cwd=cwd,
             env=environment,
             capture_output=True,

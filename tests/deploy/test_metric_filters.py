@@ -16,7 +16,8 @@ import pytest
 
 from demo.cloud import HolidayCloud
 from holiday.services import RUN_TYPES, SERVICES
-from tests.deploy.test_operations import commands, run, section, taken_away
+from tests.deploy.blocked_trips import without_table
+from tests.deploy.pages import commands, run, section
 from tests.driver import Holiday, eventually, logged
 from tests.expectations import COMPENSATIONS
 from tests.filter_patterns import matches, value_of
@@ -70,7 +71,7 @@ def runs(own_cloud: HolidayCloud) -> Runs:
     holiday = Holiday(own_cloud, own_cloud.deploy({"alarmTopicArn": alarms}))
     runs = Runs(own_cloud)
     book_trips_that_end_by_themselves(holiday, runs)
-    with ThreadPoolExecutor(1) as later, taken_away(own_cloud, holiday.names["PaymentsTableName"]):
+    with ThreadPoolExecutor(1) as later, without_table(own_cloud, holiday.names["PaymentsTableName"]):
         given_up = later.submit(holiday.reserve, {"trip_id": "given-up"})
         fail_and_cancel(holiday, runs, "payments", "process")
         answer = given_up.result()  # after eight attempts
@@ -79,7 +80,7 @@ def runs(own_cloud: HolidayCloud) -> Runs:
         runs.expect_failure("given-up", "payments.process", "payments.refund")
         wait_for_failure(runs, "given-up", "payments.refund")
     for service in SERVICES.keys() - {"payments"}:
-        with taken_away(own_cloud, holiday.names[f"{service.capitalize()}TableName"]):
+        with without_table(own_cloud, holiday.names[f"{service.capitalize()}TableName"]):
             fail_and_cancel(holiday, runs, service, next(iter(SERVICES[service].steps)))
     with without_topic(holiday):
         answer = holiday.reserve({"trip_id": "unsung"})

@@ -16,19 +16,12 @@ from demo.restate import Restate
 from localcloud.invocations import unfinished
 from localcloud.ports import Ports
 from monitor.stuck import query as monitor_query
-from tests.conftest import in_both_modes
+from tests.deploy.blocked_trips import begin, without_table
 from tests.deploy.monitored import THRESHOLD, Watch
 from tests.deploy.state import deployments
-from tests.deploy.test_operations import taken_away
-from tests.deploy.test_stuck_invocations import begin
 from tests.driver import Holiday, eventually
 
 MINUTE = timedelta(minutes=1)
-
-
-@pytest.fixture(params=in_both_modes("on_lambda"))
-def holiday(request: pytest.FixtureRequest) -> Holiday:
-    return request.getfixturevalue(request.param)
 
 
 @pytest.fixture
@@ -43,7 +36,7 @@ def watch(holiday: Holiday) -> Iterator[Watch]:
 def test_the_alarm_fires_for_a_refund_whose_table_is_gone_and_returns_to_ok_with_the_table(
     holiday: Holiday, watch: Watch
 ) -> None:
-    with taken_away(holiday.cloud, holiday.names["PaymentsTableName"]):
+    with without_table(holiday.cloud, holiday.names["PaymentsTableName"]):
         # given a trip that failed, and a refund that finds no table
         trip_id, _ = begin(holiday, "failPayment")
         [refund] = eventually(lambda: holiday.query(unfinished(f"target = 'payments/{trip_id}/refund'")), bool)
@@ -74,7 +67,7 @@ def test_the_alarm_fires_for_a_deployment_removed_by_force_until_its_trip_is_mov
     holiday: Holiday, watch: Watch
 ) -> None:
     admin = holiday.cloud.admin
-    with taken_away(holiday.cloud, holiday.names["PaymentsTableName"]):
+    with without_table(holiday.cloud, holiday.names["PaymentsTableName"]):
         # given a trip whose deployment somebody removes while it waits for its payment
         trip_id, invocation = begin(holiday)
         failing = unfinished(f"target = 'payments/{trip_id}/process' AND failures > 0")
@@ -101,7 +94,7 @@ def test_the_alarm_fires_for_a_deployment_removed_by_force_until_its_trip_is_mov
 
 @pytest.mark.slow
 def test_the_alarm_fires_for_what_is_paused_until_it_is_resumed(holiday: Holiday, watch: Watch) -> None:
-    with taken_away(holiday.cloud, holiday.names["PaymentsTableName"]):
+    with without_table(holiday.cloud, holiday.names["PaymentsTableName"]):
         trip_id, _ = begin(holiday, "failPayment")
         failing = unfinished(f"target = 'payments/{trip_id}/refund' AND failures > 0")
         [refund] = eventually(lambda: holiday.query(failing), bool)
@@ -179,7 +172,7 @@ def test_its_schedule_has_it_look(tmp_path_factory: pytest.TempPathFactory) -> N
 
 
 def test_what_is_queued_behind_a_stuck_one_counts_once_and_its_caller_does_not(holiday: Holiday) -> None:
-    with taken_away(holiday.cloud, holiday.names["PaymentsTableName"]):
+    with without_table(holiday.cloud, holiday.names["PaymentsTableName"]):
         # given a refund that fails, and the same trip once more, whose payment waits in the queue behind it
         trip_id, _ = begin(holiday, "failPayment")
         failing = unfinished(f"target = 'payments/{trip_id}/refund' AND failures > 1 AND stuck_since < now()")
@@ -200,7 +193,7 @@ def test_what_is_queued_behind_a_stuck_one_counts_once_and_its_caller_does_not(h
 
 def test_what_waits_for_another_or_for_its_time_is_not_stuck(holiday: Holiday) -> None:
     # given a trip that waits for a payment that fails, and one that is to begin tomorrow
-    with taken_away(holiday.cloud, holiday.names["PaymentsTableName"]):
+    with without_table(holiday.cloud, holiday.names["PaymentsTableName"]):
         trip_id, invocation = begin(holiday)
         later = holiday.send(delay="1d")
         failing = unfinished(f"target = 'payments/{trip_id}/process' AND failures > 1 AND stuck_since < now()")

@@ -1,100 +1,22 @@
 """docs/operations.md, followed: its commands are run, and what it shows is what they print."""
 
-import os
 import re
-import shlex
-import subprocess
-import sys
 import uuid
-from collections.abc import Generator
-from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
-from textwrap import dedent
 
 import pytest
 
 from demo.cloud import HolidayCloud
 from demo.trip import query_for
-from localcloud.cloud import LocalCloud
-from localcloud.environment import ROOT
 from localcloud.invocations import unfinished
 from localcloud.logs import pattern_of
 from tests.conftest import in_both_modes
-from tests.deploy.command import of
+from tests.deploy.blocked_trips import without_table
+from tests.deploy.pages import OPERATIONS, commands, comparable, here, prints, run, section
 from tests.driver import Holiday, eventually
 from tests.expectations import TABLES
-from tests.one_process import create_table
 
-PAGE = (ROOT / "docs" / "operations.md").read_text()
 CHANGING = re.compile(r"\b(pause|resume|cancel) ")
-
-
-def section(heading: str) -> str:
-    return PAGE.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
-
-
-def commands(text: str) -> list[tuple[str, list[str]]]:
-    """Each command of the console blocks, with the lines that the page shows it to print."""
-    found: list[tuple[str, list[str]]] = []
-    for block in re.findall(r"```console\n(.*?)```", text, re.DOTALL):
-        for line in dedent(block).splitlines():
-            if line.startswith("$ "):
-                found.append((line.removeprefix("$ "), []))
-            else:
-                found[-1][1].append(line)
-    return found
-
-
-def comparable(printed: str) -> list[str]:
-    """What is printed, without what differs from one run to the next: ids, times, widths, colours."""
-    without = re.sub(r"\x1b\[[0-9;]*m", "", printed)
-    without = re.sub(r"\b(inv|dp)_\w+", r"\1", without)
-    without = re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+", "at", without)
-    return [" ".join(line.split()) for line in without.splitlines()]
-
-
-def prints(expected: list[str], seen: tuple[int, str]) -> bool:
-    """Whether a command that ended like this succeeded and printed each of the lines."""
-    status, printed = seen
-    return status == 0 and set(expected) <= set(comparable(printed))
-
-
-def run(cloud: LocalCloud, command: str) -> tuple[int, str]:
-    """As a person would, with the tools that the page names first on PATH."""
-    path = f"{Path(sys.executable).parent}:{ROOT / 'node_modules' / '.bin'}:{os.environ['PATH']}"
-    done = subprocess.run(
-        ["bash", "-c", command],
-        check=False,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=60,
-        cwd=ROOT,
-        env={"PATH": path, "HOME": str(cloud.directory), "RESTATE_ADMIN_URL": cloud.admin_url},
-    )
-    return done.returncode, done.stdout
-
-
-def here(cloud: LocalCloud, command: str) -> str:
-    """A command of a page, for this cloud instead of the default one."""
-    cancel = f"PYTHONPATH={ROOT} {shlex.join([*of(cloud, 'demo'), 'cancel', '--'])}"
-    urls = {"http://127.0.0.1:8080": cloud.ingress_url, "http://127.0.0.1:9070": cloud.admin_url}
-    for default, own in {**urls, "make cancel ID=": f"{cancel} "}.items():
-        command = command.replace(default, own)
-    return command
-
-
-@contextmanager
-def taken_away(cloud: LocalCloud, table: str) -> Generator[None]:
-    """A table is gone, as after somebody's mistake, and is put back."""
-    dynamodb = cloud.client("dynamodb")
-    dynamodb.update_table(TableName=table, DeletionProtectionEnabled=False)
-    dynamodb.delete_table(TableName=table)
-    try:
-        yield
-    finally:
-        create_table(cloud, table)
 
 
 def stuck(holiday: Holiday) -> tuple[str, str]:
@@ -115,7 +37,7 @@ def test_a_trip_is_found_paused_resumed_and_cancelled_by_the_page_s_commands(
     (setting, _), *shown = commands(section("Find, pause, resume, cancel a trip"))
     assert len(shown) == 8 and all(lines for _, lines in shown)
 
-    with taken_away(cloud, holiday.names["PaymentsTableName"]):
+    with without_table(cloud, holiday.names["PaymentsTableName"]):
         # given a trip that is as stuck as the page's
         trip_id, _ = stuck(holiday)
         for command, lines in shown:
@@ -162,4 +84,4 @@ def test_the_page_s_log_query_is_the_one_that_make_trip_asks() -> None:
 
 
 def test_the_page_s_console_lines_hold_no_key_and_no_path_of_a_machine() -> None:
-    assert not re.search(r"key_[a-z0-9]|Bearer [^%]|(?:/home|/root|/Users|/work|/tmp)/", PAGE)
+    assert not re.search(r"key_[a-z0-9]|Bearer [^%]|(?:/home|/root|/Users|/work|/tmp)/", OPERATIONS)

@@ -5,17 +5,11 @@ from functools import partial
 
 import pytest
 
-from tests.conftest import in_both_modes
 from tests.driver import Holiday, eventually, log_lines
 
 pytestmark = pytest.mark.slow
 
 DAY = "PT86400S"
-
-
-@pytest.fixture(params=in_both_modes("on_lambda"))
-def holiday(request: pytest.FixtureRequest) -> Holiday:
-    return request.getfixturevalue(request.param)
 
 
 def test_restate_s_own_log_repeats_a_refusal_word_for_word(holiday: Holiday) -> None:

@@ -12,7 +12,7 @@ import pytest
 from demo.cloud import HolidayCloud
 from localcloud.cloud import LocalCloud
 from localcloud.invocations import unfinished
-from tests.deploy.test_local_cloud import command
+from tests.deploy.command import start_command
 from tests.driver import Holiday, eventually
 from tests.expectations import TABLES
 
@@ -24,7 +24,7 @@ def holiday(cloud: HolidayCloud, stack: dict[str, str]) -> Holiday:
 
 def run(cloud: LocalCloud, *arguments: str) -> tuple[int, str]:
     """How a command ends and what it prints, without its line breaks."""
-    process = command(cloud, *arguments)
+    process = start_command(cloud, *arguments)
     printed, _ = process.communicate(timeout=60)
     return process.returncode, " ".join(printed.split())
 
@@ -136,7 +136,7 @@ def test_the_aws_cli_s_line_works_as_it_is_printed_whatever_the_shell_s_own_sett
     assert holiday.reserve({"trip_id": "seen-by-the-cli"}).status_code == 200
 
     # when the line that `make up` ends with is pasted into a shell that is set up for somebody's real account
-    up = command(holiday.cloud, "up")
+    up = start_command(holiday.cloud, "up")
     printed, _ = up.communicate(timeout=300)
     assert up.returncode == 0, printed
     [line] = re.findall(r"^  (AWS_ACCESS_KEY_ID=.+ aws .+)$", printed, re.MULTILINE)

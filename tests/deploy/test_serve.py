@@ -1,89 +1,22 @@
 """`make serve`: Restate's latest deployment while it runs, and nothing afterwards."""
 
-import signal
-import subprocess
-import sys
 import threading
 import uuid
 from collections.abc import Iterator
-from dataclasses import asdict
-from pathlib import Path
 
 import httpx
-import psutil
 import pytest
 
 from demo import contract, serve
 from demo.cloud import HolidayCloud
 from localcloud.cloud import LocalCloud
-from localcloud.environment import ROOT
-from localcloud.ports import Ports, is_free
+from localcloud.ports import is_free
 from localcloud.processes import end
-from tests.deploy.state import addresses, book, deployments, emulator_of, routes
+from tests.deploy.serving import Serving
+from tests.deploy.state import addresses, book, deployments, emulator_of, routes, versions
 from tests.driver import eventually
 
-COMMAND = """
-import signal
-import sys
-from pathlib import Path
-from demo import serve
-from demo.cloud import HolidayCloud
-from localcloud.ports import Ports
-signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's background job ignores
-directory, ports, port, lambdas, debugger = sys.argv[1:]
-serve.LAMBDAS = Path(lambdas)
-cloud = HolidayCloud(Path(directory), Ports(*map(int, ports.split(","))))
-serve.run(cloud, lambda line: print(line, flush=True), int(port), int(debugger) or None)
-"""
 pytestmark = pytest.mark.usefixtures("stack")
-
-
-class Serving:
-    """`make serve` on a port of its own, as another process. `lambdas` are the sources that it serves, and `debugger`
-    is the port where it accepts one, if it does."""
-
-    def __init__(self, cloud: LocalCloud, lambdas: Path = serve.LAMBDAS, debugger: int = 0) -> None:
-        self.port = Ports.free().ingress
-        self.url = f"http://127.0.0.1:{self.port}"
-        ports = ",".join(str(port) for port in asdict(cloud.ports).values())
-        self._log = cloud.log(f"serve-{self.port}")
-        with self._log.open("wb") as log:
-            self.process = subprocess.Popen(
-                [
-                    sys.executable,
-                    "-c",
-                    COMMAND,
-                    str(cloud.directory),
-                    ports,
-                    str(self.port),
-                    str(lambdas),
-                    str(debugger),
-                ],
-                cwd=ROOT,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-            )
-        assert "Serving" in eventually(self.said, lambda said: "Serving" in said)
-
-    def said(self) -> str:
-        """What it and its services have printed so far."""
-        return self._log.read_text()
-
-    def children(self) -> list[psutil.Process]:
-        return psutil.Process(self.process.pid).children(recursive=True)
-
-    def stop(self) -> str:
-        """Ctrl-C; returns what it said at the end."""
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGINT)
-        self.process.wait(timeout=60)
-        return self.said()
-
-    def kill(self) -> None:
-        """What a power cut does to it and to the services below it."""
-        everyone = [*self.children(), psutil.Process(self.process.pid)]
-        end(everyone, kill=True)
-        self.process.wait()
 
 
 @pytest.fixture
@@ -91,10 +24,6 @@ def serving(cloud: LocalCloud) -> Iterator[Serving]:
     serving = Serving(cloud)
     yield serving
     serving.stop()
-
-
-def versions(stack: dict[str, str]) -> set[str]:
-    return {arn for name, arn in stack.items() if name.endswith("VersionArn")}
 
 
 def test_trips_run_in_the_local_process_while_it_serves_and_on_lambda_afterwards(

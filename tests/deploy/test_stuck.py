@@ -15,9 +15,8 @@ import pytest
 from demo.reservations import UNFINISHED_WITH_TRIP, trip_of
 from localcloud.environment import ROOT
 from localcloud.invocations import unfinished
-from tests.conftest import in_both_modes
 from tests.deploy.authenticating_proxy import AuthenticatingProxy, guarding
-from tests.deploy.test_operations import taken_away
+from tests.deploy.blocked_trips import without_table
 from tests.driver import TIMEOUT, Holiday, eventually
 
 KEY, OTHER_KEY = "key_right-1234", "key_wrong-5678"
@@ -30,11 +29,6 @@ signal.signal(signal.SIGINT, signal.SIG_DFL)
 sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))
 """
 COMMAND = [sys.executable, "-m", "demo.stuck", "--elsewhere"]
-
-
-@pytest.fixture(params=in_both_modes("on_lambda"))
-def holiday(request: pytest.FixtureRequest) -> Holiday:
-    return request.getfixturevalue(request.param)
 
 
 @pytest.fixture
@@ -150,7 +144,7 @@ def test_without_a_terminal_it_asks_for_no_key(authenticating_proxy: Authenticat
 
 def test_it_says_which_trip_where_the_invocation_has_no_key(holiday: Holiday) -> None:
     # given a trip whose id is generated, and that waits for its payment, and one that is to begin later
-    with taken_away(holiday.cloud, holiday.names["PaymentsTableName"]):
+    with without_table(holiday.cloud, holiday.names["PaymentsTableName"]):
         generated = holiday.send()
         failing = unfinished("target LIKE 'payments/%/process' AND failures > 0")
         [payment] = eventually(lambda: holiday.query(failing), bool)

@@ -7,8 +7,8 @@ import pytest
 from demo import booking, contract, serve
 from demo.cloud import HolidayCloud
 from localcloud.environment import LocalCloudError
-from tests.deploy.state import addresses, book, deployments, routes, services, stacks
-from tests.deploy.test_serve import Serving, versions
+from tests.deploy.serving import Serving
+from tests.deploy.state import addresses, book, deployments, routes, services, stacks, versions
 from tests.deploy.variants import APP, code_marked
 from tests.driver import eventually
 

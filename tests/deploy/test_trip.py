@@ -8,7 +8,7 @@ import pytest
 from demo.cloud import HolidayCloud
 from demo.trip import query_for
 from localcloud.cloud import LocalCloud
-from tests.deploy.test_local_cloud import command
+from tests.deploy.command import start_command
 from tests.driver import Holiday, eventually
 from tests.expectations import FIRST_STEPS, LATER_STEPS
 
@@ -25,7 +25,7 @@ def followed(cloud: LocalCloud, trip_id: str | None, until: str) -> tuple[int, s
 
     def look() -> tuple[int, str]:
         # "--", as the Makefile has it: a trip id may begin with a hyphen
-        trip = command(cloud, "trip", *(["--", trip_id] if trip_id else []))
+        trip = start_command(cloud, "trip", *(["--", trip_id] if trip_id else []))
         said, _ = trip.communicate(timeout=60)
         return trip.returncode, said
 

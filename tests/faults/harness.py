@@ -20,9 +20,10 @@ from localcloud.servers import Server
 from localcloud.tables import Row
 from tests import one_process
 from tests.expectations import TABLES
+from tests.faults.calls import Call
 from tests.faults.invariant import Reservation, violations
 from tests.faults.plans import Plan, Trip
-from tests.faults.proxy import Call, Proxy
+from tests.faults.proxy import Proxy
 from tests.faults.restate import TIME_OUT, Restate
 from tests.one_process import Restarted
 

@@ -18,7 +18,7 @@ import pytest
 from holiday.services import SERVICES
 from localcloud.environment import local_client
 from tests.deploy.monitored import Watch
-from tests.deploy.test_operations import commands, comparable, prints, run, section
+from tests.deploy.pages import commands, comparable, prints, run, section
 from tests.driver import TIMEOUT, eventually
 from tests.faults.harness import Harness
 from tests.faults.proxy import LARGEST_PAYLOAD

@@ -17,10 +17,11 @@ from localcloud.ports import Ports
 from tests.deploy.variants import APP, edit, edited
 from tests.driver import log_lines
 from tests.expectations import STEPS
+from tests.faults.calls import Call
 from tests.faults.harness import CloudBehindProxy, Harness
 from tests.faults.invariant import Reservation
 from tests.faults.plans import Trip
-from tests.faults.proxy import Call, Proxy
+from tests.faults.proxy import Proxy
 
 pytestmark = pytest.mark.slow
 

@@ -6,7 +6,7 @@ from typing import cast
 import pytest
 
 from demo.cloud import HolidayCloud
-from holiday_stack.settings import Settings, SettingsError, not_settings
+from holiday_stack.settings import Settings, SettingsError
 from localcloud.ports import Ports
 
 OWN = 'adminUrl = "http://restate.example.com:9070"\n'
@@ -191,56 +191,6 @@ def test_what_is_no_key_passes(tmp_path: Path) -> None:
     )
 
     assert found.auth_token_secret_arn == arn
-
-
-OTHER_APPS = {
-    "region": "eu-west-1",
-    "stage": "dev",
-    "env": {"account": "1"},
-    "environmentName": "dev",
-    "vpcId": "vpc-1",
-    "appName": "shop",
-    "admin_email": "a@b.c",
-    "secretArn": "arn:aws:…",
-    "topicArn": "arn:aws:…",
-    "python": "3.9",
-    "my-key": "key_10mJfXBpBNC2wLpZ5TnuLtr",
-    "cli-telemetry": False,
-    "acknowledged-issue-numbers": [1],
-}
-
-
-def test_what_other_apps_have_in_context_is_ignored_and_what_may_have_been_meant_for_this_one_is_told() -> None:
-    own: dict[str, object] = {"adminUrl": "http://127.0.0.1:9070"}
-    cdks: dict[str, object] = {"@aws-cdk/core:flag": True, "aws:cdk:x": 1, "hosted-zone:account=1": {}, "x:prefix": 1}
-
-    assert Settings.from_context(own | OTHER_APPS | cdks) == Settings.from_context(own)
-    assert not_settings(own | OTHER_APPS | cdks | {"environment": "none"}) == [
-        name for name in OTHER_APPS if "-" not in name
-    ]
-
-
-@pytest.mark.parametrize(
-    ("name", "meant"),
-    [
-        ("adminURL", "adminUrl"),
-        ("admin-url", "adminUrl"),
-        ("environment_id", "environmentId"),
-        ("envronmentId", "environmentId"),
-        ("Environment", "environment"),
-        ("environments", "environment"),
-        ("alarmTopic", "alarmTopicArn"),
-        ("authTokenSecret", "authTokenSecretArn"),
-        ("pythonruntime", "pythonRuntime"),
-        ("disposible", "disposable"),
-        ("prefx", "prefix"),
-    ],
-)
-def test_what_resembles_a_setting_is_refused_and_told_where_it_may_be_set(name: str, meant: str) -> None:
-    with pytest.raises(SettingsError) as error:
-        Settings.from_context({"adminUrl": "http://127.0.0.1:9070", name: "x"})
-
-    assert str(error.value) == f"{name} is not a setting. Did you mean {meant}? {IN_CONTEXT}"
 
 
 def test_the_local_cloud_is_not_touched_by_an_environment_that_cdk_json_chooses(

@@ -2,12 +2,13 @@
 
 import pytest
 
-from holiday_stack.settings import Settings, SettingsError
+from holiday_stack.settings import Settings, SettingsError, not_settings
 
 SECRET = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:restate/key-AbCdEf"
 TOPIC = "arn:aws:sns:eu-west-1:111122223333:alarms"
 CLOUD = {"environmentId": "env_201hy10cd3h6426jy80tb32n6en", "authTokenSecretArn": SECRET}
 OWN = {"adminUrl": "http://127.0.0.1:9070"}
+IN_CONTEXT = "Set by -c, or in cdk.json, cdk.context.json or ~/.cdk.json."
 
 
 def test_restate_cloud_is_named_by_its_environment_and_a_secret() -> None:
@@ -107,3 +108,53 @@ def test_a_mistake_is_named_in_one_sentence(context: dict[str, object], said: st
 
     assert said in str(error.value)
     assert "\n" not in str(error.value)
+
+
+OTHER_APPS = {
+    "region": "eu-west-1",
+    "stage": "dev",
+    "env": {"account": "1"},
+    "environmentName": "dev",
+    "vpcId": "vpc-1",
+    "appName": "shop",
+    "admin_email": "a@b.c",
+    "secretArn": "arn:aws:…",
+    "topicArn": "arn:aws:…",
+    "python": "3.9",
+    "my-key": "key_10mJfXBpBNC2wLpZ5TnuLtr",
+    "cli-telemetry": False,
+    "acknowledged-issue-numbers": [1],
+}
+
+
+def test_what_other_apps_have_in_context_is_ignored_and_what_may_have_been_meant_for_this_one_is_told() -> None:
+    own: dict[str, object] = {"adminUrl": "http://127.0.0.1:9070"}
+    cdks: dict[str, object] = {"@aws-cdk/core:flag": True, "aws:cdk:x": 1, "hosted-zone:account=1": {}, "x:prefix": 1}
+
+    assert Settings.from_context(own | OTHER_APPS | cdks) == Settings.from_context(own)
+    assert not_settings(own | OTHER_APPS | cdks | {"environment": "none"}) == [
+        name for name in OTHER_APPS if "-" not in name
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("adminURL", "adminUrl"),
+        ("admin-url", "adminUrl"),
+        ("environment_id", "environmentId"),
+        ("envronmentId", "environmentId"),
+        ("Environment", "environment"),
+        ("environments", "environment"),
+        ("alarmTopic", "alarmTopicArn"),
+        ("authTokenSecret", "authTokenSecretArn"),
+        ("pythonruntime", "pythonRuntime"),
+        ("disposible", "disposable"),
+        ("prefx", "prefix"),
+    ],
+)
+def test_what_resembles_a_setting_is_refused_and_told_where_it_may_be_set(name: str, meant: str) -> None:
+    with pytest.raises(SettingsError) as error:
+        Settings.from_context({"adminUrl": "http://127.0.0.1:9070", name: "x"})
+
+    assert str(error.value) == f"{name} is not a setting. Did you mean {meant}? {IN_CONTEXT}"
