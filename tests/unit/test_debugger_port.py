@@ -20,7 +20,7 @@ def port() -> Iterator[DebuggerPort]:
 
 @pytest.fixture
 def process(port: DebuggerPort) -> Iterator[subprocess.Popen[bytes]]:
-    """A process that only waits to be debugged."""
+    """A process under debugpy that does nothing."""
     command = [sys.executable, *port.for_process(), "-c", "import time; time.sleep(600)"]
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL, start_new_session=True)
     yield process
