@@ -66,7 +66,7 @@ def test_changes_are_listed_one_a_line_from_old_to_new() -> None:
 
 
 @pytest.mark.parametrize("update", [False, True])
-def test_a_failed_update_says_so_and_changes_nothing(
+def test_a_failed_lock_or_update_says_so_and_changes_nothing(
     pinned_files: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch, update: bool
 ) -> None:
     # given a uv that finds no packages

@@ -1,4 +1,4 @@
-"""Settings from CDK context: what is accepted, and what each mistake is answered with."""
+"""Settings from CDK context: what is accepted, and the error for each mistake."""
 
 import pytest
 
@@ -18,7 +18,7 @@ def test_restate_cloud_is_named_by_its_environment_and_a_secret() -> None:
     assert (settings.restate_region, settings.admin_url, settings.bundle_for) == ("us", None, "lambda")
 
 
-def test_a_server_of_ones_own_is_named_by_its_admin_url() -> None:
+def test_a_self_hosted_server_is_named_by_its_admin_url() -> None:
     settings = Settings.from_context(OWN)
 
     assert settings == Settings(admin_url="http://127.0.0.1:9070")
@@ -31,7 +31,7 @@ def test_registration_by_hand_needs_no_secret() -> None:
     assert Settings.from_context(CLOUD).registration == "automatic"
 
 
-def test_everything_can_be_chosen() -> None:
+def test_every_setting_can_be_set() -> None:
     rest = {"ingressUrl": "https://in.example.com", "prefix": "ann-2", "notificationEmail": "ann@example.com"}
     rest |= {"disposable": "true", "alarmTopicArn": TOPIC, "pythonRuntime": "3.12"}
 
@@ -50,13 +50,13 @@ def test_everything_can_be_chosen() -> None:
     )
 
 
-def test_a_secret_may_be_named_without_its_random_characters() -> None:
+def test_a_secret_s_arn_may_lack_its_random_suffix() -> None:
     partial = SECRET.removesuffix("-AbCdEf")
 
     assert Settings.from_context(CLOUD | {"authTokenSecretArn": partial}).auth_token_secret_arn == partial
 
 
-def test_cdks_own_context_is_none_of_our_business() -> None:
+def test_cdks_own_context_is_ignored() -> None:
     cdks = {"aws:cdk:bundling-stacks": ["**"], "@aws-cdk/core:flag": True, "availability-zones:account=1": ["a"]}
 
     assert Settings.from_context(OWN | cdks) == Settings.from_context(OWN)
@@ -102,7 +102,7 @@ def test_cdks_own_context_is_none_of_our_business() -> None:
         (OWN | {"prefix": 7}, "prefix must be a string, in quotes, not 7"),
     ],
 )
-def test_a_mistake_is_named_in_one_sentence(context: dict[str, object], said: str) -> None:
+def test_a_mistake_is_reported_in_one_sentence(context: dict[str, object], said: str) -> None:
     with pytest.raises(SettingsError) as error:
         Settings.from_context(context)
 
@@ -127,7 +127,7 @@ OTHER_APPS = {
 }
 
 
-def test_what_other_apps_have_in_context_is_ignored_and_what_may_have_been_meant_for_this_one_is_told() -> None:
+def test_context_of_other_apps_is_ignored_and_listed_if_it_may_be_a_mistake() -> None:
     own: dict[str, object] = {"adminUrl": "http://127.0.0.1:9070"}
     cdks: dict[str, object] = {"@aws-cdk/core:flag": True, "aws:cdk:x": 1, "hosted-zone:account=1": {}, "x:prefix": 1}
 
@@ -153,7 +153,7 @@ def test_what_other_apps_have_in_context_is_ignored_and_what_may_have_been_meant
         ("prefx", "prefix"),
     ],
 )
-def test_what_resembles_a_setting_is_refused_and_told_where_it_may_be_set(name: str, meant: str) -> None:
+def test_a_near_miss_of_a_setting_is_rejected_with_where_it_may_be_set(name: str, meant: str) -> None:
     with pytest.raises(SettingsError) as error:
         Settings.from_context({"adminUrl": "http://127.0.0.1:9070", name: "x"})
 
