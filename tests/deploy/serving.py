@@ -1,4 +1,4 @@
-"""`make serve` as a process of its own."""
+"""Runs `make serve` as a separate process."""
 
 import signal
 import subprocess
@@ -31,8 +31,10 @@ serve.run(cloud, lambda line: print(line, flush=True), int(port), int(debugger) 
 
 
 class Serving:
-    """`make serve` on a port of its own, as another process. `lambdas` are the sources that it serves, and `debugger`
-    is the port where it accepts one, if it does."""
+    """`make serve` on a free port.
+
+    lambdas: the sources that it serves. debugger: the port for a debugger; 0: none.
+    """
 
     def __init__(self, cloud: LocalCloud, lambdas: Path = serve.LAMBDAS, debugger: int = 0) -> None:
         self.port = Ports.free().ingress
@@ -58,21 +60,21 @@ class Serving:
         assert "Serving" in eventually(self.said, lambda said: "Serving" in said)
 
     def said(self) -> str:
-        """What it and its services have printed so far."""
+        """The output so far, including the services'."""
         return self._log.read_text()
 
     def children(self) -> list[psutil.Process]:
         return psutil.Process(self.process.pid).children(recursive=True)
 
     def stop(self) -> str:
-        """Ctrl-C; returns what it said at the end."""
+        """Press Ctrl-C and wait for the end. Returns the output."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGINT)
         self.process.wait(timeout=60)
         return self.said()
 
     def kill(self) -> None:
-        """What a power cut does to it and to the services below it."""
+        """Kill it and its services, as a power cut would."""
         everyone = [*self.children(), psutil.Process(self.process.pid)]
         end(everyone, kill=True)
         self.process.wait()

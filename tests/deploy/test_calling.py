@@ -1,4 +1,4 @@
-"""docs/calling.md, followed: its commands are run, and what it shows is what they print; its client books a trip."""
+"""Runs the commands of docs/calling.md and compares their output with the page. Its Python client books a trip."""
 
 import json
 import re
@@ -41,7 +41,7 @@ def test_the_page_s_client_books_a_trip_and_passes_the_type_checker(on_lambda: H
     rows = eventually(lambda: on_lambda.rows("lofoten")["Cars"], bool)
     assert [row["rental"] for row in rows] == ["Volvo"]
 
-    # and the type checker finds nothing to say of it, but finds a field that no answer has
+    # and the type checker accepts it, and rejects a field that no answer has
     (tmp_path / "wrong.py").write_text(client.replace("booked.trip_id", "booked.trip"))
     pyright = ["pyright", "--pythonpath", sys.executable, "-p", str(tmp_path)]
     checked = subprocess.run(pyright, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120)

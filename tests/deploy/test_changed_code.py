@@ -40,33 +40,33 @@ def reload(serving: Serving, sources: Path, edits: dict[str, tuple[str, str]]) -
     assert eventually(lambda: serving.said().count("reloaded."), lambda count: count > before) > before
 
 
-def test_trips_under_a_reload_end_on_the_code_that_they_began_on_or_are_cleaned_up_after(
+def test_trips_that_a_reload_interrupts_can_be_finished_on_their_code_or_cancelled(
     holiday: Holiday, tmp_path: Path
 ) -> None:
     sources = tmp_path / "lambdas"
     with serving_from(holiday, sources, {}) as serving:
-        # given trips that were under way in `make serve` when their steps changed places
+        # given trips in `make serve` whose steps changed places while they were under way
         with without_table(holiday.cloud, holiday.names["PaymentsTableName"]):
             kept, moved, cancelled, killed = (at_its_payment(holiday) for _ in range(4))
             reload(serving, sources, PAYMENT_FIRST)
         for _, invocation in (kept, moved, cancelled, killed):
             is_found_by_the_page(holiday, invocation, f"trips/reserve {MISMATCH}")
 
-        # then cancelling does nothing yet, and killing leaves what was reserved
+        # then cancelling does nothing yet, and killing leaves the reservations
         cancelling_does_nothing(holiday, cancelled[1])
         holiday.cloud.admin.operate("kill", killed[1])
         assert answer(holiday, killed[1]) == 409
         assert holiday.statuses(killed[0])["Flights"] == ["pending"]
         assert holiday.notices(killed[0]) == []
 
-        # when `make serve` has ended, then a trip goes on where the code is as it was: on Lambda
+        # when `make serve` has ended, then a trip can go on on Lambda, where the code is unchanged
         serving.stop()
         move(holiday, moved[1])
         move(holiday, cancelled[1])
         assert answer(holiday, moved[1]) == 200
         assert answer(holiday, cancelled[1]) == 422
 
-        # and one that stays goes on by itself when the code is put back and served again at that address
+        # and one that was not moved goes on when the original code is served again at that address
         (sources / "holiday" / "trips.py").write_text((serve.LAMBDAS / "holiday" / "trips.py").read_text())
         again = serve.services(holiday.cloud, serving.port)
         try:
@@ -83,14 +83,14 @@ def test_trips_under_a_reload_end_on_the_code_that_they_began_on_or_are_cleaned_
 def test_a_trip_that_was_moved_to_other_code_is_moved_back(holiday: Holiday, tmp_path: Path) -> None:
     with ExitStack() as serving:
         with without_table(holiday.cloud, holiday.names["PaymentsTableName"]):
-            # given a trip that began on Lambda, when the latest code becomes another and it is resumed there
+            # given a trip that began on Lambda, when it is resumed on changed code that is now the latest
             _, invocation = at_its_payment(holiday)
             [began] = holiday.query(unfinished(f"id = '{invocation}'", "pinned"))
             serving.enter_context(serving_from(holiday, tmp_path / "lambdas", PAYMENT_FIRST))
-            repair(holiday, "--deployment latest", invocation)  # it is suspended: without a pause
+            repair(holiday, "--deployment latest", invocation)  # it is suspended, so it needs no pause
         is_found_by_the_page(holiday, invocation, f"trips/reserve {MISMATCH}")
 
-        # then it ends where it began
+        # then it can be moved back, and ends where it began
         move(holiday, invocation, began["pinned"])
         assert answer(holiday, invocation) == 200
         holiday.settle()
