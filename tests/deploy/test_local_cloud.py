@@ -1,4 +1,4 @@
-"""The servers of a local cloud: nothing is left behind, and what has died is brought back or cleared away."""
+"""The servers of a local cloud: none is left behind, and one that died is restarted or cleaned up."""
 
 import io
 import signal
@@ -24,14 +24,14 @@ from tests.driver import eventually
 
 @pytest.fixture
 def own_cloud(tmp_path: Path) -> Iterator[LocalCloud]:
-    """A cloud for one test, not started; stopped after it in any case."""
+    """A cloud for one test, not started. It is stopped afterwards in any case."""
     cloud = LocalCloud(tmp_path / "cloud", Ports.free())
     yield cloud
     cloud.stop()
 
 
 def listening(cloud: LocalCloud) -> list[int]:
-    """The ports of this cloud that somebody listens on."""
+    """This cloud's ports on which something listens."""
     found: list[int] = []
     for port in asdict(cloud.ports).values():
         with socket.socket() as probe:
@@ -62,7 +62,7 @@ def test_stop_leaves_no_process_and_no_listener(own_cloud: LocalCloud) -> None:
     invoke_a_lambda(own_cloud)
     assert len(processes_below(own_cloud.directory)) == 3
 
-    # when it is stopped, then nothing of it runs, its data is gone, and its logs are there
+    # when it is stopped, then nothing is running, its data is gone, and its logs are there
     assert own_cloud.stop()
     assert processes_below(own_cloud.directory) == []
     assert listening(own_cloud) == []
@@ -71,7 +71,7 @@ def test_stop_leaves_no_process_and_no_listener(own_cloud: LocalCloud) -> None:
 
 
 def test_stop_finds_the_lambdas_of_an_emulator_that_was_killed(own_cloud: LocalCloud) -> None:
-    # given an emulator that was killed outright, with a Lambda worker that ignores it
+    # given an emulator that was killed, with a Lambda worker that survived it
     own_cloud.start()
     invoke_a_lambda(own_cloud)
     emulator = emulator_of(own_cloud)
@@ -92,20 +92,20 @@ def test_stopping_twice_and_starting_twice_are_harmless(own_cloud: LocalCloud) -
 
 
 def test_a_cloud_whose_emulator_died_starts_empty(own_cloud: LocalCloud) -> None:
-    # given a cloud whose emulator was killed, and its state with it
+    # given a cloud whose emulator was killed and has lost its state
     own_cloud.start()
     own_cloud.client("sns").create_topic(Name="lost")
     end([emulator_of(own_cloud)], kill=True)
 
-    # when it is started, then both servers are new, and the run before keeps its logs
+    # when it is started, then both servers are new, and the logs of the previous run are kept
     assert own_cloud.start()
     assert own_cloud.client("sns").list_topics()["Topics"] == []
     assert (own_cloud.directory / "logs-of-the-run-before" / "ministack.log").exists()
     assert len(processes_below(own_cloud.directory)) == 2
 
 
-def test_a_taken_port_is_named_and_nothing_is_left_behind(own_cloud: LocalCloud) -> None:
-    # given somebody else on the admin port, when the cloud is started, then one sentence names the port
+def test_a_taken_port_is_reported_and_nothing_is_left_behind(own_cloud: LocalCloud) -> None:
+    # given another program on the admin port, when the cloud is started, then one sentence names the port
     sentence = f"Port {own_cloud.ports.admin} .* is in use by .*nothing was started"
     with socket.create_server(("127.0.0.1", own_cloud.ports.admin)), pytest.raises(LocalCloudError, match=sentence):
         own_cloud.start()
@@ -115,12 +115,12 @@ def test_a_taken_port_is_named_and_nothing_is_left_behind(own_cloud: LocalCloud)
     assert listening(own_cloud) == []
 
 
-def test_a_server_that_ends_at_once_is_one_sentence_with_its_log(own_cloud: LocalCloud) -> None:
-    # given a Restate server that cannot come back, because its port was taken meanwhile
+def test_a_server_that_ends_at_once_is_reported_in_one_sentence_with_its_log(own_cloud: LocalCloud) -> None:
+    # given a Restate server that cannot restart because its port was taken meanwhile
     own_cloud.start()
     own_cloud.kill_restate()
 
-    # when it is started again, then the sentence says which log to read
+    # when it is started again, then the error names the log
     sentence = r"restate-server ended .*restate-server\.log"
     with socket.create_server(("127.0.0.1", own_cloud.ports.node)), pytest.raises(LocalCloudError, match=sentence):
         own_cloud.restart_restate()
@@ -171,19 +171,19 @@ def test_commands_on_one_cloud_take_turns(own_cloud: LocalCloud) -> None:
     # given a command that is changing the cloud
     own_cloud.start()
     with own_cloud.locked():
-        # when another comes, then it says that it waits, and does nothing yet
+        # when another one starts, then it says that it waits, and does nothing yet
         down = start_command(own_cloud, "down")
         assert down.stdout
         assert "Waiting for another" in down.stdout.readline()
         assert own_cloud.is_running()
 
-    # and goes on when the first has finished
+    # and it continues when the first one has finished
     down.communicate(timeout=60)
     assert down.returncode == 0
     assert not own_cloud.is_running()
 
 
-def test_what_listens_listens_on_the_loopback_interface_only(own_cloud: LocalCloud) -> None:
+def test_everything_listens_on_the_loopback_interface_only(own_cloud: LocalCloud) -> None:
     own_cloud.start()
 
     addresses = {

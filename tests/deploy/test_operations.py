@@ -1,4 +1,4 @@
-"""docs/operations.md, followed: its commands are run, and what it shows is what they print."""
+"""Runs the commands of docs/operations.md and compares their output with the page."""
 
 import re
 import uuid
@@ -20,7 +20,7 @@ CHANGING = re.compile(r"\b(pause|resume|cancel) ")
 
 
 def stuck(holiday: Holiday) -> tuple[str, str]:
-    """The id of a trip whose payment fails again and again, and of the invocation that books it."""
+    """Begin a trip and wait until its payment keeps failing. Returns its id and its invocation's."""
     trip_id = f"stuck-{uuid.uuid4().hex[:6]}"
     invocation = holiday.send({"trip_id": trip_id})
     failing = unfinished(f"target = 'payments/{trip_id}/process' AND failures > 3")
@@ -38,20 +38,20 @@ def test_a_trip_is_found_paused_resumed_and_cancelled_by_the_page_s_commands(
     assert len(shown) == 8 and all(lines for _, lines in shown)
 
     with without_table(cloud, holiday.names["PaymentsTableName"]):
-        # given a trip that is as stuck as the page's
+        # given a trip that is stuck like the page's
         trip_id, _ = stuck(holiday)
         for command, lines in shown:
-            # when a command of the page is given
+            # when a command of the page is run
             own = here(cloud, command).replace("narvik", trip_id)
             expected = comparable("\n".join(lines).replace("narvik", trip_id))
             look = partial(run, cloud, f"{setting}\n{own}")
 
-            # then it succeeds, and prints what the page shows; one that only looks may look until that has come true
+            # then it succeeds and prints what the page shows. A command that only reads is repeated until it does
             is_right = partial(prints, expected)
             status, printed = look() if CHANGING.search(command) else eventually(look, is_right, timeout=30)
             assert is_right((status, printed)), f"{own}\n{printed}\n\ninstead of\n\n" + "\n".join(expected)
 
-    # and in the end the trip is rolled back, as the page says
+    # and finally the trip is rolled back, as the page says
     holiday.settle()
     cancelled = {"Flights": ["cancelled"], "Cars": ["cancelled"]}
     assert {table: holiday.statuses(trip_id)[table] for table in cancelled} == cancelled
@@ -79,9 +79,9 @@ def test_versions_are_registered_by_hand_as_the_page_says(own_cloud: HolidayClou
     assert {known["assume_role_arn"] for known in own_cloud.admin.deployments()} == {values["InvokerRoleArn"]}
 
 
-def test_the_page_s_log_query_is_the_one_that_make_trip_asks() -> None:
+def test_the_page_s_log_query_is_the_one_of_make_trip() -> None:
     assert f"```text\n{query_for(pattern_of('oslo'))}\n```" in section("Follow a trip through the logs")
 
 
-def test_the_page_s_console_lines_hold_no_key_and_no_path_of_a_machine() -> None:
+def test_the_page_contains_no_key_and_no_local_path() -> None:
     assert not re.search(r"key_[a-z0-9]|Bearer [^%]|(?:/home|/root|/Users|/work|/tmp)/", OPERATIONS)

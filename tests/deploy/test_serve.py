@@ -29,11 +29,11 @@ def serving(cloud: LocalCloud) -> Iterator[Serving]:
 def test_trips_run_in_the_local_process_while_it_serves_and_on_lambda_afterwards(
     cloud: HolidayCloud, stack: dict[str, str], serving: Serving
 ) -> None:
-    # given `make serve`, when a trip is booked, then it ran in that process
+    # given `make serve`, when a trip is booked, then it runs in that process
     assert routes(cloud) == {f"{serving.url}/"}
     assert contract.complaint(book(cloud)) is None
 
-    # and when it ends, then nothing of it is left and the stack's deployments are the latest again
+    # and when `make serve` ends, then nothing of it is left, and the stack's deployments are the latest again
     said = serving.stop()
     assert serving.process.returncode == 0, said
     assert "Trips run on Lambda again." in said
@@ -46,11 +46,11 @@ def test_trips_run_in_the_local_process_while_it_serves_and_on_lambda_afterwards
 def test_a_registration_that_a_killed_serve_left_is_cleared_by_the_next_up(
     cloud: HolidayCloud, stack: dict[str, str], serving: Serving
 ) -> None:
-    # given a `make serve` that was killed, so that trips go nowhere
+    # given a `make serve` that was killed, so new trips cannot start
     serving.kill()
     assert routes(cloud) == {f"{serving.url}/"}
 
-    # when the next `make up` looks
+    # when the next `make up` checks
     serve.clear_stale(cloud, print, serving.port)
 
     # then trips run on Lambda
@@ -58,9 +58,7 @@ def test_a_registration_that_a_killed_serve_left_is_cleared_by_the_next_up(
     assert contract.complaint(book(cloud)) is None
 
 
-def test_the_services_of_a_killed_serve_belong_to_the_cloud_whose_end_is_theirs(
-    cloud: HolidayCloud, serving: Serving
-) -> None:
+def test_the_services_of_a_killed_serve_end_with_their_cloud(cloud: HolidayCloud, serving: Serving) -> None:
     [services] = serving.children()
     serving.process.kill()
 
@@ -69,13 +67,13 @@ def test_the_services_of_a_killed_serve_belong_to_the_cloud_whose_end_is_theirs(
     serve.clear_stale(cloud, print, serving.port)
 
 
-def test_a_serve_that_runs_stays_the_latest_when_the_stack_is_deployed(cloud: HolidayCloud, serving: Serving) -> None:
+def test_a_running_serve_stays_the_latest_when_the_stack_is_deployed(cloud: HolidayCloud, serving: Serving) -> None:
     serve.clear_stale(cloud, print, serving.port)
 
     assert routes(cloud) == {f"{serving.url}/"}
 
 
-def test_an_invocation_that_began_there_waits_for_the_next_serve_and_finishes(
+def test_an_invocation_that_began_in_a_killed_serve_waits_for_the_next_one_and_finishes(
     cloud: HolidayCloud, stack: dict[str, str], serving: Serving, capsys: pytest.CaptureFixture[str]
 ) -> None:
     # given a trip that hangs in the local process, because the emulator does not answer, and then the process is killed
@@ -95,7 +93,7 @@ def test_an_invocation_that_began_there_waits_for_the_next_serve_and_finishes(
     finally:
         emulator.resume()
 
-    # when the next `make up` looks, then it says so, keeps the registration, and sends new trips to Lambda
+    # when the next `make up` checks, then it says so, keeps the registration, and sends new trips to Lambda
     serve.clear_stale(cloud, print, serving.port)
     assert "wait for the next `make serve`" in capsys.readouterr().out
     assert routes(cloud) == versions(stack)

@@ -1,6 +1,6 @@
-"""docs/operations.md, "An invocation that never ends": each sort is made, found and repaired as the page says.
+"""docs/operations.md, "An invocation that never ends": each kind is created, found and repaired as the page says.
 
-One that is too large to start is in tests/faults/test_body_sizes.py.
+Changed code is in test_changed_code.py, and a body that is too large to start in tests/faults/test_body_sizes.py.
 """
 
 import inspect
@@ -22,7 +22,7 @@ from tests.one_process import create_table
 pytestmark = pytest.mark.slow
 
 
-def test_a_copy_that_was_restarted_from_a_middle_step_is_killed_and_the_trip_stands(holiday: Holiday) -> None:
+def test_a_restarted_copy_of_a_trip_can_be_killed_and_the_trip_is_unchanged(holiday: Holiday) -> None:
     # given a booked trip that somebody restarts from a step in the middle
     trip_id, original = begin(holiday)
     assert answer(holiday, original) == 200
@@ -32,18 +32,18 @@ def test_a_copy_that_was_restarted_from_a_middle_step_is_killed_and_the_trip_sta
     restarted = f"SELECT id FROM sys_invocation WHERE restarted_from = '{original}'"
     [copy] = eventually(lambda: holiday.query(restarted), bool)
 
-    # when it is looked for with the page's query, then it is found, and cancelling it is in vain
+    # then the page's query finds it, and cancelling it does nothing
     is_found_by_the_page(holiday, copy["id"], f"trips/reserve inv {MISMATCH}")
     cancelling_does_nothing(holiday, copy["id"])
 
-    # and when it is killed, then the trip stands as it did
+    # and when it is killed, then the trip is unchanged
     repair(holiday, "kill", copy["id"])
     holiday.settle()
     assert holiday.rows(trip_id) == before
     assert len(holiday.notices(trip_id)) == 1
 
 
-def test_a_trip_whose_deployment_is_gone_goes_on_with_the_next(holiday: Holiday) -> None:
+def test_a_trip_whose_deployment_is_gone_continues_on_the_next_one(holiday: Holiday) -> None:
     admin = holiday.cloud.admin
     with without_table(holiday.cloud, holiday.names["PaymentsTableName"]):
         # given trips whose deployment somebody removes by force
@@ -55,19 +55,19 @@ def test_a_trip_whose_deployment_is_gone_goes_on_with_the_next(holiday: Holiday)
         is_found_by_the_page(holiday, going_on, "trips/reserve [500] the invocation has a deployment id")
         cancelling_does_nothing(holiday, cancelled)
     finally:
-        # when the version is registered again, then it is another deployment, and they wait
+        # when the version is registered again, then it is a new deployment, and the trips still wait
         admin.register_versions(holiday.cloud.versions().values())
     before = failures(holiday, going_on)
     holiday.cloud.admin.operate("resume", going_on)
     assert eventually(lambda: failures(holiday, going_on), lambda count: count > before) > before
 
-    # and resuming them there without a pause is refused, which the page's command does not say
-    if holiday.cloud.restate_settings == WITHOUT_VQUEUES:  # with them, only while the attempts follow each other fast
+    # and resuming them there without a pause is refused, which the page's command does not report
+    if holiday.cloud.restate_settings == WITHOUT_VQUEUES:  # with VQueues, only while attempts follow each other quickly
         repair(holiday, "--deployment latest", going_on)
         before = failures(holiday, going_on)
         assert eventually(lambda: failures(holiday, going_on), lambda count: count > before) > before
 
-    # until they are paused and resumed there: one goes on, and the one that was cancelled is compensated
+    # until they are paused and resumed there: then one goes on, and the cancelled one is compensated
     move(holiday, going_on)
     move(holiday, cancelled)
     assert (answer(holiday, going_on), answer(holiday, cancelled)) == (200, 422)
@@ -83,14 +83,14 @@ def test_a_refund_whose_table_is_gone_ends_when_the_table_is_back(holiday: Holid
         [refund] = eventually(lambda: holiday.query(stuck), bool)
         is_found_by_the_page(holiday, refund["id"], "[500] ResourceNotFoundException(")
 
-    # when the table is back, and it is resumed rather than waited for, then the payment is refunded
+    # when the table is back and the refund is resumed, which saves waiting, then the payment is refunded
     repair(holiday, "resume payments/", f"payments/{trip_id}/refund")
     holiday.settle()
     assert holiday.statuses(trip_id)["Payments"] == ["refunded (never taken)"]
     assert len(holiday.notices(trip_id)) == 1
 
 
-def test_a_refund_whose_table_is_gone_ends_on_the_next_version_if_that_has_another(holiday: Holiday) -> None:
+def test_a_refund_whose_table_is_gone_ends_on_a_version_with_another_table(holiday: Holiday) -> None:
     cloud = holiday.cloud
     with without_table(cloud, holiday.names["PaymentsTableName"]):
         trip_id, invocation = begin(holiday, "failPayment")
@@ -98,7 +98,7 @@ def test_a_refund_whose_table_is_gone_ends_on_the_next_version_if_that_has_anoth
         stuck = unfinished(f"target = 'payments/{trip_id}/refund' AND failures > 0")
         assert eventually(lambda: holiday.query(stuck), bool)
 
-        # when a version with another table is the latest, then the refund ends there by itself
+        # when a version with another table becomes the latest, then the refund ends there by itself
         services = serve.services(cloud, Ports.free().ingress)
         services.environment["PAYMENTS_TABLE_NAME"] = create_table(cloud, f"Payments-{trip_id}")
         admin = cloud.admin
@@ -116,6 +116,6 @@ def test_a_refund_whose_table_is_gone_ends_on_the_next_version_if_that_has_anoth
     admin.remove(deployment)
 
 
-def test_the_sdk_does_not_let_us_say_what_a_mismatch_leads_to() -> None:
-    # The page says so. When this fails, let a mismatch pause: it is found at once then, and not retried meanwhile.
+def test_the_sdk_has_no_option_for_what_a_mismatch_does() -> None:
+    # The page says so. When this fails, make a mismatch pause the invocation: then it is found at once.
     assert set(inspect.signature(VMWrapper).parameters) == {"headers", "disable_payload_checks", "explicit_recovery"}
