@@ -1,4 +1,4 @@
-"""Bodies of every size: the door refuses one that is too large, and where there is no such door, it can be killed.
+"""Request bodies of every size: the ingress rejects one that is too large. Without a limit there, it can be killed.
 
 The proxy refuses what Lambda would (`LARGEST_PAYLOAD`): a payload is the request in base64, and some hundred bytes.
 """

@@ -114,7 +114,7 @@ class Scene:
         return [await self.harness.answer(*named) for named in self.invocations.items()]
 
     async def check(self, made: list[Reservation]) -> list[str]:
-        """The breaches of the claim, once all has ended."""
+        """Wait for the end of everything. Returns the violations of the invariant."""
         return await self.harness.check(self.run_id, dict.fromkeys(self.trips, MAY_FAIL), made)
 
 
