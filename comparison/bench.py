@@ -29,8 +29,9 @@ from dependencies.output import accept_any_encoding
 from localcloud.environment import LocalCloudError
 from localcloud.ports import Ports
 from localcloud.terminal import say, step
+from tests.faults.calls import Call
 from tests.faults.harness import CloudBehindProxy
-from tests.faults.proxy import Call, Proxy
+from tests.faults.proxy import Proxy
 from tests.speed import cpu, start
 
 MEMORY_GB = 5  # the emulator runs a process for each of 8 requests to each function, and hangs if memory runs out

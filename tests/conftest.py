@@ -1,7 +1,7 @@
-"""What tests share: one started cloud for the whole run, and the stack in it, each made when first asked for.
+"""Shared fixtures: one cloud for the whole run and the stack in it, each started when first used.
 
-Both are on free ports and in a directory of pytest's, so the tests run beside a `make up`. A test that stops servers or
-destroys the stack takes a cloud of its own from `localcloud.cloud`.
+The cloud is on free ports and in pytest's own directory, so the tests run beside a `make up`. A test that stops servers
+or destroys the stack starts a cloud of its own.
 """
 
 import os
@@ -22,20 +22,22 @@ from tests.driver import Holiday
 from tests.hostile_environment import HostileEnvironment, hostile_variables
 
 ROOT = Path(__file__).parents[1]
-# An editor's test runner activates nothing: jsii takes the node, and the tests the tools, that are on PATH.
+# jsii and the tests use node and the tools that are on PATH. An editor's test runner does not activate the environment.
 os.environ["PATH"] = os.pathsep.join(
     [str(Path(sys.executable).parent), str(ROOT / "node_modules" / ".bin"), os.environ["PATH"]]
 )
-# CDK's JavaScript is unpacked once (200 MB, and seconds), here and where local commands have it, by HOME.
+# Unpack CDK's JavaScript (200 MB) only once, where local commands unpack it too.
 os.environ["JSII_RUNTIME_PACKAGE_CACHE_ROOT"] = str(LOCAL / "home" / ".cache" / "aws" / "jsii" / "package-cache")
 
 FAULTS_SEED = int(os.environ.get("FAULTS_SEED") or random.randrange(1_000_000))
-"""What the faults of this run are drawn from. Printed at its start; set it to draw the same ones again."""
+"""The random seed of this run's faults. It is printed at the start; set it to draw the same faults again."""
 
 
 def in_both_modes(fixture: str) -> list[Any]:
-    """Parameters for a fixture: the names of this one and, slow, of the same one whose Restate has no VQueues and
-    speaks protocol v6, as servers before 1.8 do."""
+    """Fixture parameters: this fixture and, as a slow test, its variant without VQueues.
+
+    In that variant Restate speaks protocol v6, as servers before 1.8 do.
+    """
     return [fixture, pytest.param(f"{fixture}_without_vqueues", marks=pytest.mark.slow)]
 
 
@@ -76,7 +78,7 @@ def trip_id() -> str:
 
 @pytest.fixture
 def hostile_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HostileEnvironment]:
-    """This process's own environment made hostile, and the server that all of it leads to."""
+    """Makes this process's environment hostile. Returns the server that everything in it points to."""
     hostile_environment = HostileEnvironment()
     for name, value in hostile_variables(hostile_environment, tmp_path).items():
         monkeypatch.setenv(name, value)

@@ -12,7 +12,7 @@ class Holiday(Driver[HolidayCloud]):
 
 
 def logged(cloud: LocalCloud, of: str = "") -> dict[str, list[str]]:
-    """Every line that functions and the platform logged, by the name of the log group, which has `of` in it."""
+    """All logged lines, the platform's included, by log group, for the groups whose name contains `of`."""
     logs = cloud.client("logs")
     found: dict[str, list[str]] = {}
     for group in logs.describe_log_groups()["logGroups"]:
@@ -25,7 +25,7 @@ def logged(cloud: LocalCloud, of: str = "") -> dict[str, list[str]]:
 
 
 def log_lines(cloud: LocalCloud) -> list[str]:
-    """Those of the four functions."""
+    """All lines that the four functions logged."""
     return [line for lines in logged(cloud, "Service").values() for line in lines]
 
 

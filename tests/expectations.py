@@ -1,7 +1,7 @@
-"""What tests expect of a service because it has a row in services.py, never because trips calls it.
+"""What tests expect of each service, derived from its row in services.py and never from what trips does.
 
-So a compensation or a step that trips forgets is a failing test. By hand is what the original run types leave behind
-(demo/contract.py): tests/unit/test_services.py holds what is derived here to that.
+So a step or a compensation that trips forgets fails a test. What the original run types leave behind is written by hand
+in demo/contract.py, and tests/unit/test_services.py compares the two.
 """
 
 from collections.abc import Mapping
@@ -11,24 +11,24 @@ from demo.readme import FIRST_STEPS, left
 from holiday.services import SERVICES, Service
 
 TABLES = {name: name.capitalize() for name in SERVICES}
-"""What the stack calls each service's table, and begins the name of its output with."""
+"""Each service's table as the stack names it, which is also the prefix of its output."""
 
 LATER_STEPS = tuple(f"{name}.{step}" for name, row in SERVICES.items() for step in list(row.steps)[1:])
 STEPS = FIRST_STEPS + LATER_STEPS
 COMPENSATIONS = tuple(f"{name}.{row.compensation}" for name, row in reversed(SERVICES.items()))
-"""In the order in which they are sent."""
+"""In the order in which trips sends them."""
 
 
 def more_invocations() -> int:
-    """How many Lambda invocations a trip may take beyond the limits that are given for a flight, a car and a payment.
+    """How many more Lambda invocations a trip may take than one with a flight, a car and a payment only.
 
-    A service more takes its first step and another handler, and trips is invoked once more when the first has ended.
+    Each additional service takes two of its own, and one more of trips when its first step has ended.
     """
     return 3 * (len(SERVICES) - 3)
 
 
 def statuses(run_type: str, services: Mapping[str, Service] = SERVICES) -> dict[str, list[str]]:
-    """The same as the driver reads it: the statuses in each table."""
+    """What a run type leaves behind, as the driver reads it: the statuses in each table."""
     words = left(run_type, services)
     return {TABLES[name]: _statuses(row, words[name]) for name, row in services.items()}
 

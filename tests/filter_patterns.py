@@ -1,8 +1,8 @@
-"""CloudWatch Logs' filter patterns for JSON log events, as far as this project uses them.
+"""The part of CloudWatch Logs' filter patterns for JSON log events that this project uses.
 
-The emulator evaluates none. This follows the AWS documentation, "Using filter patterns to match terms in JSON log
-events": a selector such as `$.message`, a text or a number to compare it with, NOT EXISTS, and conditions in
-parentheses, joined by `&&` only or by `||` only. It refuses what it does not know, and what that page leaves open.
+The emulator does not evaluate patterns. This follows the AWS documentation, "Using filter patterns to match terms in
+JSON log events": a selector such as `$.message`, a string or number to compare it with, NOT EXISTS, and conditions in
+parentheses, joined by `&&` only or by `||` only. It rejects everything else, and what that page leaves open.
 """
 
 import json
@@ -20,7 +20,7 @@ ORDER = {"<": lt, "<=": le, ">": gt, ">=": ge}
 
 
 class FilterPatternError(Exception):
-    """A pattern that is invalid, or not known here; or one whose match the documentation leaves open."""
+    """The pattern is invalid or not supported here, or the documentation does not say whether it matches."""
 
 
 def matches(pattern: str, line: str) -> bool:
@@ -34,7 +34,7 @@ def matches(pattern: str, line: str) -> bool:
 
 
 def value_of(event: str, selector: str) -> str:
-    """What a metric's dimension is, by its selector, for a line that matched."""
+    """The value of a metric's dimension, given its selector, for a line that matched."""
     return str(json.loads(event)[_field(selector)])
 
 
@@ -62,7 +62,7 @@ class _Parser:
         return tokens
 
     def _joined(self) -> Matches:
-        """Conditions that one operator joins. Which of two would bind tighter is not used, and so not known here."""
+        """Conditions joined by one operator. Precedence is not supported."""
         conditions, operators = [self._condition()], set[str]()
         while self._tokens and self._tokens[0] in ("&&", "||"):
             operators.add(self._tokens.pop(0))
@@ -89,7 +89,7 @@ class _Parser:
         raise self._error(f"{name} {operator} {value} is not known here")
 
     def _text(self, name: str, operator: str, text: str) -> Matches:
-        """An asterisk stands for any characters. Upper and lower case differ."""
+        """An asterisk matches any characters. The comparison is case-sensitive."""
         if set(text) & set("?[]"):
             raise self._error(f"{text!r} holds what may be a wildcard")
 
@@ -122,7 +122,7 @@ class _Parser:
 
 
 def _joined(conditions: Sequence[Matches], *, decided_by: bool) -> Matches:
-    """One True decides `||`, one False decides `&&`, also where another condition cannot be judged."""
+    """One True decides `||` and one False decides `&&`, even if another condition cannot be evaluated."""
 
     def condition(event: dict[str, Any]) -> bool:
         open_question: FilterPatternError | None = None

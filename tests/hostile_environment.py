@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 class HostileEnvironment:
-    """An address that notes what is said to it, and hangs up."""
+    """A server that records what it receives and closes the connection."""
 
     def __init__(self) -> None:
         self.hits: list[bytes] = []
@@ -25,7 +25,7 @@ class HostileEnvironment:
 
 
 def hostile_variables(hostile_environment: HostileEnvironment, folder: Path) -> dict[str, str]:
-    """The variables of such a shell, whose files are put into `folder`."""
+    """The environment variables of a hostile shell. The files that they name are created in `folder`."""
     aws = folder / ".aws"
     aws.mkdir()
     files = {

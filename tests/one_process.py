@@ -1,4 +1,4 @@
-"""All services in one process of this machine, with tables and a topic of their own, where no deployment is needed."""
+"""Runs all services in one local process, with tables and a topic of their own and without a deployment."""
 
 import threading
 from pathlib import Path
@@ -16,7 +16,7 @@ S = TypeVar("S", bound=Services)
 
 
 class Restarted(Services):
-    """Services that are started again whenever they die, until `end` ends them."""
+    """Services that are restarted whenever they die, until `end` is called."""
 
     _wanted = True
 
@@ -40,7 +40,7 @@ class Restarted(Services):
 
 
 def create_resources(cloud: LocalCloud) -> dict[str, str]:
-    """Make the tables and the topic; returns their names as the stack's outputs have them."""
+    """Create the tables and the topic. Returns their names, as in the stack's outputs."""
     names = {f"{table}TableName": create_table(cloud, table) for table in TABLES.values()}
     return names | {"TopicArn": cloud.client("sns").create_topic(Name="Notices")["TopicArn"]}
 
@@ -61,7 +61,7 @@ def create_table(cloud: LocalCloud, name: str) -> str:
 def services(
     cloud: LocalCloud, names: dict[str, str], lambdas: Path = LAMBDAS, kind: type[S] = Services, **variables: str
 ) -> S:
-    """The services that use these resources, which are not started yet. They end with the cloud at the latest."""
+    """The services with these resources, not yet started. They end with the cloud at the latest."""
     tables = {row.table_variable: names[f"{TABLES[name]}TableName"] for name, row in SERVICES.items()}
     environment = cloud.environment() | cloud.run_id() | tables | {"SNS_TOPIC": names["TopicArn"]} | variables
     return kind("holiday.local", lambdas, Ports.free().ingress, environment, cloud.log("services").open("ab"))

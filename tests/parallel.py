@@ -1,9 +1,8 @@
-"""`python -m tests.parallel <marker> <folders>`: tests/deploy, tests/faults and what else is in these folders, in
-processes of their own, at the same time.
+"""`python -m tests.parallel <marker> <folders>`: runs tests/deploy, tests/faults and the rest in three processes.
 
-They wait more than they work. What the last one says is shown as it comes, and what the others say at their end.
-Ctrl-C, like a termination, is passed on to the three alone, each of which stops what it has started: what is below
-them, the CDK's Node.js above all, would answer it with tracebacks.
+They spend most of their time waiting. The output of the last one is shown as it comes, that of the others at their end.
+Ctrl-C and SIGTERM are passed on to these three only, and each stops what it has started. The processes below them,
+such as CDK's Node.js, would print tracebacks.
 """
 
 import signal
@@ -16,7 +15,7 @@ from typing import IO
 
 ROOT = Path(__file__).resolve().parents[1]
 APART = ("tests/deploy", "tests/faults")
-# Not `-m pytest`, which shows a traceback if it is interrupted before it has imported what it needs.
+# Not `-m pytest`, which prints a traceback if it is interrupted during its imports.
 PYTEST = """
 import sys
 try:
@@ -39,9 +38,9 @@ def main(marker: str, folders: list[str]) -> int:
             process.send_signal(signal.SIGINT)
         return process
 
-    def interrupt(signum: int, _: object) -> None:  # pytest cleans up after SIGINT only, and not if another one comes
+    def interrupt(signum: int, _: object) -> None:  # pytest cleans up only after SIGINT, and only the first
         if not interruptions:
-            print("\nInterrupted: the tests are stopping what they have started.", flush=True)
+            print("\nInterrupted: the tests are stopping what they started.", flush=True)
             for process in running:
                 process.send_signal(signal.SIGINT)
         interruptions.append(signum)
@@ -57,7 +56,7 @@ def main(marker: str, folders: list[str]) -> int:
         codes = [start(*(f"--ignore={folder}" for folder in APART), *folders).wait()]
         for process, (folder, said) in zip(processes, apart.items(), strict=True):
             print(
-                f"\nAt the same time, {folder}{'' if process.poll() is not None else ', which is not done yet'}:",
+                f"\nAt the same time, {folder}{'' if process.poll() is not None else ', which is still running'}:",
                 flush=True,
             )
             codes.append(process.wait())

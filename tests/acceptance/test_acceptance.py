@@ -1,5 +1,6 @@
-"""`make acceptance` as its users run it. AWS is the emulator, reached with what stands for the caller's own credentials
-and endpoint, and Restate is behind a proxy that demands a key: the way to AWS is the one that is run, its end is not.
+"""`make acceptance` as its users run it, with the emulator as AWS and a restate-server that demands a key.
+
+The command takes the same path as on AWS, with the caller's own credentials and endpoint. Real AWS is not reached.
 """
 
 import os
@@ -7,9 +8,7 @@ import pty
 import select
 import signal
 import subprocess
-from collections.abc import Generator, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,99 +17,44 @@ from demo.cloud import HolidayCloud
 from localcloud import stacks as cdk_stacks
 from localcloud.environment import ROOT
 from localcloud.ports import Ports
+from tests.acceptance.on_aws import AcceptanceOnAws, on_aws, read_until
 from tests.deploy import variants
-from tests.deploy.authenticating_proxy import KEY, AuthenticatingProxy, guarding
-from tests.deploy.command import of
-from tests.deploy.state import deployments, processes_below, stacks
+from tests.deploy.authenticating_proxy import KEY
+from tests.deploy.command import command_line
+from tests.deploy.state import deployments, processes_below
 from tests.hostile_environment import HostileEnvironment
 
 GONE = ("trips.py", ("raise failure.error(409,", "raise failure.error(410,"))
-"""A holiday that answers something else to a duplicate."""
-
-
-@dataclass
-class Away:
-    """An emulator and a Restate that the command is told of, and did not start."""
-
-    cloud: HolidayCloud
-    ingress: AuthenticatingProxy
-    admin: AuthenticatingProxy
-    folder: Path
-
-    def command(self, *arguments: str, yes: bool = True) -> list[str]:
-        """The command line of a run on AWS."""
-        line = of(HolidayCloud(self.folder / "cloud", Ports.free()), "acceptance")
-        where = ["--ingress", self.ingress.url, "--admin", self.admin.url, "-c", "bundleFor=host"]
-        return [*line, *where, *(["--yes"] if yes else []), *arguments]
-
-    def environment(self) -> dict[str, str]:
-        """What stands for the caller's own."""
-        return self.cloud.environment() | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "lambdas")])}
-
-    @contextmanager
-    def run(self, *arguments: str, key: str = KEY) -> Generator["subprocess.Popen[str]"]:
-        """The command, without a terminal; its input is the key."""
-        with subprocess.Popen(
-            self.command(*arguments),
-            cwd=ROOT,
-            env=self.environment(),
-            text=True,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-        ) as process:
-            assert process.stdin
-            process.stdin.write(f"{key}\n")
-            process.stdin.close()
-            process.stdin = None
-            try:
-                yield process
-            finally:
-                process.kill()
-
-    def said(self, *arguments: str, key: str = KEY) -> tuple[int, str]:
-        """How it ended, and what it said."""
-        with self.run(*arguments, key=key) as process:
-            said, _ = process.communicate(timeout=600)
-        return process.returncode, said
-
-    def left(self) -> list[str]:
-        """Everything of acceptances that is still there."""
-        client = self.cloud.client
-        groups = [group.get("logGroupName", "") for group in client("logs").describe_log_groups()["logGroups"]]
-        secrets = [secret.get("Name", "") for secret in client("secretsmanager").list_secrets()["SecretList"]]
-        queues = client("sqs").list_queues().get("QueueUrls", [])
-        found = [*stacks(self.cloud), *groups, *secrets, *queues]
-        return [name for name in found if "acceptance" in name] + list(deployments(self.cloud).values())
-
-
-@contextmanager
-def away(cloud: HolidayCloud, folder: Path) -> Generator[Away]:
-    with guarding(cloud.ingress_url, KEY) as ingress, guarding(cloud.admin_url, KEY) as admin:
-        yield Away(cloud, ingress, admin, folder)
+"""An edit that breaks the contract: a duplicate is answered with another status."""
 
 
 @pytest.fixture(scope="module")
-def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Away]:
-    """With an account that CDK can deploy into, and a Restate without services."""
+def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AcceptanceOnAws]:
+    """A bootstrapped account, and a Restate without services."""
     with HolidayCloud(tmp_path_factory.mktemp("own-cloud"), Ports.free()) as cloud:
         cdk_stacks.bootstrap(cloud)
-        with away(cloud, tmp_path_factory.mktemp("acceptance")) as found:
+        with on_aws(cloud, tmp_path_factory.mktemp("acceptance")) as found:
             yield found
 
 
 @pytest.mark.slow
-def test_in_a_local_cloud_every_check_passes_and_nothing_is_left_or_reached(
+def test_in_a_local_cloud_every_check_passes_and_nothing_is_left_behind_or_called_outside(
     tmp_path: Path, hostile_environment: HostileEnvironment
 ) -> None:
     # given a shell whose AWS and proxies are hostile, when the command is run
     cloud = HolidayCloud(tmp_path / "cloud", Ports.free())
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "lambdas")])}
     done = subprocess.run(
-        of(cloud, "acceptance"), cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600, check=False
+        command_line(cloud, "acceptance"),
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
     )
 
-    # then every check is on the page, and passed
+    # then the report says that every check passed
     assert done.returncode == 0, done.stdout + done.stderr
     (report,) = tmp_path.glob("acceptance-*/report.md")
     assert "checks passed\n" in report.read_text() and report.read_text() in done.stdout
@@ -120,14 +64,16 @@ def test_in_a_local_cloud_every_check_passes_and_nothing_is_left_or_reached(
 
 
 @pytest.mark.slow
-def test_on_aws_every_check_passes_with_the_caller_s_credentials_and_key_and_nothing_is_left(aws: Away) -> None:
-    status, said = aws.said()
+def test_on_aws_every_check_passes_with_the_caller_s_credentials_and_key_and_nothing_is_left_behind(
+    aws: AcceptanceOnAws,
+) -> None:
+    status, said = aws.run()
 
     assert status == 0, said
     assert "checks passed" in said and "Left behind: nothing." in said
     assert (aws.ingress.refused, aws.admin.refused) == (0, 0)
-    assert aws.left() == []
-    # and neither the page nor the CDK's log holds what nobody else should have
+    assert aws.leftovers() == []
+    # and neither the report nor the CDK's log contains the key or the account
     for path in aws.folder.rglob("*"):
         assert not path.is_file() or KEY not in path.read_text(errors="replace")
     (report,) = aws.folder.glob("acceptance-*/report.md")
@@ -135,32 +81,32 @@ def test_on_aws_every_check_passes_with_the_caller_s_credentials_and_key_and_not
 
 
 @pytest.mark.slow
-def test_a_holiday_that_breaks_the_contract_fails_by_name(aws: Away, tmp_path: Path) -> None:
+def test_a_broken_contract_fails_the_check_that_names_it(aws: AcceptanceOnAws, tmp_path: Path) -> None:
     broken = variants.edited(tmp_path / "broken", dict([GONE]))
 
-    status, said = aws.said("-c", f"acceptance:lambdas={broken}")
+    status, said = aws.run("-c", f"acceptance:lambdas={broken}")
 
     assert status == 1
     assert "✗ a trip id that is booked already" in said and "status: 410 instead of 409" in said
     assert "1 of 17 checks failed" in said and said.count("| failed |") == 1
-    assert aws.left() == []
+    assert aws.leftovers() == []
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("at", "signum"),
     [
-        ("CREATE_IN_PROGRESS", signal.SIGINT),  # of the first deployment
+        ("CREATE_IN_PROGRESS", signal.SIGINT),  # during the first deployment
         ("run type failPayment", signal.SIGTERM),
-        ("UPDATE_IN_PROGRESS", signal.SIGINT),  # of the one that is rolled back
+        ("UPDATE_IN_PROGRESS", signal.SIGINT),  # during the deployment that is rolled back
     ],
 )
-def test_an_interruption_leaves_nothing(aws: Away, at: str, signum: signal.Signals) -> None:
+def test_an_interrupted_run_leaves_nothing_behind(aws: AcceptanceOnAws, at: str, signum: signal.Signals) -> None:
     before = set(aws.folder.glob("acceptance-*"))
-    with aws.run() as process:
+    with aws.start() as process:
         assert process.stdout
         lines: list[str] = []
-        while not any(at in line for line in lines):  # what it says, and what the CDK says in its log
+        while not any(at in line for line in lines):  # its own output, and the CDK's log
             if select.select([process.stdout], [], [], 0.1)[0]:
                 lines.append(process.stdout.readline())
                 assert lines[-1], "".join(lines)
@@ -173,20 +119,20 @@ def test_an_interruption_leaves_nothing(aws: Away, at: str, signum: signal.Signa
 
     assert process.returncode == 130, said
     assert "interrupted" in said and "Left behind: nothing." in said and "Traceback" not in said
-    assert aws.left() == []
+    assert aws.leftovers() == []
 
 
 @pytest.mark.slow
-def test_at_a_terminal_it_says_what_it_will_touch_and_anything_but_yes_touches_nothing(aws: Away) -> None:
+def test_at_a_terminal_it_lists_what_it_will_create_and_does_nothing_without_a_yes(aws: AcceptanceOnAws) -> None:
     controller, terminal = pty.openpty()
     process = subprocess.Popen(
-        aws.command(yes=False),
+        aws.command_line(yes=False),
         cwd=ROOT,
         env=aws.environment(),
         stdin=terminal,
         stdout=terminal,
         stderr=terminal,
-        start_new_session=True,  # or it would ask for the key at the terminal that the tests run in
+        start_new_session=True,  # otherwise it would prompt at the terminal where the tests run
     )
     os.close(terminal)
     shown = read_until(controller, "API key")
@@ -199,36 +145,36 @@ def test_at_a_terminal_it_says_what_it_will_touch_and_anything_but_yes_touches_n
     assert "nothing was touched" in shown and KEY not in shown
     for word in ("account 000000000000", "us-east-1", "the stack acceptance-", "the queue acceptance-", "aws sqs"):
         assert word in shown
-    assert aws.left() == []
+    assert aws.leftovers() == []
 
 
-def test_a_restate_that_has_services_is_refused_and_nothing_is_touched(
+def test_a_restate_that_has_services_is_rejected_and_nothing_is_changed(
     cloud: HolidayCloud, stack: dict[str, str], tmp_path: Path
 ) -> None:
     assert stack
-    with away(cloud, tmp_path) as aws:
+    with on_aws(cloud, tmp_path) as aws:
         registered = deployments(cloud)
-        status, said = aws.said()
+        status, said = aws.run()
 
         assert status == 1
         assert "has services already (cars, flights, payments, trips), and nothing was touched" in said
-        assert aws.left() == list(registered.values())
+        assert aws.leftovers() == list(registered.values())
         assert aws.admin.asked == ["GET /services"] and aws.ingress.asked == []
 
 
-def test_a_rejected_key_is_one_sentence_without_the_key(
+def test_a_rejected_key_is_reported_in_one_sentence_without_the_key(
     cloud: HolidayCloud, stack: dict[str, str], tmp_path: Path
 ) -> None:
     assert stack
-    with away(cloud, tmp_path) as aws:
-        status, said = aws.said(key="key_wrong")
+    with on_aws(cloud, tmp_path) as aws:
+        status, said = aws.run(key="key_wrong")
 
     assert status == 1
     assert "rejects this API key (401)" in said and "key_wrong" not in said
 
 
-def test_where_nobody_can_be_asked_nothing_is_done(tmp_path: Path, hostile_environment: HostileEnvironment) -> None:
-    line = of(HolidayCloud(tmp_path / "cloud", Ports.free()), "acceptance")
+def test_without_a_terminal_or_yes_nothing_is_done(tmp_path: Path, hostile_environment: HostileEnvironment) -> None:
+    line = command_line(HolidayCloud(tmp_path / "cloud", Ports.free()), "acceptance")
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "lambdas")])}
     done = subprocess.run(
         [*line, "--ingress", hostile_environment.url, "--admin", hostile_environment.url],
@@ -243,17 +189,3 @@ def test_where_nobody_can_be_asked_nothing_is_done(tmp_path: Path, hostile_envir
     assert done.returncode == 1
     assert "Nobody can be asked here" in done.stdout
     assert hostile_environment.hits == []
-
-
-def read_until(terminal: int, words: str | None) -> str:
-    """What a terminal shows until it shows these words, or, without any, to its end."""
-    shown = ""
-    while words is None or words not in shown:
-        try:
-            read = os.read(terminal, 4096)
-        except OSError:  # the other side is closed
-            break
-        if not read:
-            break
-        shown += read.decode(errors="replace")
-    return shown

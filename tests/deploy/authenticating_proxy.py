@@ -1,7 +1,6 @@
-"""What stands in front of Restate Cloud's admin API, or its ingress: it passes on to a real restate-server what comes
-with the API key.
+"""Stands for Restate Cloud's admin API or ingress: forwards requests that have the API key to a real restate-server.
 
-It notes every request, and can be told to refuse the next ones as a role does that is not known everywhere yet.
+It records every request, and can fail the next registrations as if IAM's changes had not propagated yet.
 """
 
 from collections.abc import Generator
@@ -14,17 +13,17 @@ from werkzeug import Request, Response
 from http_server import path_of, serving
 
 KEY, OTHER_KEY = "key_1abcdefghijklmnop", "key_2qrstuvwxyzabcdef"
-"""Keys of the form that Restate Cloud's have."""
+"""Keys in the format of Restate Cloud."""
 NOT_YET = (
     '{"message": "lambda: AccessDeniedException: not authorized to perform sts:AssumeRole", "restate_code": "META0003"}'
 )
 ASKED, ANSWERED = {"accept", "content-type", "idempotency-key"}, {"content-type", "x-restate-id"}
-"""The headers that are passed on, each way."""
+"""The headers that are forwarded, in requests and responses."""
 
 
 @dataclass
 class AuthenticatingProxy:
-    """`key` is the only one that is accepted. `asked` has each request, and `refused` counts those with another key.
+    """Accepts only `key`. `asked` has all requests; `refused` is the number of those with another key.
 
     The next `not_yet` registrations are answered as Restate does when it cannot invoke the function.
     """
@@ -48,7 +47,7 @@ def guarding(admin_url: str, key: str) -> Generator[AuthenticatingProxy]:
         authenticating_proxy.asked.append(f"{request.method} {path}")
         if key != f"Bearer {authenticating_proxy.key}":
             authenticating_proxy.refused += 1
-            return Response(f"who is {key}?", 401)  # a server that repeats the key
+            return Response(f"who is {key}?", 401)  # some servers repeat the key
         if authenticating_proxy.not_yet and (request.method, path) == ("POST", "/deployments"):
             authenticating_proxy.not_yet -= 1
             return Response(NOT_YET, 500)

@@ -1,4 +1,4 @@
-"""A cloud of its own for each module whose tests destroy stacks, kill servers, or leave deployments behind."""
+"""The deployed holiday, and clouds for modules that destroy stacks, kill servers or leave deployments behind."""
 
 from collections.abc import Iterator
 
@@ -7,6 +7,13 @@ import pytest
 from demo.cloud import HolidayCloud
 from localcloud.cloud import LocalCloud
 from localcloud.ports import Ports
+from tests.conftest import in_both_modes
+from tests.driver import Holiday
+
+
+@pytest.fixture(params=in_both_modes("on_lambda"))
+def holiday(request: pytest.FixtureRequest) -> Holiday:
+    return request.getfixturevalue(request.param)
 
 
 @pytest.fixture(scope="module")

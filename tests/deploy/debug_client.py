@@ -1,4 +1,4 @@
-"""An editor's debugger, as `make serve DEBUG=1` meets it: the debug adapter protocol over TCP, as VS Code speaks it."""
+"""An editor's debugger for `make serve DEBUG=1`. It speaks the debug adapter protocol over TCP, as VS Code does."""
 
 import json
 import socket
@@ -12,7 +12,7 @@ from localcloud.ports import HOST
 
 
 class Editor:
-    """Attaches to this port, and stops at these lines: {file: line}. It holds no breakpoint but these."""
+    """Attaches to this port and sets these breakpoints: {file: line}."""
 
     def __init__(self, port: int, breakpoints: Mapping[Path, int], timeout: float = 60) -> None:
         self._socket = socket.create_connection((HOST, port))
@@ -33,13 +33,13 @@ class Editor:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Detach: what is stopped goes on."""
+        """Detach, which resumes what is stopped."""
         with suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
 
     def stopped(self) -> tuple[str, int]:
-        """Wait until the process is stopped: the file and the line."""
+        """Wait until the process stops. Returns the file and the line."""
         thread = self.event("stopped")["threadId"]
         (frame, *_) = self.request("stackTrace", threadId=thread, levels=1)["stackFrames"]
         return Path(frame["source"]["path"]).name, frame["line"]
@@ -48,15 +48,15 @@ class Editor:
         self.request("continue", threadId=1)
 
     def request(self, command: str, **arguments: object) -> dict[str, Any]:
-        """The body of the response. It must succeed."""
+        """Send a request that must succeed. Returns the response's body."""
         return self._response(self._send(command, **arguments))
 
     def event(self, name: str) -> dict[str, Any]:
-        """The body of the next event of this name, when it has come."""
+        """Wait for the next event of this name. Returns its body."""
         return self._next(lambda message: message.get("event") == name).get("body", {})
 
     def has_stopped(self) -> bool:
-        """Whether the process has stopped since somebody waited for that."""
+        """Whether the process has stopped again since the last call of `stopped`."""
         with self._arrival:
             return any(message.get("event") == "stopped" for message in self._messages)
 
@@ -73,7 +73,7 @@ class Editor:
         return response.get("body", {})
 
     def _next(self, is_it: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
-        """Take the first message of this kind out of those that have come, or will come in time."""
+        """Wait for the first message of this kind and remove it from those received."""
         with self._arrival:
             assert self._arrival.wait_for(lambda: any(map(is_it, self._messages)), self._timeout), self._messages
             found = next(filter(is_it, self._messages))

@@ -1,4 +1,4 @@
-"""The app of one service (greetings.py) as the tests of registration deploy it, in this edition and that."""
+"""Deploys the app of one service (greetings.py) for the registration tests, in different editions."""
 
 from itertools import count
 from pathlib import Path
@@ -23,19 +23,19 @@ WITH_ANOTHER = SERVICE.replace("[greeter]", '[greeter, restate.Service("porter")
 
 
 class Greetings:
-    """The stack of greetings.py in a cloud. Each edition of the service is new code, and so a new version."""
+    """The stack of greetings.py in a cloud. Each edition of the service is new code and so a new version."""
 
     def __init__(self, cloud: HolidayCloud, folder: Path) -> None:
         self.cloud = cloud
         self._folders = (folder / str(number) for number in count())
 
     def deploy(self, service: str = SERVICE, **context: str) -> str:
-        """Deploy, and return the ARN of the version that was published for it."""
+        """Deploy. Returns the ARN of the published version."""
         outputs = self.cloud.deploy(written(next(self._folders), service) | context, APP, STACK)
         return outputs["GreeterVersionArn"]
 
     def failure(self, service: str = SERVICE, **context: str) -> str:
-        """Deploy in vain, and return cdk's last lines, unwrapped."""
+        """Deploy, which must fail. Returns cdk's last lines, unwrapped."""
         with pytest.raises(LocalCloudError) as failure:
             self.deploy(service, **context)
         return " ".join(str(failure.value).split())
@@ -45,14 +45,14 @@ class Greetings:
         return httpx.post(address, json=name, timeout=60, trust_env=False)
 
     def wait_for_godot(self) -> None:
-        """Start an invocation that does not end, and wait until it is pinned to the version that is the latest."""
+        """Start an invocation that does not end, and wait until it is pinned to the latest version."""
         address = f"{self.cloud.ingress_url}/greeter/greet/send"
         httpx.post(address, json="Godot", timeout=60, trust_env=False).raise_for_status()
         assert eventually(lambda: unfinished(self.cloud), lambda left: left == ["greeter/greet suspended"])
 
 
 def clear(cloud: HolidayCloud) -> None:
-    """Destroy the stack that the test before has left, if it has."""
+    """Destroy the stack if the previous test has left one."""
     if STACK in stacks(cloud):
         cloud.destroy(STACK)
 
@@ -62,5 +62,5 @@ def edition(word: str) -> str:
 
 
 def registered(cloud: LocalCloud) -> dict[str, dict[str, Any]]:
-    """What Restate says of each deployment, by ARN."""
+    """Restate's deployments, by ARN."""
     return {deployment["arn"]: deployment for deployment in cloud.admin.deployments()}

@@ -1,7 +1,7 @@
-"""A small CDK app beside the holiday's: one service, registered with Restate by the same constructs.
+"""A small CDK app with one service, which the same constructs register with Restate.
 
-The deploy tests that are about registration alone use it, because it deploys in a few seconds. Context says what is
-different from one deploy to the next (`python -m tests.deploy.greetings`).
+The registration tests use it because it deploys in a few seconds. Context sets what changes between deploys.
+(`python -m tests.deploy.greetings`)
 """
 
 import shlex
@@ -40,7 +40,7 @@ handler = restate.app([greeter])
 
 
 def written(folder: Path, service: str = SERVICE) -> dict[str, str]:
-    """The context that deploys this source."""
+    """The context for deploying this source."""
     (folder / "greetings").mkdir(parents=True)
     (folder / "greetings" / "greeter.py").write_text(service)
     shutil.copy(bundling.LAMBDAS / "requirements.txt", folder)
@@ -48,7 +48,7 @@ def written(folder: Path, service: str = SERVICE) -> dict[str, str]:
 
 
 def function(stack: Stack, name: str, code: lambda_.Code, handler: str, called: str | None = None) -> lambda_.Function:
-    """A function of the code, whose versions are kept."""
+    """A function with this code, whose versions are retained."""
     return lambda_.Function(
         stack,
         name,

@@ -1,4 +1,4 @@
-"""Where a text can be read after a deployment: in which file, log or template."""
+"""Finds the files, logs and templates in which a text can be read after a deployment."""
 
 from localcloud.cloud import LocalCloud
 from tests.deploy.state import stacks
@@ -6,7 +6,7 @@ from tests.driver import logged
 
 
 def texts(cloud: LocalCloud) -> dict[str, str]:
-    """All that was written down anywhere, but for what Restate and the emulator keep: every log and every template."""
+    """Every log and every template, without the data of Restate and the emulator."""
     files = [path for path in cloud.directory.rglob("*") if path.is_file() and path.stat().st_size < 10_000_000]
     found = {str(path): path.read_text(errors="replace") for path in files if "data" not in path.parts}
     formation = cloud.client("cloudformation")
@@ -17,7 +17,7 @@ def texts(cloud: LocalCloud) -> dict[str, str]:
 
 
 def where_it_shows(cloud: LocalCloud, key: str, and_this: str) -> list[str]:
-    """Where the key can be read. `and_this` is somewhere for certain: so the search does search."""
+    """Where the key can be read. `and_this` must be found somewhere, which proves that the search works."""
     found = texts(cloud)
     assert [where for where, text in found.items() if and_this in text]
     return [where for where, text in found.items() if key in text]

@@ -1,7 +1,7 @@
-"""An InvocationMonitor and its alarms, in a stack of their own beside whatever is in a cloud, as the tests use them.
+"""Deploys an InvocationMonitor and its alarms into a cloud, in a stack of their own.
 
-The emulator evaluates an alarm whenever metrics are published, over all of its periods at once, and does not notice
-that data is missing. So the periods are short here, and the tests have the function look.
+The emulator evaluates an alarm only when metrics are published, over all of its periods at once, and ignores missing
+data. So the periods are short here, and the tests invoke the function themselves.
 (`python -m tests.deploy.monitored`)
 """
 
@@ -25,13 +25,13 @@ from restate_lambda_cdk import InvocationMonitor, RestateServer
 
 STACK = "Watched"
 APP = f"{shlex.quote(sys.executable)} -m tests.deploy.monitored"
-THRESHOLD, PERIOD = 3, 10  # seconds; CloudWatch takes no other short period than 10 and 30
+THRESHOLD, PERIOD = 3, 10  # seconds; the only short periods that CloudWatch accepts are 10 and 30
 DURATIONS = ["trips/reserve", "payments/refund"]
 Alarm = Literal["Stuck", "NotLooking"]
 
 
 class Watch:
-    """A monitor that is deployed into a cloud; `context` is for the app below."""
+    """A monitor in a cloud. `context` is for the app below."""
 
     def __init__(self, cloud: HolidayCloud, **context: str) -> None:
         self.cloud = cloud
@@ -39,13 +39,13 @@ class Watch:
         self._inbox = Inbox(cloud.client, self.names["Topic"], "called")
 
     def look(self, event: Mapping[str, str] | None = None) -> dict[str, Any] | None:
-        """Have the function look, for this event of its schedule, if any. What it raised, if it did."""
+        """Invoke the monitor's function, with this event of its schedule, if any. Returns its error, if it failed."""
         payload = json.dumps(event or {})
         answer = self.cloud.client("lambda").invoke(FunctionName=self.names["Function"], Payload=payload)
         return json.loads(answer["Payload"].read()) if "FunctionError" in answer else None
 
     def stop_schedule(self) -> None:
-        cloud: Any = self.cloud  # whose type knows only the services that the holiday uses
+        cloud: Any = self.cloud  # its type covers only the AWS services that the holiday uses
         cloud.client("events").disable_rule(Name=self.names["Schedule"])
 
     def state(self, alarm: Alarm) -> str:
@@ -53,9 +53,9 @@ class Watch:
         return found.get("StateValue", "")
 
     def becomes(self, state: str) -> bool:
-        """Look until the alarm for what is stuck is in this state, and whether it is."""
+        """Invoke the function until the alarm for stuck invocations is in this state. Returns whether it is."""
 
-        from tests.driver import eventually  # not above: the app below runs where no Lambda code is on the path
+        from tests.driver import eventually  # not at the top: the app below runs without the Lambda code on its path
 
         def look() -> str:
             assert self.look() is None
@@ -65,11 +65,11 @@ class Watch:
         return eventually(look, lambda found: found == state) == state
 
     def calls(self) -> list[dict[str, str]]:
-        """What has been sent to whoever is on call since the last time."""
+        """The alarms' notifications since the last call."""
         return self._inbox.read()
 
     def durations(self, handler: str) -> list[tuple[datetime, float, float, float]]:
-        """The minutes that durations of a handler are published for: how many, the shortest and the longest."""
+        """The published durations of a handler, by minute: count, shortest and longest."""
         dimensions: Any = [{"Name": "Monitor", "Value": f"{STACK}/Monitor"}, {"Name": "Handler", "Value": handler}]
         now = datetime.now(UTC)
         found = self.cloud.client("cloudwatch").get_metric_statistics(
@@ -88,7 +88,7 @@ class Watch:
         )
 
     def published(self, metric: str, service: str) -> list[float]:
-        """The highest value that the monitor has published for a service, if it has one."""
+        """The highest value that the monitor has published for a service, or an empty list."""
         dimensions: Any = [{"Name": "Monitor", "Value": f"{STACK}/Monitor"}, {"Name": "Service", "Value": service}]
         now = datetime.now(UTC)
         found = self.cloud.client("cloudwatch").get_metric_statistics(
@@ -116,7 +116,9 @@ def main() -> None:
     for alarm in monitor.add_alarms(actions.SnsAction(topic)):  # pyright: ignore[reportArgumentType]
         cast(CfnResource, alarm.node.default_child).add_property_override("Period", PERIOD)
         CfnOutput(stack, alarm.node.id, value=alarm.alarm_name)
-    if "anyNamespace" in context:  # the emulator's IAM does not know the key cloudwatch:namespace, and denies it all
+    if (
+        "anyNamespace" in context
+    ):  # the emulator's IAM does not support the condition key cloudwatch:namespace, and denies everything
         policy = cast(CfnResource, monitor.node.find_child("Publish").node.default_child)
         policy.add_property_deletion_override("PolicyDocument.Statement.0.Condition")
     CfnOutput(stack, "Function", value=monitor.function.function_name)

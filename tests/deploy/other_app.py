@@ -1,7 +1,7 @@
-"""Somebody else's app: three stacks with one Restate, as a company may have them. It knows nothing of this project.
+"""Another company's app, which knows nothing of this project: three stacks that share one Restate.
 
-Where Restate is, with a secret and a key of its own; who registers, in a VPC; and what is registered: a function of two
-services whose variable names a topic, and a function on x86_64 that exists already, called by version.
+The first has Restate's address and an API key in a secret with its own KMS key; the second the registration function,
+in a VPC; the third what is registered: a function with two services and a topic, and an existing function on x86_64.
 """
 
 from aws_cdk import App, CfnOutput, Duration, SecretValue, Stack

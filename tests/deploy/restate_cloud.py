@@ -1,7 +1,7 @@
-"""The whole shape for Restate Cloud, in an emulator that enforces IAM.
+"""A deployment for Restate Cloud, in an emulator that enforces IAM.
 
-Restate runs with the credentials of a session of the role RestateCloud in Restate Cloud's account, and its admin API
-demands a key. One thing is not as on AWS, and so not in the trust policy: see `variants.trust`.
+Restate runs with a session of the role RestateCloud in Restate Cloud's account, and its admin API demands a key. The
+trust policy differs from AWS in one respect: see `variants.trust`.
 """
 
 import json
@@ -27,7 +27,7 @@ ASSUMES_ALL = json.dumps({"Statement": [{"Effect": "Allow", "Action": "sts:Assum
 
 @dataclass
 class Account:
-    """Clients that sign with some credentials; by default those of an account's root."""
+    """AWS clients with some credentials, by default those of an account's root."""
 
     url: str
     credentials: dict[str, str]
@@ -37,7 +37,7 @@ class Account:
         return session.client(service, endpoint_url=self.url)
 
     def assume(self, role: str, session: str = "test", **external_id: str) -> "Account":
-        """Who has assumed this role. Raises ClientError."""
+        """Assume this role. Returns its session. Raises ClientError."""
         got = self.client("sts").assume_role(RoleArn=role, RoleSessionName=session, **external_id)["Credentials"]
         names = {
             "aws_access_key_id": "AccessKeyId",
@@ -49,7 +49,7 @@ class Account:
 
 @dataclass
 class Deployed:
-    """The stack in its cloud, and the accounts around it."""
+    """The stack in its cloud, and the accounts that take part."""
 
     cloud: HolidayCloud
     authenticating_proxy: AuthenticatingProxy
@@ -61,7 +61,7 @@ class Deployed:
         return self.authenticating_proxy.url
 
     def deploy(self, **context: str) -> dict[str, str]:
-        """Deploy the holiday, or what context makes of it, and return its outputs."""
+        """Deploy the holiday with this context. Returns its outputs."""
         shape = {"environment_id": ENVIRONMENT, "auth_token_secret_arn": self.secret, "admin_url": self.admin_url}
         context |= {"test:cloud": json.dumps(shape), "test:principal": SESSION}
         self.outputs = self.cloud.deploy(context, variants.APP)
@@ -75,13 +75,13 @@ class Deployed:
         return self.root_of(RESTATE_CLOUD_ACCOUNT).assume(RESTATE_CLOUD_ROLE, session)
 
     def function(self, name: str) -> Account:
-        """A function of the stack, by a part of its name: with the role that it runs with, and nobody else's."""
+        """A session of the role of the function whose name contains this text."""
         listed = self.cloud.client("lambda").list_functions()["Functions"]
         (role,) = {each.get("Role", "") for each in listed if name in each.get("FunctionName", "")}
         return self.root_of("000000000000").assume(role)
 
     def restate_settings(self, external_id: str) -> dict[str, str]:
-        """A Restate server's, with Restate Cloud's credentials and this external id."""
+        """A Restate server's settings, with Restate Cloud's credentials and this external id."""
         credentials = {name.upper(): value for name, value in self.restate().credentials.items()}
         return credentials | {"RESTATE_WORKER__INVOKER__AWS_ASSUME_ROLE_EXTERNAL_ID": external_id}
 
@@ -93,7 +93,7 @@ class Deployed:
 
 @contextmanager
 def deployed_for_restate_cloud(cloud: HolidayCloud) -> Generator[Deployed]:
-    """The holiday in this cloud, which is Restate Cloud too: a role in an account of its own, and a key."""
+    """The holiday in this cloud, which is also Restate Cloud: a role in another account, and a key."""
     with guarding(cloud.admin_url, KEY) as authenticating_proxy:
         secrets = cloud.client("secretsmanager")
         secret = secrets.create_secret(Name="restate/api-key", SecretString=KEY)["ARN"]
@@ -103,7 +103,7 @@ def deployed_for_restate_cloud(cloud: HolidayCloud) -> Generator[Deployed]:
         iam.put_role_policy(RoleName="RestateCloud", PolicyName="assumes", PolicyDocument=ASSUMES_ALL)
         deployed.let_restate_use(ENVIRONMENT)
         topic = deployed.deploy()["TopicArn"]
-        # The topic refuses plain HTTP, which is all that the emulator speaks.
+        # The topic refuses plain HTTP, and the emulator supports nothing else.
         sns = deployed.function("TripsService").client("sns")
         assert denied(lambda: sns.publish(TopicArn=topic, Message="in the clear")) == cloud.auth
         cloud.client("sns").set_topic_attributes(TopicArn=topic, AttributeName="Policy", AttributeValue="")
@@ -111,7 +111,7 @@ def deployed_for_restate_cloud(cloud: HolidayCloud) -> Generator[Deployed]:
 
 
 def denied(call: Callable[[], Any]) -> bool:
-    """Whether IAM refuses the call. Any other refusal is raised."""
+    """Whether IAM denies the call. Any other error is raised."""
     try:
         call()
     except ClientError as error:

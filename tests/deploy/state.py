@@ -1,4 +1,4 @@
-"""What the deploy tests look at: Restate's registrations, the published versions, the rows, and the processes."""
+"""What the deploy tests inspect: Restate's registrations, published versions, rows and processes."""
 
 import os
 import uuid
@@ -16,19 +16,25 @@ from tests.driver import eventually
 
 
 def services(cloud: LocalCloud) -> dict[str, tuple[str, int]]:
-    """Where Restate sends each service's new invocations, the deployment's id, and the revision that it has reached."""
+    """For each service, the id of the latest deployment and the service's revision."""
     return {service["name"]: (service["deployment_id"], service["revision"]) for service in cloud.admin.services()}
 
 
 def deployments(cloud: LocalCloud) -> dict[str, str]:
-    """What is registered with Restate: the ARN or address of each deployment, by id."""
+    """The ARN or URL of each deployment registered with Restate, by id."""
     return {found["id"]: found.get("arn") or found["uri"] for found in cloud.admin.deployments()}
 
 
 def addresses(cloud: LocalCloud, expected: Set[str]) -> set[str]:
-    """The ARNs and addresses of all deployments, once they are the expected ones: Restate accepts a removal (202)
-    a moment before it shows it."""
+    """The ARNs and URLs of all deployments, as soon as they are the expected ones.
+
+    Restate accepts a removal (202) a moment before it takes effect.
+    """
     return eventually(lambda: set(deployments(cloud).values()), lambda found: found == expected)
+
+
+def versions(stack: dict[str, str]) -> set[str]:
+    return {arn for name, arn in stack.items() if name.endswith("VersionArn")}
 
 
 def published_versions(cloud: LocalCloud) -> set[str]:
@@ -50,13 +56,13 @@ def book(cloud: HolidayCloud) -> contract.Trip:
 
 
 def routes(cloud: LocalCloud) -> set[str]:
-    """Where new invocations go: the addresses of the latest deployments."""
+    """The ARNs and URLs of the latest deployments, to which new invocations go."""
     registered = deployments(cloud)
     return {registered[deployment] for deployment, _ in services(cloud).values()}
 
 
 def processes_below(directory: Path) -> list[psutil.Process]:
-    """Every process that works in this directory or was given it in its environment."""
+    """Every process with this directory in its environment."""
     found: list[psutil.Process] = []
     for process in psutil.process_iter():
         try:
@@ -73,19 +79,19 @@ def emulator_of(cloud: LocalCloud) -> psutil.Process:
 
 
 def unfinished(cloud: LocalCloud) -> list[str]:
-    """What Restate has not finished: running, suspended, queued or backing off."""
+    """All invocations that have not ended: target and status."""
     rows = cloud.admin.query(invocations.unfinished())
     return [f"{row['target']} {row['status']}" for row in rows]
 
 
 def awakeable(cloud: LocalCloud, trip_id: str) -> str | None:
-    """The awakeable that a trip waits for in `flights`, as the waiting variant of the sources notes it there."""
+    """The awakeable that a trip waits for in `flights`. The waiting variant of the sources stores its id there."""
     found = cloud.admin.query(f"SELECT value_utf8 FROM state WHERE service_key = '{trip_id}' AND key = 'awakeable'")
     return found[0]["value_utf8"].strip('"') if found else None
 
 
 def resolve(cloud: LocalCloud, name: str) -> None:
-    """Let who waits for this awakeable go on."""
+    """Resolve an awakeable, so that its waiter goes on."""
     httpx.post(
         f"{cloud.ingress_url}/restate/awakeables/{name}/resolve", json="go", timeout=60, trust_env=False
     ).raise_for_status()
@@ -98,6 +104,6 @@ def stacks(cloud: LocalCloud) -> set[str]:
 
 
 def deployments_of(cloud: LocalCloud, service: str) -> set[str]:
-    """The ids of the deployments that offer a service."""
+    """The ids of all deployments of a service."""
     rows = cloud.admin.query(f"SELECT deployment_id FROM sys_service WHERE name = '{service}'")
     return {row["deployment_id"] for row in rows}

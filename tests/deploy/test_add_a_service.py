@@ -1,6 +1,6 @@
-"""docs/add-a-service.md, taken at its word: its blocks, applied to a copy of the sources, make a holiday with a hotel.
+"""Applies the code blocks of docs/add-a-service.md to a copy of the sources, which makes a holiday with a hotel.
 
-The copy's own tests then look at it: they know the hotel by its row alone.
+Then the copy's own tests run. They know of the hotel only from its row.
 """
 
 import os
@@ -32,7 +32,7 @@ FORGOTTEN = (
     "saga.side_by_side in trips.reserve lacks the step of hotels: `(hotels.confirm, hotel.booking)`",
     "BOOKED in holiday_stack/stack.py has no row for 'hotels'",
 )
-"""What each of the ten places is missed by."""
+"""The failure that names each of the ten places when it is forgotten."""
 COMPENSATED = "hotels.reserve, hotel, compensation=hotels.cancel"
 
 
@@ -42,7 +42,7 @@ def git(folder: Path, *arguments: str) -> str:
 
 
 def run_tests(folder: Path, *what: str) -> tuple[int, str]:
-    """Run tests of the copy, on its own sources."""
+    """Run the copy's tests on its own sources."""
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-m", "not slow", "-p", "no:cacheprovider", *what]
     done = subprocess.run(command, cwd=folder, text=True, capture_output=True, check=False)
     return done.returncode, done.stdout + done.stderr
@@ -50,7 +50,7 @@ def run_tests(folder: Path, *what: str) -> tuple[int, str]:
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """A copy of this checkout's files, as a repository of its own, with what is installed here."""
+    """A copy of this checkout as a repository of its own, with the packages installed here."""
     files = git(ROOT, "ls-files", "--cached", "--others", "--exclude-standard", "-z").split("\0")
     for name in filter(lambda name: (ROOT / name).is_file(), files):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
@@ -81,8 +81,8 @@ def test_a_hotel_is_four_files_and_ten_places(with_hotels: Path) -> None:
 
 
 @pytest.mark.slow
-def test_each_place_that_is_forgotten_is_a_failing_test_that_names_it(with_hotels: Path) -> None:
-    # given the places, as they are counted
+def test_each_forgotten_place_fails_a_test_that_names_it(with_hotels: Path) -> None:
+    # given the ten places
     git(with_hotels, "add", "lambdas", "holiday_stack")
     git(with_hotels, "commit", "--quiet", "--message", "A hotel")
     places = [
@@ -93,14 +93,14 @@ def test_each_place_that_is_forgotten_is_a_failing_test_that_names_it(with_hotel
     ]
     found: list[str] = []
 
-    # when each of them is taken away alone, then what says so is a test and one sentence
+    # when one of them is removed, then a test fails with one sentence that names it
     for place in places:
         subprocess.run(
             ["git", "apply", "--reverse", "--unidiff-zero", "-"], cwd=with_hotels, input=place, text=True, check=True
         )
         of_the_stack = "+++ b/holiday_stack" in place
         status, said = run_tests(with_hotels, "tests/stack/test_stack.py" if of_the_stack else FIRST)
-        assert status == 1, f"{place}\n{said}"  # 2 would be a file that cannot be collected
+        assert status == 1, f"{place}\n{said}"  # not 2, which would be a collection error
         named = [sentence for sentence in FORGOTTEN if f"Failed: {sentence}" in said]
         assert len(named) == 1, f"{place}\n{said}"
         found += named
@@ -126,8 +126,8 @@ def test_with_the_hotel_every_run_type_and_every_fault_plan_passes(with_hotels: 
 
 
 @pytest.mark.slow
-def test_a_hotel_whose_compensation_is_forgotten_is_found_by_what_it_leaves(with_hotels: Path) -> None:
-    # given a saga that compensates the hotel's reservation with something that leaves it
+def test_a_forgotten_compensation_is_found_by_the_rows_that_it_leaves(with_hotels: Path) -> None:
+    # given a saga whose compensation leaves the hotel's reservation in place
     trips = with_hotels / "lambdas/holiday/trips.py"
     assert trips.read_text().count(COMPENSATED) == 1
     trips.write_text(trips.read_text().replace(COMPENSATED, COMPENSATED.replace("hotels.cancel", "cars.cancel")))

@@ -1,4 +1,4 @@
-"""What the registration function asks Restate in SQL, which only a real Restate can judge."""
+"""The registration function's SQL queries, against a real Restate."""
 
 import uuid
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ SCHEDULED = "SELECT id FROM sys_invocation_status WHERE status = 'scheduled' AND
 
 @pytest.fixture
 def scheduled(cloud: LocalCloud, stack: dict[str, str]) -> Iterator[str]:
-    """An invocation of trips that is not finished, and on no deployment yet: it begins tomorrow."""
+    """An unfinished invocation of trips without a deployment yet: it begins tomorrow."""
     assert stack
     body = {"request": {"trip_id": f"tomorrow-{uuid.uuid4()}"}}
     url = f"{cloud.ingress_url}/trips/reserve/send?delay=1d"
@@ -31,13 +31,13 @@ def scheduled(cloud: LocalCloud, stack: dict[str, str]) -> Iterator[str]:
 
 
 def test_unfinished_work_is_found_by_its_service_and_completed_work_is_not(cloud: HolidayCloud, scheduled: str) -> None:
-    # given a trip that is booked, with all that it did, and one that is to begin tomorrow
+    # given a booked trip with all its invocations, and one that begins tomorrow
     trip_id = book(cloud).trip_id
     pinned = "SELECT id, target FROM sys_invocation WHERE pinned_deployment_id IS NOT NULL AND status = 'completed'"
     completed = {row["id"] for row in cloud.admin.query(pinned) if trip_id in row["target"]}
     assert completed
 
-    # when everything unfinished is asked for, then the second is found, and nothing of the first
+    # when all unfinished work is queried, then the second one is found, and nothing of the first
     found = set(Admin(cloud.admin_url).unfinished(deployments(cloud), ["trips", *SERVICES]))
     assert scheduled in found
     assert not found & completed

@@ -1,5 +1,5 @@
-"""Somebody else's app, in an environment of its own with the wheel and AWS CDK: three stacks, a secret and a key of its
-own, a VPC, two services in one function, one that exists already, a topic that is replaced, and a second copy."""
+"""Another company's app, installed from the wheel: three stacks, a secret with its own KMS key, a VPC, two services in
+one function, an existing function, a topic that is replaced, and a second copy."""
 
 import importlib.metadata
 import io
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def packages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """The package of the two services, and that of one which is deployed by other means."""
+    """The package of the two services, and that of the existing function."""
     found: dict[str, Path] = {}
     existing = other_app.SERVICES.replace('"greeter"', '"existing"').replace("[greeter, teller]", "[greeter]")
     for name, source in {"both": other_app.SERVICES, "existing": existing}.items():
@@ -94,34 +94,34 @@ def ask(cloud: LocalCloud, path: str, body: str | None = None) -> str:
 def test_three_stacks_are_deployed_changed_and_destroyed(
     own_cloud: HolidayCloud, app: str, context: dict[str, str]
 ) -> None:
-    # given three stacks, of which the last is asked for
+    # given three stacks, when the last one is deployed
     first = own_cloud.deploy(context, app, "What")
 
-    # then its services and the function that existed are registered, by a function in a VPC, with the secret's key
+    # then its services and the existing function are registered, by a function in a VPC, with the secret's key
     assert services(own_cloud).keys() == {"greeter", "teller", "existing"}
     assert routes(own_cloud) == {first["VersionArn"], context["existing"]}
     assert ask(own_cloud, "greeter/greet", "Ann") == "Hello Ann"
     assert ask(own_cloud, "existing/greet", "Ann") == "Hello Ann"
     assert ask(own_cloud, "teller/tell") == first["TopicName"]
 
-    # when nothing changes, nothing is done
+    # when nothing changes, then nothing is done
     before = services(own_cloud)
     own_cloud.deploy(context, app, "What")
     assert services(own_cloud) == before
 
-    # when the topic is replaced, a new version that names the new one is called
+    # when the topic is replaced, then a new version with the new topic is called
     second = own_cloud.deploy(context | {"fifo": "yes"}, app, "What")
     assert second["TopicName"] != first["TopicName"]
     assert second["VersionArn"] != first["VersionArn"]
     assert ask(own_cloud, "teller/tell") == second["TopicName"]
 
-    # when somebody deploys it all a second time, that is refused, and the first one serves on
+    # when somebody deploys a second copy, then that is refused, and the first one still serves
     before = services(own_cloud)
     with pytest.raises(LocalCloudError, match=r"greeter is served by .* already"):
         own_cloud.deploy(context | {"prefix": "Ann"}, app, "AnnWhat")
     assert services(own_cloud) == before
     assert ask(own_cloud, "teller/tell") == second["TopicName"]
 
-    # and when it is destroyed, nothing of it is left in Restate
+    # and when it is destroyed, then nothing of it is left in Restate
     own_cloud.destroy("What")
     assert deployments(own_cloud) == {}

@@ -1,5 +1,4 @@
-"""The README and docs/calling.md, followed: their commands are run, and what they show is what is printed; the client
-books a trip."""
+"""Runs the commands of the README and docs/calling.md and compares their output. Its Python client books a trip."""
 
 import io
 import json
@@ -14,7 +13,7 @@ from rich.console import Console
 from demo import demo
 from localcloud.environment import ROOT
 from tests.conftest import in_both_modes
-from tests.deploy.test_operations import commands, comparable, here, prints, run
+from tests.deploy.pages import commands, comparable, here, prints, run
 from tests.driver import Holiday, eventually
 
 README = (ROOT / "README.md").read_text()
@@ -70,7 +69,7 @@ def test_the_page_s_client_books_a_trip_and_passes_the_type_checker(on_lambda: H
     rows = eventually(lambda: on_lambda.rows("lofoten")["Cars"], bool)
     assert [row["rental"] for row in rows] == ["Volvo"]
 
-    # and the type checker finds nothing to say of it, but finds a field that no answer has
+    # and the type checker accepts it, and rejects a field that no answer has
     (tmp_path / "wrong.py").write_text(client.replace("booked.trip_id", "booked.trip"))
     pyright = ["pyright", "--pythonpath", sys.executable, "-p", str(tmp_path)]
     checked = subprocess.run(pyright, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120)

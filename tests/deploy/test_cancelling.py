@@ -1,4 +1,4 @@
-"""Who knows an invocation's id and may call the ingress can cancel it there, as docs/calling.md says."""
+"""Anyone with an invocation's id and access to the ingress can cancel it there, as docs/calling.md says."""
 
 import base64
 from functools import partial
@@ -7,8 +7,7 @@ import pytest
 
 from localcloud.invocations import unfinished
 from tests import expectations
-from tests.conftest import in_both_modes
-from tests.deploy.test_operations import taken_away
+from tests.deploy.blocked_trips import without_table
 from tests.driver import Holiday, eventually, log_lines
 from tests.expectations import TABLES
 
@@ -16,11 +15,11 @@ pytestmark = pytest.mark.slow
 
 DIGITS = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 CANCEL = 1
-"""The number of the signal by which Restate cancels an invocation."""
+"""The number of Restate's signal for cancelling an invocation."""
 
 
 def signal_of(invocation: str) -> str:
-    """The awakeable by which an invocation is cancelled: its two numbers from base 62 to base 64, and the signal's."""
+    """The awakeable id that cancels an invocation: its id's two numbers, from base 62 to base 64, and the signal's."""
     digits = invocation.removeprefix("inv_1")
     whole = b"".join(
         sum(DIGITS.index(digit) * 62**place for place, digit in enumerate(reversed(part))).to_bytes(size, "little")
@@ -30,27 +29,22 @@ def signal_of(invocation: str) -> str:
 
 
 def cancel(holiday: Holiday, invocation: str, verb: str = "resolve") -> None:
-    """Cancel an invocation, with no other means than the ingress."""
+    """Cancel an invocation through the ingress only."""
     answer = holiday.http.post(f"/restate/awakeables/{signal_of(invocation)}/{verb}", json="any")
     assert answer.status_code == 202, answer.text
-
-
-@pytest.fixture(params=in_both_modes("on_lambda"))
-def holiday(request: pytest.FixtureRequest) -> Holiday:
-    return request.getfixturevalue(request.param)
 
 
 @pytest.mark.parametrize("verb", ["resolve", "reject"])
 def test_a_caller_who_knows_its_id_cancels_a_trip_through_the_ingress(
     holiday: Holiday, trip_id: str, verb: str
 ) -> None:
-    with taken_away(holiday.cloud, holiday.names["PaymentsTableName"]):
-        # given a trip that is blocked by a table that is gone
+    with without_table(holiday.cloud, holiday.names["PaymentsTableName"]):
+        # given a trip that is blocked by a missing table
         invocation = holiday.send({"trip_id": trip_id})
         failing = unfinished(f"target = 'payments/{trip_id}/process' AND failures > 0")
         assert eventually(lambda: holiday.query(failing), bool)
 
-        # when somebody signals it at the ingress, then it is cancelled as by an operator
+        # when somebody sends it the signal at the ingress, then it is cancelled as if by an operator
         cancel(holiday, invocation, verb)
         answer = holiday.answer(invocation)
         assert (answer.status_code, answer.json()["metadata"]["reason"]) == (422, "cancelled")
@@ -61,26 +55,26 @@ def test_a_caller_who_knows_its_id_cancels_a_trip_through_the_ingress(
     assert [notice["status"] for notice in holiday.notices(trip_id)] == ["failure"]
 
 
-def test_who_knows_a_compensation_s_id_can_cancel_that_too(holiday: Holiday, trip_id: str) -> None:
-    with taken_away(holiday.cloud, holiday.names["PaymentsTableName"]):
-        # given a refund that waits behind a payment that cannot be taken
+def test_anyone_who_knows_a_compensation_s_id_can_cancel_that_too(holiday: Holiday, trip_id: str) -> None:
+    with without_table(holiday.cloud, holiday.names["PaymentsTableName"]):
+        # given a refund that waits behind a payment that cannot succeed
         invocation = holiday.send({"trip_id": trip_id})
         failing = unfinished(f"target = 'payments/{trip_id}/process' AND failures > 0")
         assert eventually(lambda: holiday.query(failing), bool)
         cancel(holiday, invocation)
         [refund] = eventually(lambda: holiday.query(unfinished(f"target = 'payments/{trip_id}/refund'")), bool)
 
-        # when it is signalled, then it is gone
+        # when it gets the signal, then it is gone
         cancel(holiday, refund["id"])
         still = unfinished(f"id = '{refund['id']}'")
         assert eventually(lambda: holiday.query(still), lambda found: not found) == []
     everything = unfinished(f"target LIKE '%{trip_id}%' OR target = 'trips/notify'")
     assert eventually(lambda: holiday.query(everything), lambda found: not found) == []
-    # The journal of the trip would go on naming what was lost, and nothing would ever be settled here.
+    # The trip's journal still names the lost refund, so `settle` would wait for it forever.
     holiday.forget(invocation)
     holiday.settle()
 
-    # and nobody refunds the payment
+    # and the payment is never refunded
     assert "refunded" not in " ".join(holiday.statuses(trip_id)["Payments"])
 
 
@@ -88,12 +82,12 @@ def test_who_knows_a_compensation_s_id_can_cancel_that_too(holiday: Holiday, tri
 def test_a_trip_that_is_cancelled_before_it_starts_leaves_no_row_and_no_notice(
     holiday: Holiday, trip_id: str, way: str
 ) -> None:
-    # given a trip for later
+    # given a trip that is scheduled for later
     invocation = holiday.send({"trip_id": trip_id}, "1h")
     found = partial(holiday.query, unfinished(f"id = '{invocation}' AND status = 'scheduled'"))
     assert eventually(found, bool)
 
-    # when it is cancelled, then it ends, and its handler has never begun
+    # when it is cancelled, then it ends without its handler having begun
     if way == "ingress":
         cancel(holiday, invocation)
     else:
@@ -103,13 +97,13 @@ def test_a_trip_that_is_cancelled_before_it_starts_leaves_no_row_and_no_notice(
     assert holiday.statuses(trip_id) == {table: [] for table in TABLES.values()}
     assert holiday.notices(trip_id) == []
 
-    # and a trip of that id that begins at once has its rows and its notice, so that those would have been seen
+    # and a trip of that id that begins at once has rows and a notice, so this test would have seen them
     assert holiday.reserve({"trip_id": trip_id}).status_code == 200
     holiday.settle()
     assert len(eventually(lambda: holiday.notices(trip_id), bool)) == 1
 
 
-def test_the_caller_and_whoever_gets_the_notice_or_reads_the_logs_learn_the_id(holiday: Holiday, trip_id: str) -> None:
+def test_the_answer_the_notice_and_the_logs_contain_the_invocation_id(holiday: Holiday, trip_id: str) -> None:
     answer = holiday.reserve({"trip_id": trip_id})
     invocation = holiday.invocation_of(answer)
     holiday.settle()

@@ -1,4 +1,4 @@
-"""`make serve DEBUG=1`: a debugger attaches, and a step may stop in it for as long as a person looks."""
+"""`make serve DEBUG=1`: a debugger can attach and stop in a step for as long as a person needs."""
 
 import re
 import time
@@ -15,7 +15,7 @@ import pytest
 from localcloud.ports import HOST, Ports, is_free
 from localcloud.processes import is_alive
 from tests.deploy.debug_client import Editor
-from tests.deploy.test_serve import Serving
+from tests.deploy.serving import Serving
 from tests.deploy.variants import edit, edited
 from tests.driver import Holiday, eventually
 
@@ -29,7 +29,7 @@ AN_EDIT = ("class Flight(", "# An edit, as an editor saves it.\n\nclass Flight("
 
 
 class Debugged(Serving):
-    """`make serve DEBUG=1` on these sources, which are a test's own."""
+    """`make serve DEBUG=1` on a test's own sources."""
 
     def __init__(self, holiday: Holiday, sources: Path) -> None:
         self.sources = sources / "holiday"
@@ -37,7 +37,7 @@ class Debugged(Serving):
         super().__init__(holiday.cloud, sources, self.debugger)
 
     def attach(self, *lines: str) -> Editor:
-        """With a breakpoint at each of these lines."""
+        """Attach with a breakpoint at each of these lines."""
         return Editor(self.debugger, dict(self.find(line) for line in lines))
 
     def find(self, line: str) -> tuple[Path, int]:
@@ -51,12 +51,12 @@ class Debugged(Serving):
         return found
 
     def stopped(self, editor: Editor, line: str) -> None:
-        """Wait until it has stopped in this line."""
+        """Wait until it has stopped at this line."""
         path, number = self.find(line)
         assert editor.stopped() == (path.name, number)
 
     def processes(self) -> list[psutil.Process]:
-        """Those of the services and of the debugger, which know where the sources are."""
+        """The processes of the services and the debugger, which have the sources on their path."""
         environment = {"PYTHONPATH": str(self.sources.parent)}
         return [
             process
@@ -79,7 +79,7 @@ def debugged(on_lambda: Holiday, sources: Path) -> Iterator[Debugged]:
 
 @pytest.fixture
 def book(on_lambda: Holiday) -> Iterator[Book]:
-    """Begins to book a trip of this id."""
+    """Returns a function that begins to book a trip with this id."""
     url = f"{on_lambda.cloud.ingress_url}/trips/reserve"
     with ThreadPoolExecutor() as callers:
         yield lambda trip_id: callers.submit(
@@ -88,7 +88,7 @@ def book(on_lambda: Holiday) -> Iterator[Book]:
 
 
 def failed_attempts(holiday: Holiday, trip_id: str) -> list[dict[str, Any]]:
-    """Of all steps of the trip, and of the trip itself."""
+    """The failed attempts of the trip and of all its steps."""
     return holiday.query(
         "SELECT i.target, e.event_json FROM sys_journal_events e JOIN sys_invocation i ON i.id = e.id "
         f"WHERE e.event_type = 'TransientError' AND (i.target_service_key = '{trip_id}' OR i.id IN "
@@ -97,10 +97,10 @@ def failed_attempts(holiday: Holiday, trip_id: str) -> list[dict[str, Any]]:
 
 
 @pytest.mark.slow
-def test_a_step_that_stops_for_longer_than_a_minute_goes_on_in_the_same_attempt(
+def test_a_step_that_stops_for_more_than_a_minute_continues_in_the_same_attempt(
     on_lambda: Holiday, debugged: Debugged, book: Book
 ) -> None:
-    # given a trip that has stopped in the debugger, at its begin and in its first step
+    # given a trip that has stopped in the debugger, at its beginning and in its first step
     trip_id = f"debugged-{uuid.uuid4()}"
     with debugged.attach(BEGIN, RESERVE) as editor:
         booking = book(trip_id)
@@ -108,7 +108,7 @@ def test_a_step_that_stops_for_longer_than_a_minute_goes_on_in_the_same_attempt(
         editor.resume()
         debugged.stopped(editor, RESERVE)
 
-        # when it goes on after as long as a person looks
+        # when it is resumed after more than a minute
         time.sleep(LONGER_THAN_THE_KEEP_ALIVE)
         editor.resume()
 
@@ -129,18 +129,18 @@ def test_a_debugger_attaches_again_after_a_reload_and_stops_in_the_new_code(debu
         booking = book(trip_id)
         debugged.stopped(editor, RESERVE)
 
-        # when a file is saved, then the editor is told to attach again, which it does at once
+        # when a file is saved, then the editor is told to attach again and does so at once
         edit(debugged.sources / "flights.py", AN_EDIT)
         assert editor.event("terminated") == {"restart": True}
     with debugged.attach(RESERVE) as editor:
-        # and the step is tried again, on the new code, and stops in it
+        # and the step is retried on the new code and stops there
         debugged.stopped(editor, RESERVE)
         assert "flights.py changed: reloaded." in debugged.said()
         editor.resume()
         assert booking.result().status_code == 200
 
 
-def test_ctrl_c_while_a_step_is_stopped_lets_it_go_on_and_leaves_no_process(debugged: Debugged, book: Book) -> None:
+def test_ctrl_c_resumes_a_stopped_step_and_leaves_no_process(debugged: Debugged, book: Book) -> None:
     # given a trip that has stopped in the debugger
     trip_id = f"debugged-{uuid.uuid4()}"
     with debugged.attach(RESERVE) as editor:
@@ -149,10 +149,10 @@ def test_ctrl_c_while_a_step_is_stopped_lets_it_go_on_and_leaves_no_process(debu
         processes = debugged.processes()
         assert len(processes) == 2, "the services, and debugpy's adapter"
 
-        # when Ctrl-C ends it all
+        # when Ctrl-C ends `make serve`
         said = debugged.stop()
 
-        # then the trip is booked, and nothing is left, not even with the debugger still there
+        # then the trip is booked and no process is left, although the editor is still connected
         assert booking.result().status_code == 200
         assert "Trips run on Lambda again." in said and "Traceback" not in said
         assert not eventually(lambda: [each for each in processes if is_alive(each)], lambda left: not left)
@@ -161,7 +161,7 @@ def test_ctrl_c_while_a_step_is_stopped_lets_it_go_on_and_leaves_no_process(debu
 
 @pytest.mark.slow
 def test_a_web_page_does_not_reach_the_debugger(debugged: Debugged) -> None:
-    """debugpy takes a body for a message of its own."""
+    """debugpy would read the request's body as a message of its protocol."""
     message = {"seq": 1, "type": "request", "command": "initialize", "arguments": {"adapterID": "a page"}}
     with pytest.raises(httpx.RemoteProtocolError, match="without sending a response"):
         httpx.post(f"http://{HOST}:{debugged.debugger}", json=message, trust_env=False)

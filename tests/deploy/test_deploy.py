@@ -1,4 +1,4 @@
-"""The stack by real `cdk deploy`s: what CloudFormation reports and what Restate and the tables hold afterwards."""
+"""Real `cdk deploy`s of the stack: what CloudFormation reports, and what is in Restate and the tables afterwards."""
 
 import pytest
 
@@ -11,7 +11,7 @@ from tests.deploy.state import addresses, book, deployments, published_versions,
 from tests.hostile_environment import HostileEnvironment
 
 
-def test_a_deploy_makes_the_published_versions_what_restate_calls(cloud: LocalCloud, stack: dict[str, str]) -> None:
+def test_after_a_deploy_restate_calls_the_published_versions(cloud: LocalCloud, stack: dict[str, str]) -> None:
     # given the deployed stack, when Restate is asked
     registered = deployments(cloud)
     latest = {name: registered[deployment] for name, (deployment, _) in services(cloud).items()}
@@ -37,20 +37,20 @@ def test_the_demo_books_every_run_type_that_the_deployed_services_accept(cloud: 
 def test_a_deploy_without_changes_makes_no_version_and_no_revision(
     cloud: HolidayCloud, stack: dict[str, str], hostile_environment: HostileEnvironment
 ) -> None:
-    # given the deployed stack, and a shell that leads every AWS client elsewhere
+    # given the deployed stack and a hostile environment
     before = published_versions(cloud), services(cloud), deployments(cloud)
 
-    # when it is deployed again as it is
+    # when it is deployed again without changes
     again = cloud.deploy()
 
-    # then nothing is new, and nobody else was asked
+    # then nothing is new, and no other server was called
     assert hostile_environment.hits == []
     assert again == stack
     assert (published_versions(cloud), services(cloud), deployments(cloud)) == before
 
 
 @pytest.mark.usefixtures("stack")
-def test_the_stack_survives_the_death_of_its_restate_server(cloud: HolidayCloud) -> None:
+def test_the_stack_survives_a_kill_of_its_restate_server(cloud: HolidayCloud) -> None:
     # given the deployed stack, when Restate is killed and the cloud started again
     before = services(cloud), deployments(cloud)
     cloud.kill_restate()
@@ -82,7 +82,7 @@ def test_destroy_leaves_nothing_of_the_stack_in_restate_and_the_next_deploy_work
 
 
 def test_a_failed_deploy_says_what_cdk_said_and_where_the_log_is(own_cloud: HolidayCloud) -> None:
-    # when the stack is deployed with a setting that it refuses
+    # when the stack is deployed with an invalid setting
     with pytest.raises(LocalCloudError) as failure:
         own_cloud.deploy({"adminUrl": "not a URL"})
 

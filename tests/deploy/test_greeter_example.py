@@ -1,4 +1,4 @@
-"""The example's README, followed from top to bottom in a copy of the example: its commands do what it shows."""
+"""Runs the commands of the example's README from top to bottom, in a copy of the example."""
 
 import re
 import shlex
@@ -14,8 +14,8 @@ from localcloud.cloud import LocalCloud
 from localcloud.environment import ROOT
 from localcloud.ports import Ports
 from tests.deploy import command
+from tests.deploy.pages import commands
 from tests.deploy.state import addresses, processes_below, routes
-from tests.deploy.test_operations import commands
 
 EXAMPLE = Path("packages/restate-lambda-cdk/examples/greeter")
 README = (ROOT / EXAMPLE / "README.md").read_text()
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.slow
 
 
 def section(heading: str) -> list[tuple[str, list[str]]]:
-    """The commands under this heading, each with the lines that it is to print."""
+    """The commands under this heading, each with its expected output lines."""
     return commands(README.partition(f"\n## {heading}\n")[2].partition("\n## ")[0])
 
 
@@ -41,7 +41,7 @@ def copy(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def cloud_of_the_page(tmp_path: Path) -> Iterator[LocalCloud]:
-    """The cloud that its commands start, on other ports than the page's."""
+    """The cloud that the page's commands start, on other ports."""
     cloud = LocalCloud(tmp_path / "cloud", Ports.free())
     yield cloud
     cloud.stop()
@@ -70,8 +70,8 @@ def shown(line: str) -> str:
 def test_the_readme_goes_from_a_clone_to_a_service_that_is_deployed_changed_rolled_back_and_destroyed(
     copy: Path, cloud_of_the_page: LocalCloud, tmp_path: Path
 ) -> None:
-    # given a clone that is set up, in which the page's commands are about a copy and another cloud
-    cloud, here = cloud_of_the_page, shlex.join(command.of(cloud_of_the_page, "localcloud"))
+    # given a set-up clone in which the page's commands use a copy and another cloud
+    cloud, here = cloud_of_the_page, shlex.join(command.command_line(cloud_of_the_page, "localcloud"))
     ports = {"8080": cloud.ports.ingress, "9070": cloud.ports.admin, "4566": cloud.ports.aws}
 
     def of_this_cloud(text: str) -> str:
@@ -85,7 +85,7 @@ def test_the_readme_goes_from_a_clone_to_a_service_that_is_deployed_changed_roll
     for line, lines in page[SET_UP:]:
         before = routes(cloud) if cloud.is_running() else set[str]()
 
-        # when one command after the other is given
+        # when one command after the other is run
         done = shell("\n".join(of_this_cloud(each) for each in (*set_up, line)), tmp_path)
 
         # then it succeeds, and prints what the page shows
@@ -95,7 +95,7 @@ def test_the_readme_goes_from_a_clone_to_a_service_that_is_deployed_changed_roll
         for each in lines:
             assert any(shown(of_this_cloud(each)) in said for said in printed), f"{line}\n{each}\n{done.stdout}"
 
-        # and where it fails, as the page says, the stack is rolled back, and new calls go where they went
+        # and where a deploy fails, as the page says, the stack is rolled back, and new calls go where they went before
         if fails:
             assert before and routes(cloud) == before
             (stack,) = cloud.client("cloudformation").describe_stacks(StackName="Greeter")["Stacks"]
@@ -105,7 +105,7 @@ def test_the_readme_goes_from_a_clone_to_a_service_that_is_deployed_changed_roll
         elif line.startswith("python -m localcloud destroy"):
             assert addresses(cloud, set()) == set()
 
-    # and in the end nothing runs, of the tests' cloud neither
+    # and in the end nothing is running
     assert processes_below(tmp_path) == []
 
 
@@ -119,13 +119,13 @@ def test_the_same_app_is_synthesized_for_restate_cloud_with_libraries_for_its_fu
     synth = deploy.replace("cdk deploy", "cdk synth").replace("env_…", "env_1")
     done = shell("\n".join([*given, synth]), tmp_path)
 
-    # then it is for that CPU and Python, and the registration is with that environment
+    # then it is for that CPU and Python, and the registration is with Restate Cloud
     assert done.returncode == 0, done.stdout
     native = [path.name for path in copy.glob("build/lambda/restate/*.so")]
     assert native == ["_internal.cpython-313-aarch64-linux-gnu.so"]
     assert "AdminUrl: https://1.env.us.restate.cloud:9070" in done.stdout
 
-    # and without the libraries, it says what to do
+    # and without the libraries, the error says what to do
     shutil.rmtree(copy / "build" / "lambda")
     done = shell("\n".join([*(line for line in given if "uv pip" not in line), synth]), tmp_path)
     assert done.returncode != 0 and "build/lambda is empty: install into it" in done.stdout

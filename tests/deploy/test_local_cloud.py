@@ -1,10 +1,8 @@
-"""The servers of a local cloud: nothing is left behind, and what has died is brought back or cleared away."""
+"""The servers of a local cloud: none is left behind, and one that died is restarted or cleaned up."""
 
 import io
-import os
 import signal
 import socket
-import subprocess
 import zipfile
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -15,34 +13,25 @@ import psutil
 import pytest
 
 from localcloud.cloud import LocalCloud
-from localcloud.environment import ROOT, LocalCloudError
+from localcloud.environment import LocalCloudError
 from localcloud.ports import Ports
 from localcloud.processes import end
 from localcloud.servers import RUN_ID
-from tests.deploy.command import of
+from tests.deploy.command import start_command
 from tests.deploy.state import emulator_of, processes_below
 from tests.driver import eventually
 
 
 @pytest.fixture
 def own_cloud(tmp_path: Path) -> Iterator[LocalCloud]:
-    """A cloud for one test, not started; stopped after it in any case."""
+    """A cloud for one test, not started. It is stopped afterwards in any case."""
     cloud = LocalCloud(tmp_path / "cloud", Ports.free())
     yield cloud
     cloud.stop()
 
 
-def command(cloud: LocalCloud, *arguments: str) -> subprocess.Popen[str]:
-    """The command line as `make` runs it, for this cloud instead of the default one."""
-    program = "localcloud" if arguments == ("down",) else "demo"
-    line, environment = [*of(cloud, program), *arguments], os.environ | {"PYTHONPATH": str(ROOT)}
-    return subprocess.Popen(
-        line, cwd=ROOT, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    )
-
-
 def listening(cloud: LocalCloud) -> list[int]:
-    """The ports of this cloud that somebody listens on."""
+    """This cloud's ports on which something listens."""
     found: list[int] = []
     for port in asdict(cloud.ports).values():
         with socket.socket() as probe:
@@ -73,7 +62,7 @@ def test_stop_leaves_no_process_and_no_listener(own_cloud: LocalCloud) -> None:
     invoke_a_lambda(own_cloud)
     assert len(processes_below(own_cloud.directory)) == 3
 
-    # when it is stopped, then nothing of it runs, its data is gone, and its logs are there
+    # when it is stopped, then nothing is running, its data is gone, and its logs are there
     assert own_cloud.stop()
     assert processes_below(own_cloud.directory) == []
     assert listening(own_cloud) == []
@@ -82,7 +71,7 @@ def test_stop_leaves_no_process_and_no_listener(own_cloud: LocalCloud) -> None:
 
 
 def test_stop_finds_the_lambdas_of_an_emulator_that_was_killed(own_cloud: LocalCloud) -> None:
-    # given an emulator that was killed outright, with a Lambda worker that ignores it
+    # given an emulator that was killed, with a Lambda worker that survived it
     own_cloud.start()
     invoke_a_lambda(own_cloud)
     emulator = emulator_of(own_cloud)
@@ -103,20 +92,20 @@ def test_stopping_twice_and_starting_twice_are_harmless(own_cloud: LocalCloud) -
 
 
 def test_a_cloud_whose_emulator_died_starts_empty(own_cloud: LocalCloud) -> None:
-    # given a cloud whose emulator was killed, and its state with it
+    # given a cloud whose emulator was killed and has lost its state
     own_cloud.start()
     own_cloud.client("sns").create_topic(Name="lost")
     end([emulator_of(own_cloud)], kill=True)
 
-    # when it is started, then both servers are new, and the run before keeps its logs
+    # when it is started, then both servers are new, and the logs of the previous run are kept
     assert own_cloud.start()
     assert own_cloud.client("sns").list_topics()["Topics"] == []
     assert (own_cloud.directory / "logs-of-the-run-before" / "ministack.log").exists()
     assert len(processes_below(own_cloud.directory)) == 2
 
 
-def test_a_taken_port_is_named_and_nothing_is_left_behind(own_cloud: LocalCloud) -> None:
-    # given somebody else on the admin port, when the cloud is started, then one sentence names the port
+def test_a_taken_port_is_reported_and_nothing_is_left_behind(own_cloud: LocalCloud) -> None:
+    # given another program on the admin port, when the cloud is started, then one sentence names the port
     sentence = f"Port {own_cloud.ports.admin} .* is in use by .*nothing was started"
     with socket.create_server(("127.0.0.1", own_cloud.ports.admin)), pytest.raises(LocalCloudError, match=sentence):
         own_cloud.start()
@@ -126,12 +115,12 @@ def test_a_taken_port_is_named_and_nothing_is_left_behind(own_cloud: LocalCloud)
     assert listening(own_cloud) == []
 
 
-def test_a_server_that_ends_at_once_is_one_sentence_with_its_log(own_cloud: LocalCloud) -> None:
-    # given a Restate server that cannot come back, because its port was taken meanwhile
+def test_a_server_that_ends_at_once_is_reported_in_one_sentence_with_its_log(own_cloud: LocalCloud) -> None:
+    # given a Restate server that cannot restart because its port was taken meanwhile
     own_cloud.start()
     own_cloud.kill_restate()
 
-    # when it is started again, then the sentence says which log to read
+    # when it is started again, then the error names the log
     sentence = r"restate-server ended .*restate-server\.log"
     with socket.create_server(("127.0.0.1", own_cloud.ports.node)), pytest.raises(LocalCloudError, match=sentence):
         own_cloud.restart_restate()
@@ -147,7 +136,7 @@ def test_two_clouds_run_side_by_side(own_cloud: LocalCloud, cloud: LocalCloud) -
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_up_leaves_no_process(own_cloud: LocalCloud, signum: signal.Signals) -> None:
     # given `make up` in the middle of cdk's work
-    up = command(own_cloud, "up")
+    up = start_command(own_cloud, "up")
     assert eventually(lambda: own_cloud.log("cdk").exists() and own_cloud.log("cdk").stat().st_size, bool)
 
     # when it is interrupted
@@ -164,7 +153,7 @@ def test_an_interrupted_up_leaves_no_process(own_cloud: LocalCloud, signum: sign
 def test_an_interrupted_up_leaves_a_cloud_that_ran_before_alone(own_cloud: LocalCloud) -> None:
     # given a cloud that was running already, and `make up` in the middle of cdk's work
     own_cloud.start()
-    up = command(own_cloud, "up")
+    up = start_command(own_cloud, "up")
     assert eventually(lambda: own_cloud.log("cdk").exists() and own_cloud.log("cdk").stat().st_size, bool)
 
     # when it is interrupted
@@ -182,19 +171,19 @@ def test_commands_on_one_cloud_take_turns(own_cloud: LocalCloud) -> None:
     # given a command that is changing the cloud
     own_cloud.start()
     with own_cloud.locked():
-        # when another comes, then it says that it waits, and does nothing yet
-        down = command(own_cloud, "down")
+        # when another one starts, then it says that it waits, and does nothing yet
+        down = start_command(own_cloud, "down")
         assert down.stdout
         assert "Waiting for another" in down.stdout.readline()
         assert own_cloud.is_running()
 
-    # and goes on when the first has finished
+    # and it continues when the first one has finished
     down.communicate(timeout=60)
     assert down.returncode == 0
     assert not own_cloud.is_running()
 
 
-def test_what_listens_listens_on_the_loopback_interface_only(own_cloud: LocalCloud) -> None:
+def test_everything_listens_on_the_loopback_interface_only(own_cloud: LocalCloud) -> None:
     own_cloud.start()
 
     addresses = {

@@ -15,7 +15,7 @@ from tests.deploy import command
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
-# Two stacks that say what the app was told; nothing of this repository.
+# Two stacks that output what the app was given. They use nothing of this repository.
 APP = """
 from aws_cdk import App, CfnOutput, Stack, aws_sns as sns
 
@@ -40,12 +40,12 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def run(cloud: LocalCloud, tmp_path: Path) -> Command:
-    """`python -m localcloud` for `cloud`, as from a shell that has not activated anything."""
+    """`python -m localcloud` for `cloud`, without an active environment."""
 
     def run(*arguments: str, cwd: Path = tmp_path) -> subprocess.CompletedProcess[str]:
         environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}
         return subprocess.run(
-            [*command.of(cloud, "localcloud"), *arguments],
+            [*command.command_line(cloud, "localcloud"), *arguments],
             cwd=cwd,
             env=environment,
             capture_output=True,
@@ -68,19 +68,19 @@ def test_an_app_is_deployed_from_its_folder_and_destroyed_as_it_was_deployed(
     up = ("up", "--app", "python main.py", "-c", "colour=blue")
     one = run(*up, "One", cwd=folder)
 
-    # then that stack is there, and it was told where Restate is, what the caller says, and nothing of the holiday's
+    # then that stack is there, and it got Restate's address and the caller's context, and nothing of the holiday's
     assert one.returncode == 0, one.stdout + one.stderr
     assert stacks(cloud) == {"One"}
     told = {"adminUrl": cloud.admin_url, "ingressUrl": cloud.ingress_url, "colour": "blue"}
     told |= dict.fromkeys(("bundleFor", "disposable"), "None")
     assert all(f"One.{name}  {value}\n" in one.stdout for name, value in told.items())
 
-    # when all are deployed, from elsewhere
+    # when all stacks are deployed, from another folder
     both = run(*up, "--folder", str(folder))
     assert both.returncode == 0, both.stdout + both.stderr
     assert stacks(cloud) == {"One", "Two"}
 
-    # and when its code is broken since, then it can be destroyed all the same
+    # and when its code is broken afterwards, then it can still be destroyed
     (folder / "main.py").write_text("raise SystemExit('broken')")
     broken = run(*up, cwd=folder)
     assert broken.returncode == 1
@@ -93,7 +93,7 @@ def test_an_app_is_deployed_from_its_folder_and_destroyed_as_it_was_deployed(
 def test_the_app_runs_in_the_virtual_environment_that_is_active(
     cloud: LocalCloud, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # given an active environment, whose python says that it was run
+    # given an active environment whose python prints that it was run
     tools = tmp_path / "env" / "bin"
     tools.mkdir(parents=True)
     (tools / "python").write_text("#!/bin/sh\necho theirs >&2\nexit 1\n")
@@ -104,9 +104,9 @@ def test_the_app_runs_in_the_virtual_environment_that_is_active(
         cloud.deploy_app("python main.py", folder)
 
 
-def test_another_python_than_the_checkout_s_is_one_sentence(tmp_path: Path) -> None:
+def test_a_python_without_the_packages_is_reported_in_one_sentence(tmp_path: Path) -> None:
     for module in ("localcloud", "localcloud.fixtures"):
-        bare = [sys.executable, "-S", "-m", module]  # -S: without what is installed
+        bare = [sys.executable, "-S", "-m", module]  # -S: without installed packages
         environment = {"PYTHONPATH": str(ROOT)}
         done = subprocess.run(bare, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
 
@@ -124,7 +124,7 @@ def test_another_python_than_the_checkout_s_is_one_sentence(tmp_path: Path) -> N
         (("destroy",), "the following arguments are required: --app"),
     ],
 )
-def test_what_cannot_be_done_is_one_sentence(run: Command, arguments: tuple[str, ...], sentence: str) -> None:
+def test_a_wrong_argument_is_reported_in_one_sentence(run: Command, arguments: tuple[str, ...], sentence: str) -> None:
     done = run(*arguments)
 
     assert done.returncode != 0

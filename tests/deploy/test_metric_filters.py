@@ -1,6 +1,6 @@
-"""The deployed metric filters against the services' real log lines, of runs that failed and of trips of every kind.
+"""The deployed metric filters against the real log lines of failed runs and of trips of every kind.
 
-The emulator accepts metric filters but evaluates none, so the tests do (tests/filter_patterns.py).
+The emulator accepts metric filters but does not evaluate them, so the tests do (tests/filter_patterns.py).
 """
 
 import json
@@ -16,7 +16,8 @@ import pytest
 
 from demo.cloud import HolidayCloud
 from holiday.services import RUN_TYPES, SERVICES
-from tests.deploy.test_operations import commands, run, section, taken_away
+from tests.deploy.blocked_trips import without_table
+from tests.deploy.pages import commands, run, section
 from tests.driver import Holiday, eventually, logged
 from tests.expectations import COMPENSATIONS
 from tests.filter_patterns import matches, value_of
@@ -50,7 +51,7 @@ class Runs:
         return self.lines
 
     def filters(self) -> list[dict[str, Any]]:
-        """Every metric filter of the account, as it was deployed."""
+        """Every metric filter in the account, as deployed."""
         return [
             {"group": name, "pattern": found.get("filterPattern", ""), **found.get("metricTransformations", [])[0]}
             for name in self.lines
@@ -65,12 +66,12 @@ class Runs:
 
 @pytest.fixture(scope="module")
 def runs(own_cloud: HolidayCloud) -> Runs:
-    """Trips of every kind, and each service without its table or topic for a while."""
+    """Trips of every kind, also while each service lacks its table or topic."""
     alarms = own_cloud.client("sns").create_topic(Name="alarms")["TopicArn"]
     holiday = Holiday(own_cloud, own_cloud.deploy({"alarmTopicArn": alarms}))
     runs = Runs(own_cloud)
     book_trips_that_end_by_themselves(holiday, runs)
-    with ThreadPoolExecutor(1) as later, taken_away(own_cloud, holiday.names["PaymentsTableName"]):
+    with ThreadPoolExecutor(1) as later, without_table(own_cloud, holiday.names["PaymentsTableName"]):
         given_up = later.submit(holiday.reserve, {"trip_id": "given-up"})
         fail_and_cancel(holiday, runs, "payments", "process")
         answer = given_up.result()  # after eight attempts
@@ -79,7 +80,7 @@ def runs(own_cloud: HolidayCloud) -> Runs:
         runs.expect_failure("given-up", "payments.process", "payments.refund")
         wait_for_failure(runs, "given-up", "payments.refund")
     for service in SERVICES.keys() - {"payments"}:
-        with taken_away(own_cloud, holiday.names[f"{service.capitalize()}TableName"]):
+        with without_table(own_cloud, holiday.names[f"{service.capitalize()}TableName"]):
             fail_and_cancel(holiday, runs, service, next(iter(SERVICES[service].steps)))
     with without_topic(holiday):
         answer = holiday.reserve({"trip_id": "unsung"})
@@ -100,7 +101,7 @@ def book_trips_that_end_by_themselves(holiday: Holiday, runs: Runs) -> None:
     book("TripsBooked", {"trip_id": "twice"})
     book("TripsRefused duplicate", {"trip_id": "twice"})
     book("TripsRefused invalid", {"cat": "Tom"})
-    # Each key is used again after Restate has forgotten it: what was booked before is counted no second time.
+    # Each key is reused after Restate has forgotten it: a trip that is booked already must not be counted twice.
     booked = book("TripsBooked", {"trip_id": "again"}, idempotency_key="a")
     rolled_back = book("TripsRolledBack simulated", {"run_type": "failPayment"}, idempotency_key="b")
     holiday.settle()
@@ -145,7 +146,7 @@ def without_topic(holiday: Holiday) -> Generator[None]:
         sns.create_topic(Name=arn.rpartition(":")[2])
 
 
-def test_each_reservation_counts_once_as_what_became_of_it(runs: Runs) -> None:
+def test_each_reservation_counts_once_with_its_outcome(runs: Runs) -> None:
     counted: dict[str, Counter[str]] = {}
     for each in runs.filters():
         if not each["metricName"].startswith("Trips") or each["metricName"].endswith("Failing"):
@@ -161,7 +162,7 @@ def test_each_reservation_counts_once_as_what_became_of_it(runs: Runs) -> None:
 
 
 @pytest.mark.parametrize("service", [*SERVICES, "trips"])
-def test_what_fails_in_a_service_is_counted_for_that_service(runs: Runs, service: str) -> None:
+def test_a_failure_is_counted_for_its_service(runs: Runs, service: str) -> None:
     found = runs.matching(f"{service.capitalize()}Failing")
 
     expected = {(name, trip) for name, trips in runs.failed.items() for trip in trips if name.startswith(service)}
@@ -169,7 +170,7 @@ def test_what_fails_in_a_service_is_counted_for_that_service(runs: Runs, service
 
 
 @pytest.mark.parametrize("handler", [*COMPENSATIONS, "trips.notify"])
-def test_compensations_and_notices_that_fail_are_counted_alone(runs: Runs, handler: str) -> None:
+def test_failed_compensations_and_notices_are_counted_separately(runs: Runs, handler: str) -> None:
     service, _, verb = handler.partition(".")
 
     found = runs.matching(f"{service.capitalize()}{verb.capitalize()}Failing")

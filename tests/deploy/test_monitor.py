@@ -1,7 +1,7 @@
-"""The alarm for stuck invocations fires for what the alarms of AWS cannot see, and is quiet again after the repair.
+"""The alarm for stuck invocations fires for what the alarms of AWS cannot see, and returns to OK after the repair.
 
-An invoker role that is lost is in permissions/test_lost_permissions.py, a body that
-cannot start in tests/faults/test_body_sizes.py.
+permissions/test_lost_permissions.py has a lost invoker role, and tests/faults/test_body_sizes.py a body that is too
+large to start.
 """
 
 from collections.abc import Iterator
@@ -16,19 +16,12 @@ from demo.restate import Restate
 from localcloud.invocations import unfinished
 from localcloud.ports import Ports
 from monitor.stuck import query as monitor_query
-from tests.conftest import in_both_modes
+from tests.deploy.blocked_trips import begin, without_table
 from tests.deploy.monitored import THRESHOLD, Watch
 from tests.deploy.state import deployments
-from tests.deploy.test_operations import taken_away
-from tests.deploy.test_stuck_invocations import begin
 from tests.driver import Holiday, eventually
 
 MINUTE = timedelta(minutes=1)
-
-
-@pytest.fixture(params=in_both_modes("on_lambda"))
-def holiday(request: pytest.FixtureRequest) -> Holiday:
-    return request.getfixturevalue(request.param)
 
 
 @pytest.fixture
@@ -43,12 +36,12 @@ def watch(holiday: Holiday) -> Iterator[Watch]:
 def test_the_alarm_fires_for_a_refund_whose_table_is_gone_and_returns_to_ok_with_the_table(
     holiday: Holiday, watch: Watch
 ) -> None:
-    with taken_away(holiday.cloud, holiday.names["PaymentsTableName"]):
+    with without_table(holiday.cloud, holiday.names["PaymentsTableName"]):
         # given a trip that failed, and a refund that finds no table
         trip_id, _ = begin(holiday, "failPayment")
         [refund] = eventually(lambda: holiday.query(unfinished(f"target = 'payments/{trip_id}/refund'")), bool)
 
-        # then the alarm fires, and calls whoever is on call once, however long it lasts
+        # then the alarm fires and notifies once, however long it lasts
         assert watch.becomes("ALARM")
         assert watch.look() is None
         [call] = watch.calls()
@@ -57,13 +50,13 @@ def test_the_alarm_fires_for_a_refund_whose_table_is_gone_and_returns_to_ok_with
         assert watch.published("StuckInvocations", "payments") == [1.0]
         assert watch.published("StuckInvocations", "trips") == []
 
-        # and `make stuck` lists what the monitor counts, and knows its sort
+        # and `make stuck` lists what the monitor counts, with its kind
         [listed] = Restate(holiday.cloud.admin_url).query(stuck.query(0))
         assert listed["target"] == f"payments/{trip_id}/refund"
         assert stuck.sort_of(listed) == "A table is not found"
         assert listed["seconds"] >= THRESHOLD
 
-    # and when the table is back, it is quiet again
+    # and when the table is back, it returns to OK
     holiday.cloud.admin.try_again(refund["id"])
     holiday.settle()
     assert watch.becomes("OK")
@@ -74,7 +67,7 @@ def test_the_alarm_fires_for_a_deployment_removed_by_force_until_its_trip_is_mov
     holiday: Holiday, watch: Watch
 ) -> None:
     admin = holiday.cloud.admin
-    with taken_away(holiday.cloud, holiday.names["PaymentsTableName"]):
+    with without_table(holiday.cloud, holiday.names["PaymentsTableName"]):
         # given a trip whose deployment somebody removes while it waits for its payment
         trip_id, invocation = begin(holiday)
         failing = unfinished(f"target = 'payments/{trip_id}/process' AND failures > 0")
@@ -83,13 +76,13 @@ def test_the_alarm_fires_for_a_deployment_removed_by_force_until_its_trip_is_mov
         admin.remove(pinned["pinned"])
         assert eventually(lambda: pinned["pinned"] in deployments(holiday.cloud), lambda known: not known) is False
     try:
-        # when the payment is taken, and the trip cannot go on, then the alarm fires for the trip
+        # when the payment succeeds and the trip cannot go on, then the alarm fires for the trip
         assert eventually(lambda: watch.look() or watch.published("StuckInvocations", "trips"), bool) == [1.0]
         assert watch.becomes("ALARM")
     finally:
         admin.register_versions(holiday.cloud.versions().values())
 
-    # and when it has been moved, it is quiet again
+    # and when the trip has been moved, the alarm returns to OK
     holiday.cloud.admin.operate("pause", invocation)
     paused = unfinished(f"id = '{invocation}' AND status = 'paused'")
     assert eventually(lambda: holiday.query(paused), bool)
@@ -100,8 +93,8 @@ def test_the_alarm_fires_for_a_deployment_removed_by_force_until_its_trip_is_mov
 
 
 @pytest.mark.slow
-def test_the_alarm_fires_for_what_is_paused_until_it_is_resumed(holiday: Holiday, watch: Watch) -> None:
-    with taken_away(holiday.cloud, holiday.names["PaymentsTableName"]):
+def test_the_alarm_fires_for_a_paused_invocation_until_it_is_resumed(holiday: Holiday, watch: Watch) -> None:
+    with without_table(holiday.cloud, holiday.names["PaymentsTableName"]):
         trip_id, _ = begin(holiday, "failPayment")
         failing = unfinished(f"target = 'payments/{trip_id}/refund' AND failures > 0")
         [refund] = eventually(lambda: holiday.query(failing), bool)
@@ -116,10 +109,8 @@ def test_the_alarm_fires_for_what_is_paused_until_it_is_resumed(holiday: Holiday
     assert watch.becomes("OK")
 
 
-def test_how_long_a_booking_took_is_published_once_for_each_and_without_the_time_that_its_caller_had_it_wait(
-    holiday: Holiday, watch: Watch
-) -> None:
-    # given a monitor that looks when the test says so
+def test_the_duration_of_each_booking_is_published_once_and_without_its_delay(holiday: Holiday, watch: Watch) -> None:
+    # given a monitor that runs only when the test invokes it
     watch.stop_schedule()
     begin = datetime.now(UTC).replace(second=0, microsecond=0)
 
@@ -130,14 +121,14 @@ def test_how_long_a_booking_took_is_published_once_for_each_and_without_the_time
     assert holiday.answer(later).status_code == 200
     holiday.settle()
 
-    # when it looks at each minute since, but first for nobody's schedule
+    # when it is invoked without a scheduled event, which publishes nothing, and then for each minute since
     assert watch.look() is None
     assert [found for found in watch.durations("trips/reserve") if found[0] >= begin] == []
     last = datetime.now(UTC)
     for minute in (begin + number * MINUTE for number in range((last - begin) // MINUTE + 1)):
         assert watch.look({"time": (minute + 2 * MINUTE).isoformat()}) is None
 
-    # then each trip that was booked counts once, in its minute, for as long as it took
+    # then each booked trip counts once, in its minute, with its duration
     for handler in ("trips/reserve", "payments/refund"):
         took = minutes_of(holiday, handler, begin)
         published = [found for found in watch.durations(handler) if found[0] >= begin]
@@ -148,7 +139,7 @@ def test_how_long_a_booking_took_is_published_once_for_each_and_without_the_time
 
 
 def minutes_of(holiday: Holiday, handler: str, begin: datetime) -> list[tuple[datetime, list[float]]]:
-    """How many milliseconds each invocation of a handler took that succeeded since, by the minute in which it did."""
+    """The durations in milliseconds of a handler's invocations that succeeded since then, by minute."""
     service, name = handler.split("/")
     columns = "created_at, scheduled_at, scheduled_start_at, completed_at"
     rows = holiday.query(
@@ -169,18 +160,18 @@ def minutes_of(holiday: Holiday, handler: str, begin: datetime) -> list[tuple[da
 
 
 @pytest.mark.slow
-def test_its_schedule_has_it_look(tmp_path_factory: pytest.TempPathFactory) -> None:
-    # given a monitor that nobody invokes, in a cloud without anything else
+def test_its_schedule_invokes_it(tmp_path_factory: pytest.TempPathFactory) -> None:
+    # given a monitor that only its schedule invokes, in an otherwise empty cloud
     with HolidayCloud(tmp_path_factory.mktemp("scheduled"), Ports.free()) as cloud:
         watch = Watch(cloud)
 
-        # then it has looked within two minutes, and found nothing
+        # then it has run within two minutes and found nothing
         assert eventually(lambda: watch.state("Stuck"), lambda state: state == "OK") == "OK"
 
 
-def test_what_is_queued_behind_a_stuck_one_counts_once_and_its_caller_does_not(holiday: Holiday) -> None:
-    with taken_away(holiday.cloud, holiday.names["PaymentsTableName"]):
-        # given a refund that fails, and the same trip once more, whose payment waits in the queue behind it
+def test_an_invocation_queued_behind_a_stuck_one_counts_and_its_caller_does_not(holiday: Holiday) -> None:
+    with without_table(holiday.cloud, holiday.names["PaymentsTableName"]):
+        # given a refund that fails, and the same trip again, whose payment is queued behind it
         trip_id, _ = begin(holiday, "failPayment")
         failing = unfinished(f"target = 'payments/{trip_id}/refund' AND failures > 1 AND stuck_since < now()")
         assert eventually(lambda: holiday.query(failing), bool)
@@ -189,7 +180,7 @@ def test_what_is_queued_behind_a_stuck_one_counts_once_and_its_caller_does_not(h
         [waiting] = eventually(lambda: holiday.query(queued), bool)
         [refund] = holiday.query(failing)
 
-        # then both count, once each, and the trip that waits for its payment does not
+        # then the refund and the payment count once each, and the trip that waits for its payment does not
         assert holiday.query(monitor_query(0, [])) == [{"service": "payments", "stuck": 2, "oldest_seconds": ANY}]
         listed = Restate(holiday.cloud.admin_url).query(stuck.query(0))
         assert sorted(row["id"] for row in listed) == sorted([waiting["id"], refund["id"]])
@@ -198,15 +189,15 @@ def test_what_is_queued_behind_a_stuck_one_counts_once_and_its_caller_does_not(h
     holiday.settle()
 
 
-def test_what_waits_for_another_or_for_its_time_is_not_stuck(holiday: Holiday) -> None:
-    # given a trip that waits for a payment that fails, and one that is to begin tomorrow
-    with taken_away(holiday.cloud, holiday.names["PaymentsTableName"]):
+def test_an_invocation_that_waits_for_another_or_for_its_start_is_not_stuck(holiday: Holiday) -> None:
+    # given a trip that waits for a failing payment, and one that begins tomorrow
+    with without_table(holiday.cloud, holiday.names["PaymentsTableName"]):
         trip_id, invocation = begin(holiday)
         later = holiday.send(delay="1d")
         failing = unfinished(f"target = 'payments/{trip_id}/process' AND failures > 1 AND stuck_since < now()")
         assert eventually(lambda: holiday.query(failing), bool)
 
-        # then neither is stuck: the payment is
+        # then neither is stuck, but the payment is
         waiting = holiday.query(unfinished(f"id IN ('{invocation}', '{later}')"))
         assert {row["status"] for row in waiting} == {"suspended", "scheduled"}
         assert [row for row in waiting if row.get("stuck_since")] == []

@@ -17,8 +17,8 @@ from demo.cloud import STACK, HolidayCloud
 from dependencies import sources
 from localcloud.environment import ROOT
 from tests.deploy.authenticating_proxy import KEY, OTHER_KEY, AuthenticatingProxy, guarding
+from tests.deploy.pages import commands, section
 from tests.deploy.state import addresses, stacks
-from tests.deploy.test_operations import commands, section
 from tests.expectations import TABLES
 
 pytestmark = pytest.mark.slow

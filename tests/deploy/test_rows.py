@@ -1,4 +1,4 @@
-"""`make rows` and `make cancel`: what is left of a trip, and the end of one that is under way, both by its id."""
+"""`make rows` shows what a trip has left, and `make cancel` cancels one that is under way, both by trip id."""
 
 import os
 import re
@@ -12,7 +12,7 @@ import pytest
 from demo.cloud import HolidayCloud
 from localcloud.cloud import LocalCloud
 from localcloud.invocations import unfinished
-from tests.deploy.test_local_cloud import command
+from tests.deploy.command import start_command
 from tests.driver import Holiday, eventually
 from tests.expectations import TABLES
 
@@ -23,20 +23,20 @@ def holiday(cloud: HolidayCloud, stack: dict[str, str]) -> Holiday:
 
 
 def run(cloud: LocalCloud, *arguments: str) -> tuple[int, str]:
-    """How a command ends and what it prints, without its line breaks."""
-    process = command(cloud, *arguments)
+    """Run a command. Returns its exit status and its output without line breaks."""
+    process = start_command(cloud, *arguments)
     printed, _ = process.communicate(timeout=60)
     return process.returncode, " ".join(printed.split())
 
 
 def test_every_row_and_every_notice_is_shown_with_its_run(holiday: Holiday) -> None:
-    # given a trip that failed, was booked when it was tried again, and is asked for once more
+    # given a trip that failed, was booked at the second attempt, and was requested again
     request = {"trip_id": "rows-it's", "rental": "Volvo"}
     answers = [holiday.reserve(request | failure) for failure in ({"run_type": "failNotification"}, {}, {})]
     assert [answer.status_code for answer in answers] == [422, 200, 409]
     holiday.settle()
 
-    # when its rows are asked for
+    # when its rows are shown
     status, said = run(holiday.cloud, "rows", "--", request["trip_id"])
 
     # then each row of each table is there, with the run that made it
@@ -56,7 +56,7 @@ def test_every_row_and_every_notice_is_shown_with_its_run(holiday: Holiday) -> N
         == ["cancelled", "cancelled", "refunded"] + ["confirmed"] * 3
     )
 
-    # and each notice, in that order too, and each run, with what the caller was told
+    # and each notice, in that order too, and each run, with its answer
     assert re.search(
         r"failure 1 published Trip rows-it's was not booked by this request: trips.notify failed.*"
         r"success 2 published Trip rows-it's is booked\.",
@@ -77,7 +77,7 @@ def later(holiday: Holiday, trip_id: str) -> str:
 @pytest.mark.parametrize(
     ("name", "says"), [("rows", "Trip 'nobody-s' not found"), ("cancel", "Restate knows no trip 'nobody-s'")]
 )
-def test_an_unknown_trip_is_one_sentence_and_a_failure(holiday: Holiday, name: str, says: str) -> None:
+def test_an_unknown_trip_is_reported_in_one_sentence_and_fails(holiday: Holiday, name: str, says: str) -> None:
     status, said = run(holiday.cloud, name, "--", "nobody-s")
 
     assert status == 1
@@ -101,11 +101,11 @@ def test_the_rows_of_a_trip_that_restate_has_forgotten_are_shown_without_a_run(h
 
 
 def test_a_trip_that_has_not_begun_is_shown_and_cancelled_and_no_other_is(holiday: Holiday) -> None:
-    # given a trip that was asked for twice, for later, another one for later, and a booked one
+    # given a trip that is scheduled twice, another scheduled trip, and a booked one
     first, second, other = (later(holiday, trip_id) for trip_id in ("cancel-later", "cancel-later", "cancel-other"))
     assert holiday.reserve({"trip_id": "cancel-booked"}).status_code == 200
 
-    # then the first is shown, though nothing of it is in a table or a log
+    # then the first one is shown, although no table or log contains it
     for name, nothing in (("rows", "No row: nothing has been reserved. No notice"), ("trip", "No function has")):
         status, said = run(holiday.cloud, name, "--", "cancel-later")
         assert status == 0 and said.startswith(nothing)
@@ -125,18 +125,16 @@ def test_a_trip_that_has_not_begun_is_shown_and_cancelled_and_no_other_is(holida
 
 
 @pytest.mark.slow
-def test_the_aws_cli_s_line_works_as_it_is_printed_whatever_the_shell_s_own_settings(
-    holiday: Holiday, tmp_path: Path
-) -> None:
-    # given the AWS CLI, which is no part of this project: uv fetches it
+def test_the_printed_aws_cli_line_works_whatever_the_shell_s_settings(holiday: Holiday, tmp_path: Path) -> None:
+    # given the AWS CLI, which is not part of this project, so uv fetches it
     uvx = Path(sys.executable).parent / "uvx"
     aws = tmp_path / "aws"
     aws.write_text(f'#!/bin/sh\nexec {shlex.quote(str(uvx))} --from awscli aws "$@"\n')
     aws.chmod(0o755)
     assert holiday.reserve({"trip_id": "seen-by-the-cli"}).status_code == 200
 
-    # when the line that `make up` ends with is pasted into a shell that is set up for somebody's real account
-    up = command(holiday.cloud, "up")
+    # when the last line of `make up` is pasted into a shell that is configured for a real account
+    up = start_command(holiday.cloud, "up")
     printed, _ = up.communicate(timeout=300)
     assert up.returncode == 0, printed
     [line] = re.findall(r"^  (AWS_ACCESS_KEY_ID=.+ aws .+)$", printed, re.MULTILINE)

@@ -1,89 +1,22 @@
 """`make serve`: Restate's latest deployment while it runs, and nothing afterwards."""
 
-import signal
-import subprocess
-import sys
 import threading
 import uuid
 from collections.abc import Iterator
-from dataclasses import asdict
-from pathlib import Path
 
 import httpx
-import psutil
 import pytest
 
 from demo import contract, serve
 from demo.cloud import HolidayCloud
 from localcloud.cloud import LocalCloud
-from localcloud.environment import ROOT
-from localcloud.ports import Ports, is_free
+from localcloud.ports import is_free
 from localcloud.processes import end
-from tests.deploy.state import addresses, book, deployments, emulator_of, routes
+from tests.deploy.serving import Serving
+from tests.deploy.state import addresses, book, deployments, emulator_of, routes, versions
 from tests.driver import eventually
 
-COMMAND = """
-import signal
-import sys
-from pathlib import Path
-from demo import serve
-from demo.cloud import HolidayCloud
-from localcloud.ports import Ports
-signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's background job ignores
-directory, ports, port, lambdas, debugger = sys.argv[1:]
-serve.LAMBDAS = Path(lambdas)
-cloud = HolidayCloud(Path(directory), Ports(*map(int, ports.split(","))))
-serve.run(cloud, lambda line: print(line, flush=True), int(port), int(debugger) or None)
-"""
 pytestmark = pytest.mark.usefixtures("stack")
-
-
-class Serving:
-    """`make serve` on a port of its own, as another process. `lambdas` are the sources that it serves, and `debugger`
-    is the port where it accepts one, if it does."""
-
-    def __init__(self, cloud: LocalCloud, lambdas: Path = serve.LAMBDAS, debugger: int = 0) -> None:
-        self.port = Ports.free().ingress
-        self.url = f"http://127.0.0.1:{self.port}"
-        ports = ",".join(str(port) for port in asdict(cloud.ports).values())
-        self._log = cloud.log(f"serve-{self.port}")
-        with self._log.open("wb") as log:
-            self.process = subprocess.Popen(
-                [
-                    sys.executable,
-                    "-c",
-                    COMMAND,
-                    str(cloud.directory),
-                    ports,
-                    str(self.port),
-                    str(lambdas),
-                    str(debugger),
-                ],
-                cwd=ROOT,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-            )
-        assert "Serving" in eventually(self.said, lambda said: "Serving" in said)
-
-    def said(self) -> str:
-        """What it and its services have printed so far."""
-        return self._log.read_text()
-
-    def children(self) -> list[psutil.Process]:
-        return psutil.Process(self.process.pid).children(recursive=True)
-
-    def stop(self) -> str:
-        """Ctrl-C; returns what it said at the end."""
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGINT)
-        self.process.wait(timeout=60)
-        return self.said()
-
-    def kill(self) -> None:
-        """What a power cut does to it and to the services below it."""
-        everyone = [*self.children(), psutil.Process(self.process.pid)]
-        end(everyone, kill=True)
-        self.process.wait()
 
 
 @pytest.fixture
@@ -93,18 +26,14 @@ def serving(cloud: LocalCloud) -> Iterator[Serving]:
     serving.stop()
 
 
-def versions(stack: dict[str, str]) -> set[str]:
-    return {arn for name, arn in stack.items() if name.endswith("VersionArn")}
-
-
 def test_trips_run_in_the_local_process_while_it_serves_and_on_lambda_afterwards(
     cloud: HolidayCloud, stack: dict[str, str], serving: Serving
 ) -> None:
-    # given `make serve`, when a trip is booked, then it ran in that process
+    # given `make serve`, when a trip is booked, then it runs in that process
     assert routes(cloud) == {f"{serving.url}/"}
     assert contract.complaint(book(cloud)) is None
 
-    # and when it ends, then nothing of it is left and the stack's deployments are the latest again
+    # and when `make serve` ends, then nothing of it is left, and the stack's deployments are the latest again
     said = serving.stop()
     assert serving.process.returncode == 0, said
     assert "Trips run on Lambda again." in said
@@ -117,11 +46,11 @@ def test_trips_run_in_the_local_process_while_it_serves_and_on_lambda_afterwards
 def test_a_registration_that_a_killed_serve_left_is_cleared_by_the_next_up(
     cloud: HolidayCloud, stack: dict[str, str], serving: Serving
 ) -> None:
-    # given a `make serve` that was killed, so that trips go nowhere
+    # given a `make serve` that was killed, so new trips cannot start
     serving.kill()
     assert routes(cloud) == {f"{serving.url}/"}
 
-    # when the next `make up` looks
+    # when the next `make up` checks
     serve.clear_stale(cloud, print, serving.port)
 
     # then trips run on Lambda
@@ -129,9 +58,7 @@ def test_a_registration_that_a_killed_serve_left_is_cleared_by_the_next_up(
     assert contract.complaint(book(cloud)) is None
 
 
-def test_the_services_of_a_killed_serve_belong_to_the_cloud_whose_end_is_theirs(
-    cloud: HolidayCloud, serving: Serving
-) -> None:
+def test_the_services_of_a_killed_serve_end_with_their_cloud(cloud: HolidayCloud, serving: Serving) -> None:
     [services] = serving.children()
     serving.process.kill()
 
@@ -140,13 +67,13 @@ def test_the_services_of_a_killed_serve_belong_to_the_cloud_whose_end_is_theirs(
     serve.clear_stale(cloud, print, serving.port)
 
 
-def test_a_serve_that_runs_stays_the_latest_when_the_stack_is_deployed(cloud: HolidayCloud, serving: Serving) -> None:
+def test_a_running_serve_stays_the_latest_when_the_stack_is_deployed(cloud: HolidayCloud, serving: Serving) -> None:
     serve.clear_stale(cloud, print, serving.port)
 
     assert routes(cloud) == {f"{serving.url}/"}
 
 
-def test_an_invocation_that_began_there_waits_for_the_next_serve_and_finishes(
+def test_an_invocation_that_began_in_a_killed_serve_waits_for_the_next_one_and_finishes(
     cloud: HolidayCloud, stack: dict[str, str], serving: Serving, capsys: pytest.CaptureFixture[str]
 ) -> None:
     # given a trip that hangs in the local process, because the emulator does not answer, and then the process is killed
@@ -166,7 +93,7 @@ def test_an_invocation_that_began_there_waits_for_the_next_serve_and_finishes(
     finally:
         emulator.resume()
 
-    # when the next `make up` looks, then it says so, keeps the registration, and sends new trips to Lambda
+    # when the next `make up` checks, then it says so, keeps the registration, and sends new trips to Lambda
     serve.clear_stale(cloud, print, serving.port)
     assert "wait for the next `make serve`" in capsys.readouterr().out
     assert routes(cloud) == versions(stack)

@@ -1,6 +1,6 @@
 """`make stuck STUCK=--elsewhere`, typed at a terminal: a Restate behind an authenticating proxy, with its API key.
 
-Everything that the terminal shows is read, so that a key in it would be found.
+All output of the terminal is read, so a key in it would be found.
 """
 
 import os
@@ -15,26 +15,20 @@ import pytest
 from demo.reservations import UNFINISHED_WITH_TRIP, trip_of
 from localcloud.environment import ROOT
 from localcloud.invocations import unfinished
-from tests.conftest import in_both_modes
 from tests.deploy.authenticating_proxy import AuthenticatingProxy, guarding
-from tests.deploy.test_operations import taken_away
+from tests.deploy.blocked_trips import without_table
 from tests.driver import TIMEOUT, Holiday, eventually
 
 KEY, OTHER_KEY = "key_right-1234", "key_wrong-5678"
 URL, API_KEY = "Admin API", "API key"
-"""What each prompt begins with."""
-# Whoever runs the tests in the background may have SIGINT ignored, which a program inherits.
+"""How each prompt begins."""
+# A shell's background job ignores SIGINT, and child processes inherit that.
 IN_A_TERMINAL = """
 import os, pty, signal, sys
 signal.signal(signal.SIGINT, signal.SIG_DFL)
 sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))
 """
 COMMAND = [sys.executable, "-m", "demo.stuck", "--elsewhere"]
-
-
-@pytest.fixture(params=in_both_modes("on_lambda"))
-def holiday(request: pytest.FixtureRequest) -> Holiday:
-    return request.getfixturevalue(request.param)
 
 
 @pytest.fixture
@@ -44,7 +38,7 @@ def authenticating_proxy(on_lambda: Holiday) -> Iterator[AuthenticatingProxy]:
 
 
 class Terminal:
-    """A terminal in which the command runs."""
+    """A terminal that runs the command."""
 
     def __init__(self, process: "subprocess.Popen[bytes]") -> None:
         self._process = process
@@ -59,7 +53,7 @@ class Terminal:
         self._process.stdin.flush()
 
     def ends(self) -> int:
-        """The exit status, when all that is shown has been read."""
+        """Read all output. Returns the exit status."""
         while self._read():
             pass
         return self._process.wait()
@@ -101,7 +95,9 @@ def test_the_right_key_lists_what_is_stuck_and_is_never_shown(
 @pytest.mark.parametrize(
     ("key", "said"), [(OTHER_KEY, "rejected the API key (401)"), ("", "requires an API key (401)")]
 )
-def test_a_wrong_key_and_none_are_one_sentence(authenticating_proxy: AuthenticatingProxy, key: str, said: str) -> None:
+def test_a_wrong_or_missing_key_is_reported_in_one_sentence(
+    authenticating_proxy: AuthenticatingProxy, key: str, said: str
+) -> None:
     with terminal() as at:
         at.type(URL, f"{authenticating_proxy.url}\n")
         at.type(API_KEY, f"{key}\n")
@@ -113,7 +109,9 @@ def test_a_wrong_key_and_none_are_one_sentence(authenticating_proxy: Authenticat
     assert "Traceback" not in at.shown and OTHER_KEY not in at.shown and "make up" not in at.shown
 
 
-def test_a_wrong_url_is_one_sentence_and_the_key_goes_nowhere(authenticating_proxy: AuthenticatingProxy) -> None:
+def test_a_wrong_url_is_reported_in_one_sentence_and_the_key_is_not_sent(
+    authenticating_proxy: AuthenticatingProxy,
+) -> None:
     with terminal() as at:
         at.type(URL, "http://restate.example.com:9070\n")
         at.type(API_KEY, f"{KEY}\n")
@@ -125,7 +123,7 @@ def test_a_wrong_url_is_one_sentence_and_the_key_goes_nowhere(authenticating_pro
 
 
 @pytest.mark.parametrize("prompt", [URL, API_KEY])
-def test_ctrl_c_ends_it_without_a_trace(authenticating_proxy: AuthenticatingProxy, prompt: str) -> None:
+def test_ctrl_c_ends_it_without_a_traceback(authenticating_proxy: AuthenticatingProxy, prompt: str) -> None:
     with terminal() as at:
         if prompt == API_KEY:
             at.type(URL, f"{authenticating_proxy.url}\n")
@@ -148,15 +146,15 @@ def test_without_a_terminal_it_asks_for_no_key(authenticating_proxy: Authenticat
     assert authenticating_proxy.asked == []
 
 
-def test_it_says_which_trip_where_the_invocation_has_no_key(holiday: Holiday) -> None:
-    # given a trip whose id is generated, and that waits for its payment, and one that is to begin later
-    with taken_away(holiday.cloud, holiday.names["PaymentsTableName"]):
+def test_the_list_has_the_trip_of_an_invocation_without_a_key(holiday: Holiday) -> None:
+    # given a trip with a generated id that waits for its payment, and one that begins later
+    with without_table(holiday.cloud, holiday.names["PaymentsTableName"]):
         generated = holiday.send()
         failing = unfinished("target LIKE 'payments/%/process' AND failures > 0")
         [payment] = eventually(lambda: holiday.query(failing), bool)
         later = holiday.send({"trip_id": "later"}, "1h")
 
-        # when they are asked for with the list's query, whatever their status, then each is there once, with its trip
+        # when the list's query is run without its status condition, then each is there once, with its trip
         found = [(row["id"], trip_of(row)) for row in holiday.query(UNFINISHED_WITH_TRIP)]
         trip_id = payment["target"].split("/")[1]
         expected = {payment["id"]: trip_id, generated: trip_id, later: "later"}

@@ -1,4 +1,4 @@
-"""Nobody is taken over silently: two stacks on one Restate, and `make serve` beside `make up`."""
+"""No service is taken over silently: two stacks on one Restate, and `make serve` beside `make up`."""
 
 from pathlib import Path
 
@@ -7,8 +7,8 @@ import pytest
 from demo import booking, contract, serve
 from demo.cloud import HolidayCloud
 from localcloud.environment import LocalCloudError
-from tests.deploy.state import addresses, book, deployments, routes, services, stacks
-from tests.deploy.test_serve import Serving, versions
+from tests.deploy.serving import Serving
+from tests.deploy.state import addresses, book, deployments, routes, services, stacks, versions
 from tests.deploy.variants import APP, code_marked
 from tests.driver import eventually
 
@@ -17,8 +17,8 @@ pytestmark = pytest.mark.slow
 ANN = "ann-HolidayStack"
 
 
-def test_a_second_stack_on_the_same_restate_is_refused_and_the_first_one_serves_on(own_cloud: HolidayCloud) -> None:
-    # given a stack, when a second one is deployed with the same Restate, then that is refused with a reason
+def test_a_second_stack_on_the_same_restate_is_refused_and_the_first_one_still_serves(own_cloud: HolidayCloud) -> None:
+    # given a stack, when a second one is deployed to the same Restate, then that is refused with a reason
     ours = own_cloud.deploy()
     before = services(own_cloud)
     with pytest.raises(LocalCloudError) as refused:
@@ -26,12 +26,12 @@ def test_a_second_stack_on_the_same_restate_is_refused_and_the_first_one_serves_
     said = " ".join(str(refused.value).split())
     assert [version for version in versions(ours) if f"is served by {version} already" in said], said
 
-    # and nothing has changed in Restate, where the first one's trips go on
+    # and nothing has changed in Restate, and the first one's trips work
     assert services(own_cloud) == before
     assert routes(own_cloud) == addresses(own_cloud, versions(ours)) == versions(ours)
     assert contract.complaint(book(own_cloud)) is None
 
-    # and what is left of the second one can be destroyed, which changes nothing either
+    # and destroying the rest of the second one changes nothing either
     if ANN in stacks(own_cloud):
         own_cloud.destroy(ANN)
     assert services(own_cloud) == before
@@ -41,7 +41,7 @@ def test_a_second_stack_on_the_same_restate_is_refused_and_the_first_one_serves_
 def test_a_deployment_beside_make_serve_is_not_refused_and_serves_when_that_ends(
     own_cloud: HolidayCloud, tmp_path: Path
 ) -> None:
-    # given `make serve`, when changed code is deployed, then that goes well, and trips still run in that process
+    # given `make serve`, when changed code is deployed, then that succeeds, and trips still run in that process
     own_cloud.deploy()
     serving = Serving(own_cloud)
     try:
@@ -52,12 +52,12 @@ def test_a_deployment_beside_make_serve_is_not_refused_and_serves_when_that_ends
     finally:
         said = serving.stop()
 
-    # and when it ends, then they run on what was deployed meanwhile
+    # and when it ends, then they run on the new deployment
     assert "Trips run on Lambda again." in said
     assert routes(own_cloud) == versions(second)
     assert booking.book(own_cloud, "oslo", "success").status == 200
 
-    # and one that was killed is in nobody's way
+    # and a killed one does not block a deploy
     killed = Serving(own_cloud)
     killed.kill()
     third = own_cloud.deploy({"test:lambdas": str(code_marked(tmp_path / "third", "third"))}, app=APP)
@@ -67,10 +67,10 @@ def test_a_deployment_beside_make_serve_is_not_refused_and_serves_when_that_ends
     assert booking.book(own_cloud, "bergen", "success").status == 200
 
 
-def test_a_refused_update_is_rolled_back_and_the_server_by_url_serves_on(
+def test_a_refused_update_is_rolled_back_and_the_other_server_still_serves(
     own_cloud: HolidayCloud, tmp_path: Path
 ) -> None:
-    # given a stack whose services a server that was registered by hand serves now
+    # given a stack whose services are now served by a server that was registered by hand
     own_cloud.deploy()
     server = Serving(own_cloud)
     try:
@@ -81,7 +81,7 @@ def test_a_refused_update_is_rolled_back_and_the_server_by_url_serves_on(
         with pytest.raises(LocalCloudError, match="is served by"):
             own_cloud.deploy({"test:lambdas": str(code_marked(tmp_path / "refused", "refused"))}, app=APP)
 
-        # and the stack is rolled back, and in Restate nothing has changed
+        # and the stack is rolled back, and nothing has changed in Restate
         (stack,) = own_cloud.client("cloudformation").describe_stacks(StackName="HolidayStack")["Stacks"]
         assert stack["StackStatus"] == "UPDATE_ROLLBACK_COMPLETE"
         assert services(own_cloud) == before

@@ -1,4 +1,4 @@
-"""`make trip`: one trip followed through the logs of all four functions with one query."""
+"""`make trip` follows one trip through the logs of all four functions with one query."""
 
 import re
 
@@ -8,7 +8,7 @@ import pytest
 from demo.cloud import HolidayCloud
 from demo.trip import query_for
 from localcloud.cloud import LocalCloud
-from tests.deploy.test_local_cloud import command
+from tests.deploy.command import start_command
 from tests.driver import Holiday, eventually
 from tests.expectations import FIRST_STEPS, LATER_STEPS
 
@@ -21,11 +21,11 @@ def holiday(cloud: HolidayCloud, stack: dict[str, str]) -> Holiday:
 
 
 def followed(cloud: LocalCloud, trip_id: str | None, until: str) -> tuple[int, str]:
-    """How `make trip` ends and what it prints, once that matches: a function's last lines take a moment to arrive."""
+    """Run `make trip` until its output matches, as log lines arrive late. Returns its exit status and output."""
 
     def look() -> tuple[int, str]:
         # "--", as the Makefile has it: a trip id may begin with a hyphen
-        trip = command(cloud, "trip", *(["--", trip_id] if trip_id else []))
+        trip = start_command(cloud, "trip", *(["--", trip_id] if trip_id else []))
         said, _ = trip.communicate(timeout=60)
         return trip.returncode, said
 
@@ -42,14 +42,14 @@ def forget(holiday: Holiday, invocation_id: str) -> None:
 
 @pytest.mark.parametrize("trip_id", ["follow-me", '-a/b"c\\d.[e]* é'])
 def test_a_trip_is_followed_through_all_four_functions_in_order(holiday: Holiday, trip_id: str) -> None:
-    # given a trip, and one whose id only looks alike
+    # given a trip, and one with a similar id
     assert holiday.reserve({"trip_id": trip_id}).status_code == 200
     assert holiday.reserve({"trip_id": trip_id.replace(".", "x") + "2"}).status_code == 200
 
-    # when the first is followed
+    # when the first one is followed
     status, said = followed(holiday.cloud, trip_id, until="trips.notify +done")
 
-    # then every function's lines of it are there, once and in order, and the query that found them is
+    # then every function's lines are there, once and in order, and so is the query
     assert status == 0
     lines = list(LINE.finditer(said))
     expected = [line for step in FIRST_STEPS for line in (f"trips.reserve {step}", f"{step} done")]
@@ -77,8 +77,8 @@ def test_a_trip_that_failed_shows_what_failed_and_every_compensation(holiday: Ho
 
 
 def test_the_runs_of_one_trip_id_are_told_apart(holiday: Holiday) -> None:
-    # given a trip that is tried, tried again with the same key after Restate has forgotten that, booked, and asked for
-    # once more
+    # given a trip that failed, was requested with the same key after Restate had forgotten it, was booked, and was
+    # requested once more
     trip_id, tried = "follow-runs", {"trip_id": "follow-runs", "run_type": "failFlightsReservation"}
     first = holiday.reserve(tried, idempotency_key=trip_id)
     holiday.settle()
@@ -92,7 +92,7 @@ def test_the_runs_of_one_trip_id_are_told_apart(holiday: Holiday) -> None:
         holiday.cloud, trip_id, until="refused: duplicate(.|\n)+trips.reserve +refused: duplicate"
     )
 
-    # then each line has the run that it belongs to
+    # then each line has its run
     assert status == 0
     steps: dict[str, set[str]] = {}
     for line in LINE.finditer(printed):
@@ -105,7 +105,7 @@ def test_the_runs_of_one_trip_id_are_told_apart(holiday: Holiday) -> None:
     assert steps["4"] == {"trips.reserve flights.reserve"} | {
         f"{handler} refused: duplicate" for handler in ("flights.reserve", "trips.reserve")
     }
-    # and each run has its invocation, and its answer
+    # and each run has its invocation and its answer
     said = " ".join(printed.split())
     for number, answer in enumerate((first, again, booked, duplicate), 1):
         assert re.search(rf" {number} [0-9:.]+ {holiday.invocation_of(answer)} ", said)
@@ -113,7 +113,7 @@ def test_the_runs_of_one_trip_id_are_told_apart(holiday: Holiday) -> None:
         assert words in said
 
 
-def test_an_unknown_trip_is_one_sentence_and_a_failure(cloud: LocalCloud, stack: dict[str, str]) -> None:
+def test_an_unknown_trip_is_reported_in_one_sentence_and_fails(cloud: LocalCloud, stack: dict[str, str]) -> None:
     assert stack
 
     status, said = followed(cloud, "nobody-s", until="nobody-s")
@@ -123,13 +123,13 @@ def test_an_unknown_trip_is_one_sentence_and_a_failure(cloud: LocalCloud, stack:
     assert said.count("\n") == 1
 
 
-def test_without_an_id_it_is_the_demo_s_trip_or_a_sentence_that_says_how(holiday: Holiday) -> None:
+def test_without_an_id_it_follows_the_demo_s_trip_or_says_how_to_name_one(holiday: Holiday) -> None:
     # given a cloud without a demo
     status, said = followed(holiday.cloud, None, until="✗")
     assert (status, said.count("\n")) == (1, 1)
     assert "make trip ID=" in said and "make demo" in said
 
-    # when two demos have booked their trips, then the later one's is followed
+    # when two demos have booked their trips, then the later one's trip is followed
     for trip_id in ("demo-0000ff-success", "demo-00000a-success"):
         assert holiday.reserve({"trip_id": trip_id}).status_code == 200
         assert followed(holiday.cloud, trip_id, until="trips.notify +done")[0] == 0

@@ -1,6 +1,6 @@
 """What a web page in the developer's browser can do at the local cloud's ports: at the emulator's, nothing.
 
-Each request is sent byte for byte, as a browser or an attacker would, because an HTTP client would set its own `Host`.
+Each request is sent as raw bytes, because an HTTP client would set its own `Host`.
 """
 
 import base64
@@ -39,7 +39,7 @@ SERVICES = "/_ministack/health"
 def ask(
     cloud: LocalCloud, request_line: str, *headers: str, body: bytes = b"", port: int | None = None
 ) -> HTTPResponse:
-    """The answer to these very bytes, of the emulator or of another port. Its body is not read."""
+    """Send these bytes to the emulator or another port. Returns the answer without its body."""
     head = "\r\n".join([request_line, *headers, f"Content-Length: {len(body)}", "", ""])
     with socket.create_connection(("127.0.0.1", port or cloud.ports.aws), timeout=60) as connection:
         connection.sendall(head.encode() + body)
@@ -101,7 +101,7 @@ def test_without_the_guard_a_page_runs_code_on_this_machine(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("emulator", [OF_THE_LOCAL_CLOUD, OF_THE_COMPARISON], ids=" ".join)
-def test_a_page_is_refused_and_makes_no_function(tmp_path: Path, emulator: Sequence[str]) -> None:
+def test_a_page_is_refused_and_creates_no_function(tmp_path: Path, emulator: Sequence[str]) -> None:
     with started(tmp_path, emulator) as cloud:
         for refused in attack(cloud):
             assert refused.status == 403
@@ -132,7 +132,7 @@ def test_a_page_is_refused_and_makes_no_function(tmp_path: Path, emulator: Seque
     ],
 )
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "OPTIONS"])
-def test_every_mark_of_a_page_is_refused(cloud: LocalCloud, method: str, headers: tuple[str, ...]) -> None:
+def test_every_header_that_marks_a_page_is_refused(cloud: LocalCloud, method: str, headers: tuple[str, ...]) -> None:
     preflight = ("Access-Control-Request-Method: POST",) if method == "OPTIONS" else ()
 
     refused = ask(cloud, f"{method} {SERVICES} HTTP/1.1", *headers, *preflight)
@@ -167,7 +167,7 @@ def test_a_program_is_answered(cloud: LocalCloud, host: str, version: str) -> No
     assert ask(cloud, f"GET {SERVICES} HTTP/{version}", f"Host: {host}", "Sec-Fetch-Site: none").status == 200
 
 
-# Restate's own ports, of which docs/local-cloud.md says what a page can do there.
+# Restate's own ports. docs/local-cloud.md says what a page can do there.
 
 
 def test_a_page_can_book_at_the_ingress_and_read_the_answer(cloud: LocalCloud, stack: dict[str, str]) -> None:
@@ -175,14 +175,14 @@ def test_a_page_can_book_at_the_ingress_and_read_the_answer(cloud: LocalCloud, s
     port, page = cloud.ports.ingress, (HERE, *OF_A_PAGE)
     wanted = ("Access-Control-Request-Method: POST", "Access-Control-Request-Headers: content-type")
 
-    # given the preflight that the browser makes for JSON, when a page books, then it is answered, and may read that
+    # given the browser's preflight for JSON, when a page books, then it gets an answer that it may read
     allowed = ask(cloud, "OPTIONS /trips/reserve HTTP/1.1", *page, *wanted, port=port)
     booked = ask(cloud, "POST /trips/reserve HTTP/1.1", *page, "Content-Type: application/json", body=b"{}", port=port)
     assert (allowed.status, booked.status) == (200, 200)
     assert allowed.headers["access-control-allow-headers"] == "content-type"
     assert booked.headers["access-control-allow-origin"] == "https://evil.example"
 
-    # and what needs no preflight books nothing
+    # and a request that needs no preflight books nothing
     for unasked in (("Content-Type: text/plain",), ("Content-Type: application/x-www-form-urlencoded",), ()):
         assert ask(cloud, "POST /trips/reserve HTTP/1.1", *page, *unasked, body=b"{}", port=port).status == 400
     assert ask(cloud, "GET /trips/reserve HTTP/1.1", *page, port=port).status == 400
@@ -202,7 +202,7 @@ def test_the_admin_api_is_not_for_a_page_to_read_unless_its_name_was_rebound(clo
     read = ask(cloud, "GET /deployments HTTP/1.1", HERE, *OF_A_PAGE, port=cloud.ports.admin)
     assert (read.status, read.headers["access-control-allow-origin"]) == (200, None)
 
-    # a page of evil.example, whose name has come to mean 127.0.0.1, is of one origin with what it asks
+    # a page of evil.example, whose name now resolves to 127.0.0.1, has the same origin as the port
     query = json.dumps({"query": "SELECT name FROM sys_service"}).encode()
     headers = ("Host: evil.example", "Origin: http://evil.example", "Content-Type: application/json")
     assert ask(cloud, "POST /query HTTP/1.1", *headers, body=query, port=cloud.ports.admin).status == 200

@@ -1,6 +1,6 @@
-"""`make chaos`: very many trips with mixed faults, and the claim checked over all that they leave.
+"""`make chaos`: books very many trips with mixed faults and checks the invariant over everything that they leave.
 
-`--plan` runs one plan again instead, as a failed test prints it.
+`--plan` instead runs one plan, as printed by a failed test.
 """
 
 import argparse
@@ -27,7 +27,7 @@ AT_ONCE = 64
 
 
 async def chaos(harness: Harness, number: int, seed: int) -> list[str]:
-    """Book that many trips, 64 at a time, and kill the Restate server now and then. Returns what breaks the claim."""
+    """Book trips, 64 at a time, and kill the Restate server now and then. Returns the violations of the invariant."""
     pick, run_id = random.Random(seed), uuid.uuid4().hex[:8]
     trips = {f"{run_id}-{n}": draw(pick, rarity=60) for n in range(number)}
     kills = sorted(pick.sample(range(number), number // 4000))
@@ -105,7 +105,7 @@ def main() -> None:
     parser.add_argument("--plan", help="a plan in JSON, run once instead")
     parser.add_argument("--on-lambda", action="store_true", help="on Lambda in the local cloud, not in one process")
     arguments = parser.parse_args()
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # also where a shell has it ignored
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # even if the shell ignores it
     for signum in set(INTERRUPTIONS) - {signal.SIGINT}:
         signal.signal(signum, _end_as_ctrl_c_does)
     if not arguments.plan:
@@ -120,7 +120,7 @@ def main() -> None:
 
 
 def _end_as_ctrl_c_does(*_: object) -> None:
-    """With all that this run has started."""
+    """End this run and everything that it has started."""
     os.kill(os.getpid(), signal.SIGINT)
 
 

@@ -1,6 +1,6 @@
-"""Harnesses, each with a cloud of its own behind a proxy: the services in one process, and on Lambda.
+"""Harnesses with the services in one process or on Lambda, each with a cloud of its own behind a proxy.
 
-Among the slow tests, both also with a restate-server that has no VQueues.
+The slow tests also have both with a restate-server without VQueues.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from tests.faults.proxy import Proxy
 
 @pytest.fixture(scope="session")
 def runner() -> Iterator[asyncio.Runner]:
-    """The event loop in which the proxies and the harnesses live."""
+    """The event loop of the proxies and harnesses."""
     with asyncio.Runner() as started:
         yield started
 
@@ -95,7 +95,7 @@ def on_lambda_either_way(request: pytest.FixtureRequest) -> Harness:
 def play(
     runner: asyncio.Runner, in_one_process_either_way: Harness, request: pytest.FixtureRequest
 ) -> Callable[[Scene], None]:
-    """Play a scene with trip ids of its own and no faults but those that it asks for."""
+    """Plays a scene with its own trip ids and no faults but its own."""
 
     def run(scene: Scene) -> None:
         in_one_process_either_way.play({})

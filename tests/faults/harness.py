@@ -1,8 +1,8 @@
-"""Runs plans against real services, and holds what they leave against the invariant.
+"""Runs plans against real services and checks what they leave against the invariant.
 
-The services run in one process of their own, which is started again when it dies, or on Lambda; either way their AWS
-is the proxy. Reservations are made by `send` and `attach`, with an idempotency key each, so that a broken connection
-never leaves it open whether one was made.
+The services run in one process, which is restarted when it dies, or on Lambda. In both cases the proxy is their AWS.
+Reservations are made by `send` and `attach` with an idempotency key, so that a broken connection never leaves open
+whether one was made.
 """
 
 import asyncio
@@ -20,22 +20,25 @@ from localcloud.servers import Server
 from localcloud.tables import Row
 from tests import one_process
 from tests.expectations import TABLES
+from tests.faults.calls import Call
 from tests.faults.invariant import Reservation, violations
 from tests.faults.plans import Plan, Trip
-from tests.faults.proxy import Call, Proxy
+from tests.faults.proxy import Proxy
 from tests.faults.restate import TIME_OUT, Restate
 from tests.one_process import Restarted
 
 Scene = Callable[["Harness", str], Coroutine[Any, Any, None]]
-"""What happens to trips whose ids begin with the text that it is given."""
+"""What happens to trips. It gets the harness and the prefix of its trip ids."""
 
 INTERNALS = ("Traceback", "Error", "Exception")
-"""What no answer may hold: the text of a step that Restate gave up is its last error, or even a stack trace."""
+"""What no answer may contain. Restate's error for a step that was given up is its last error, or a stack trace."""
 
 
 class CloudBehindProxy(HolidayCloud):
-    """A local cloud whose Lambdas reach DynamoDB and SNS through a proxy (they inherit the emulator's environment), as
-    Restate reaches Lambda."""
+    """A local cloud with a proxy between its Lambdas and DynamoDB and SNS, and between Restate and Lambda.
+
+    The Lambdas inherit the emulator's environment.
+    """
 
     def __init__(self, directory: Path, ports: Ports, proxy: Proxy, auth: bool = False) -> None:
         super().__init__(directory, ports, auth)
@@ -48,7 +51,7 @@ class CloudBehindProxy(HolidayCloud):
 
 
 class Harness(Restate):
-    """A cloud, the names of its tables and topic, and the proxy that stands between them and the services."""
+    """A cloud, the names of its tables and topic, and the proxy between them and the services."""
 
     def __init__(self, cloud: HolidayCloud, names: dict[str, str], proxy: Proxy) -> None:
         super().__init__(cloud)
@@ -64,9 +67,9 @@ class Harness(Restate):
         return cls(cloud, one_process.create_resources(cloud), proxy)
 
     def serve(self, lambdas: Path = one_process.LAMBDAS, *, as_lambda: bool = False) -> Restarted:
-        """Start the services, or another version of them, in one process, and make them Restate's.
+        """Start the services, or another version of them, in one process and register them.
 
-        With `as_lambda` they are spoken to over HTTP/1.1, in which an await suspends as it does on Lambda.
+        With `as_lambda`, Restate calls them over HTTP/1.1, where an await suspends as it does on Lambda.
         """
         services = one_process.services(self.cloud, self.names, lambdas, Restarted, AWS_ENDPOINT=self.proxy.url)
         assert services.start()
@@ -74,7 +77,7 @@ class Harness(Restate):
         return services
 
     async def run(self, plan: Plan) -> list[str]:
-        """Book every trip of the plan, with its faults, and return the breaches of the invariant."""
+        """Book every trip of the plan with its faults. Returns the violations of the invariant."""
         run_id = uuid.uuid4().hex[:8]
         trips = {f"{run_id}-{number}": trip for number, trip in enumerate(plan.trips)}
         self.play(trips)
@@ -84,7 +87,7 @@ class Harness(Restate):
         return await self.check(run_id, trips, reservations)
 
     def play(self, trips: Mapping[str, Trip]) -> None:
-        """Let the faults of these trips, by trip id, happen from now on."""
+        """From now on, inject the faults of these trips, by trip id."""
 
         def decide(call: Call) -> str | None:
             trip = trips.get(call.trip_id)
@@ -107,11 +110,11 @@ class Harness(Restate):
         return list(dict.fromkeys(made))
 
     async def reserve(self, trip_id: str, run_type: str = "", key: str = "") -> Reservation:
-        """One reservation and its answer. The request is repeated, under its key, until Restate has answered it."""
+        """Make a reservation and wait for its answer. The request is repeated with its key until Restate answers."""
         return await self.answer(trip_id, await self.send(trip_id, run_type, key))
 
     async def send(self, trip_id: str, run_type: str = "", key: str = "") -> str:
-        """Make a reservation and return its invocation id, without waiting for what becomes of it."""
+        """Make a reservation without waiting for its end. Returns its invocation id."""
         request = {"trip_id": trip_id} | ({"run_type": run_type} if run_type else {})
         url, headers = f"{self.cloud.ingress_url}/trips/reserve/send", {"idempotency-key": key or uuid.uuid4().hex}
         answer = await self.ask("POST", url, json={"request": request}, headers=headers)
@@ -121,12 +124,12 @@ class Harness(Restate):
         return invocation
 
     async def answer(self, trip_id: str, invocation: str) -> Reservation:
-        """Wait for what a reservation's caller is told."""
+        """Wait for a reservation's answer."""
         answer = await self.ask("GET", f"{self.cloud.ingress_url}/restate/invocation/{invocation}/attach")
         return Reservation(trip_id, invocation, answer.status_code, answer.text)
 
     async def cancel(self, trip_id: str) -> None:
-        """Cancel every reservation of this trip that is known by now: at least one."""
+        """Cancel all reservations of this trip so far, and wait for the first one if there is none yet."""
         async with asyncio.timeout(TIME_OUT):
             while not self._invocations[trip_id]:
                 await asyncio.sleep(0.002)
@@ -134,10 +137,10 @@ class Harness(Restate):
             await self.operate("cancel", invocation)
 
     async def check(self, run_id: str, trips: Mapping[str, Trip], reservations: Sequence[Reservation]) -> list[str]:
-        """The breaches of the invariant by the trips whose ids begin with `run_id`, once all has ended.
+        """Wait for the end of everything. Returns the violations by the trips whose ids begin with `run_id`.
 
-        A one-way message may be on its way between two partitions of Restate, and then no invocation is unfinished:
-        what looks like a breach is looked at again for a while.
+        While a one-way message is between two partitions of Restate, no invocation is unfinished. So an apparent
+        violation is checked again for a while.
         """
         surprises = [
             f"{reservation.trip_id} failed for no reason: {reservation.answer}"

@@ -1,11 +1,11 @@
-"""The claim, as a function of what is there afterwards: every row of the services' tables and every notice.
+"""The invariant, as a function of all rows in the services' tables and all notices afterwards.
 
-For each accepted reservation, everything stands and one distinct success notice went out, or nothing stands and one
-distinct failure notice did. A refused one (400, 409), or one that was cancelled before it began, leaves no row and no
-notice. No row is nobody's.
+For each accepted reservation, either all bookings stand and one distinct success notice was sent, or none stands and
+one distinct failure notice was sent. A refused one (400, 409), or one that was cancelled before it began, leaves no row
+and no notice. Each row belongs to a reservation.
 
-A key that is used again after Restate has forgotten it makes another run under the same invocation id. Such runs are
-held against the claim together: once booked, it stays booked. One that was cut off at the gate may send a notice.
+A key that is reused after Restate has forgotten it makes another run under the same invocation id. Such runs are
+checked together: once booked, the trip stays booked. A run that was cut off at the gate may send a notice.
 """
 
 import json
@@ -49,7 +49,7 @@ class Reservation:
 def violations(
     reservations: Sequence[Reservation], rows: Mapping[str, Iterable[Row]], notices: Iterable[Mapping[str, str]]
 ) -> list[str]:
-    """Each breach of the invariant in a sentence. `rows` has an entry for each service that has a row."""
+    """Each violation of the invariant, as a sentence. `rows` has an entry for each service that has a row."""
     found: list[str] = []
     distinct: defaultdict[str, set[tuple[tuple[str, str], ...]]] = defaultdict(set)
     for notice in notices:

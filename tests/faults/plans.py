@@ -1,4 +1,4 @@
-"""Plans of what goes wrong. A plan is data: it can be generated, shrunk, printed, and run again exactly as it was."""
+"""Fault plans. A plan is data: it can be generated, shrunk, printed, and run again exactly."""
 
 import random
 
@@ -16,17 +16,19 @@ CANCELS = ("cancel before", "cancel during", "cancel after", "cancel twice")
 CRASHES = ("crash before", "crash after")
 OUTAGES = ("outage 1", "outage 2")
 ATTEMPTS = 8
-"""So many attempts a forward step gets before it is given up."""
+"""The attempts of a forward step before it is given up."""
 
 
 class Trip(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One trip id, and all that happens to it.
+    """One trip id and everything that happens to it.
 
-    run_type: as in the contract. callers: so many reservations at once, each with a key of its own. repeats: so many
-    more requests at once with the first one's idempotency key. forgotten: so often is that key used again, each time
-    after Restate has been made to forget it. again: booked once more when all of that has ended.
-    cancelled: the first reservation is cancelled as soon as Restate has it. faults: by call and attempt
-    ("cars.confirm 2"), the fault that befalls it, in the words of the proxy.
+    run_type: as in the contract.
+    callers: the number of concurrent reservations, each with its own idempotency key.
+    repeats: the number of further concurrent requests with the first one's key.
+    forgotten: how often that key is reused, each time after Restate has been made to forget it.
+    again: whether the trip is booked once more when all of that has ended.
+    cancelled: whether one more reservation is made and cancelled at once.
+    faults: the proxy's faults, by call and attempt ("cars.confirm 2").
     """
 
     run_type: str = ""
@@ -47,7 +49,7 @@ class Trip(msgspec.Struct, frozen=True, omit_defaults=True):
         return self.cancelled or any(fault in CANCELS for fault in self.faults.values())
 
     def must_fail(self) -> bool:
-        """Whether success would be wrong: a failure was asked for, or a step fails as often as it is tried."""
+        """Whether success would be wrong: a failure was requested, or a step fails at every attempt."""
         given_up = any(
             all(self.faults.get(f"{step} {attempt}") in ("reset", "late") for attempt in range(1, ATTEMPTS + 1))
             for step in STEPS
@@ -69,7 +71,7 @@ class Plan(msgspec.Struct, frozen=True):
 
 
 def at_every_call(*faults: str) -> Plan:
-    """Each of these faults at the first attempt of each call, in a trip of its own that gets as far as that call."""
+    """A trip for each fault and call, with the fault at the call's first attempt."""
     return Plan(
         [
             Trip(run_type="failNotification" if call in COMPENSATIONS else "", faults={f"{call} 1": fault})
@@ -80,7 +82,7 @@ def at_every_call(*faults: str) -> Plan:
 
 
 def for_good(fault: str, *calls: str, attempts: int = ATTEMPTS, run_type: str = "") -> Plan:
-    """Each of these calls fails in this way so many times in a row, in a trip of its own."""
+    """A trip for each call, which fails with this fault at each of its first `attempts`."""
     return Plan(
         [
             Trip(run_type=run_type, faults={f"{call} {attempt}": fault for attempt in range(1, attempts + 1)})
@@ -90,9 +92,9 @@ def for_good(fault: str, *calls: str, attempts: int = ATTEMPTS, run_type: str = 
 
 
 def draw(pick: random.Random, rarity: int = 3) -> Trip:
-    """A trip with up to three faults; the first of every choice is the most harmless, which is where shrinking ends.
+    """A trip with up to three faults. The first of every choice is the most harmless, so that shrinking ends there.
 
-    Crashes and outages befall every trip at once: the larger `rarity`, the fewer they are among the faults.
+    Crashes and outages affect all trips at once: the larger `rarity`, the fewer of them.
     """
     kinds = HARMLESS * 2 * rarity + CANCELS * rarity + CRASHES + OUTAGES
     return Trip(

@@ -1,8 +1,8 @@
-"""A proxy in front of the emulator, for the services and for Restate: every fault happens at a named call and no other.
+"""A proxy between the services (or Restate) and the emulator, which injects faults into named calls.
 
-The emulator injects no faults, so they happen here, on the wire, where the services cannot tell them from real ones. A
-call has a name (`cars.confirm`), a trip and a count (`attempt`, from 1), and what befalls it is looked up in the plan:
-no clock and no chance takes part in the decision, so that a plan which fails once can be run again.
+The emulator injects no faults. Here they happen on the wire, where the services cannot tell them from real ones. The
+plan decides by the call's name (`cars.confirm`), trip and attempt alone, never by time or at random, so a plan that
+failed can be run again.
 """
 
 import asyncio
@@ -12,29 +12,17 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any, Self
-from urllib.parse import parse_qs
+from typing import Self
 
 import psutil
 
-from holiday.services import SERVICES
 from localcloud.ports import HOST, at_end
 from tests.expectations import COMPENSATIONS
 from tests.faults import wire
+from tests.faults.calls import Call, Calls
 
 LARGEST_PAYLOAD = 6_291_456
-"""Bytes that Lambda takes as the payload of an invocation. The emulator takes more."""
-
-
-@dataclass(frozen=True)
-class Call:
-    """One request of a service to AWS. `booking` is the booking's id, or for a notice its reservation's invocation."""
-
-    name: str
-    trip_id: str
-    booking: str
-    attempt: int
+"""The most bytes that Lambda accepts as an invocation's payload. The emulator accepts more."""
 
 
 Hook = Callable[[str], Awaitable[None]]
@@ -42,25 +30,27 @@ Decision = Callable[[Call], str | None]
 
 
 def refusing(name: str, fault: str) -> Decision:
-    """Every call of this service, or just this one, fails in this way."""
+    """Inject this fault into every call of a service ('cars') or into one call ('cars.confirm')."""
     return lambda call: fault if call.name.startswith(name) else None
 
 
 class Proxy:
-    """Forwards to the emulator at `upstream`; `decide` says which fault, by name, befalls a call, or None.
+    """Forwards requests to the emulator's port `upstream`.
 
-    `throttled` is a part of a function's name that Lambda refuses to invoke, or empty: a fault that befalls Restate.
-    `holds`, if set, says of a handler ("cars/confirm") and what it gets whether Restate is kept waiting with it.
-    A payload that is too large for Lambda is refused always; `largest` is the largest that came, refused or not.
-    `cancel` is called with a trip id by the faults that cancel it. `fired` counts the faults, `calls` the requests,
-    `operations` those to DynamoDB by operation.
-    A read that does not ask to be consistent, which DynamoDB may answer with what was there before, finds nothing.
+    decide: returns the name of the fault to inject into a call, or None.
+    throttled: part of a function's name; Lambda throttles Restate's invocations of it. Empty: none.
+    holds: returns whether to delay an invocation, given its handler ("cars/confirm") and its payload.
+    largest: the size of the largest payload so far. One that is too large for Lambda is always rejected.
+    cancel: called with the trip id by the faults that cancel a trip.
+    fired, calls, operations: how many faults were injected, requests made, and DynamoDB requests made, by name.
+
+    A read that is not strongly consistent finds nothing: DynamoDB may answer it with old data.
     """
 
     def __init__(self, upstream: int) -> None:
         self._upstream = upstream
         self._idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
-        self._attempts: Counter[tuple[str, str]] = Counter()
+        self._calls = Calls()
         self._late: defaultdict[str, list[bytes]] = defaultdict(list)
         self._down: dict[str, float] = {}
         self._server: asyncio.Server | None = None
@@ -72,7 +62,7 @@ class Proxy:
         self.cancel: Hook | None = None
         self.fired: Counter[str] = Counter()
         self.calls: Counter[str] = Counter()
-        self.operations: Counter[str] = Counter()
+        self.operations = self._calls.operations
         self.retries = 0
 
     async def __aenter__(self) -> Self:
@@ -92,7 +82,7 @@ class Proxy:
         return f"http://{HOST}:{self._server.sockets[0].getsockname()[1]}"
 
     async def release(self) -> None:
-        """Let every write that is still held back arrive now."""
+        """Forward every write that is still held back."""
         while self._late:
             _, requests = self._late.popitem()
             for request in requests:
@@ -100,7 +90,7 @@ class Proxy:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._open.add(writer)
-        # Cancelled is what it is when all ends; asyncio would print that as a fault.
+        # It is cancelled when the loop ends, which asyncio would print as an error.
         with suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
             while request := await wire.read(reader):
                 answer = await self._answer(request, reader, writer)
@@ -112,7 +102,7 @@ class Proxy:
         writer.close()
 
     async def _answer(self, request: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes | None:
-        """The answer that the service gets, or None if its connection breaks."""
+        """The response for the service, or None to break its connection."""
         invoked = re.match(rb"POST /2015-03-31/functions/(\S+)/invocations", request)
         if invoked and self.throttled and self.throttled in invoked[1]:
             self.fired["lambda throttled"] += 1
@@ -131,7 +121,7 @@ class Proxy:
                     await asyncio.sleep(0.02)
         if wire.may_be_stale(request):
             return wire.STALE
-        call = self._name(request)
+        call = self._calls.of(request)
         if call is None:
             return await self._forward(request)
         self.calls[call.name] += 1
@@ -154,7 +144,7 @@ class Proxy:
             case ["answer", "lost"]:
                 await self._commit(call, request)
                 return None
-            case ["late"]:  # the zombie: it arrives after the booking was cancelled, or at the very end
+            case ["late"]:  # a zombie: it arrives after the booking was cancelled, or at the very end
                 self._late[call.booking].append(request)
                 return None
             case ["slow"]:
@@ -191,7 +181,7 @@ class Proxy:
                     await self.cancel(call.trip_id)
                 return answer
             case _:
-                raise ValueError(f"{fault!r} is not a fault")
+                raise ValueError(f"{fault!r} is not a known fault")
 
     async def _commit(self, call: Call, request: bytes) -> bytes:
         answer = await self._forward(request)
@@ -213,45 +203,7 @@ class Proxy:
         self._idle.append((reader, writer))
         return answer
 
-    def _name(self, request: bytes) -> Call | None:
-        """Which step of which trip a request belongs to; None if it is none of the saga's."""
-        head, _, body = request.partition(b"\r\n\r\n")
-        target = re.search(rb"(?i)x-amz-target: DynamoDB_20120810\.(\w+)", head)
-        if target:
-            self.operations[target[1].decode()] += 1
-            named = _dynamodb(target[1].decode(), json.loads(body))
-            if named is None:
-                return None
-        elif b"Action=Publish" in body:
-            notice = json.loads(parse_qs(body.decode())["Message"][0])
-            named = ("trips.notify", notice["trip_id"], notice["invocation_id"])
-        else:
-            return None
-        name, trip_id, booking = named
-        self._attempts[name, booking] += 1
-        return Call(name, trip_id, booking, self._attempts[name, booking])
-
-
-def _dynamodb(operation: str, body: dict[str, Any]) -> tuple[str, str, str] | None:
-    """A table that no row is about is one that a test, or the comparison, has added to the holiday."""
-    if operation == "TransactWriteItems":  # Step Functions' way to reserve a flight: the gate's row, then the booking's
-        operation, body = "PutItem", body["TransactItems"][-1]["Put"]
-    service = next((row for name, row in SERVICES.items() if name in body["TableName"].lower()), None)
-    if service is None:
-        return None
-    values = body.get("ExpressionAttributeValues", {})
-    if operation == "Query":
-        return f"{service.name}.look", values[":trip"]["S"], values[":booking"]["S"]
-    key = body["Item"] if operation == "PutItem" else body["Key"]
-    if operation == "PutItem":
-        step = next(iter(service.steps))
-    elif values.get(":status", {}).get("S") == service.compensated:
-        step = service.compensation
-    else:
-        step = list(service.steps)[-1]
-    return f"{service.name}.{step}", key["pk"]["S"], key["sk"]["S"]
-
 
 def _process_at(writer: asyncio.StreamWriter) -> psutil.Process:
-    """The process at the other end of a connection: a Lambda's worker, or the one that runs all services."""
+    """The process at the other end of a connection: a Lambda worker, or the process of all services."""
     return at_end(writer.get_extra_info("peername"), writer.get_extra_info("sockname"))

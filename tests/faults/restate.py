@@ -1,4 +1,4 @@
-"""Restate as the harness asks it: until it answers, because plans kill it in the middle of a question."""
+"""The harness's client of Restate. It retries until there is an answer, because plans kill Restate."""
 
 import asyncio
 import time
@@ -12,18 +12,18 @@ from localcloud.cloud import LocalCloud
 from localcloud.invocations import unfinished
 
 TIME_OUT = 600.0
-"""Seconds that anything may take: an invocation that has not ended by then never will."""
+"""Seconds. An invocation that has not ended by then is considered stuck."""
 
 
 class Restate:
-    """The Restate of this cloud: what its operators do and see."""
+    """An operator's view of this cloud's Restate."""
 
     def __init__(self, cloud: LocalCloud) -> None:
         self._cloud = cloud
         self._http = httpx.AsyncClient(trust_env=False, timeout=TIME_OUT, limits=httpx.Limits(max_connections=500))
 
     async def ask(self, method: str, url: str, **request: Any) -> httpx.Response:
-        """Ask until there is an answer that Restate itself gave: it may be down, or starting."""
+        """Repeat a request until Restate itself answers: it may be down or starting."""
         async with asyncio.timeout(TIME_OUT):
             while True:
                 with suppress(httpx.TransportError):
@@ -33,7 +33,7 @@ class Restate:
                 await asyncio.sleep(0.2)
 
     async def operate(self, verb: str, invocation: str) -> httpx.Response:
-        """What an operator does to an invocation: cancel, kill, pause or resume it."""
+        """Cancel, kill, pause or resume an invocation."""
         return await self.ask("PATCH", f"{self._cloud.admin_url}/invocations/{invocation}/{verb}")
 
     async def forget(self, invocation: str) -> None:
@@ -49,14 +49,14 @@ class Restate:
             while await self.query(calls):
                 await asyncio.sleep(0.05)
         answer = await self.operate("purge", invocation)
-        if answer.status_code != 404:  # a purge that was repeated because Restate was killed in the middle of it
+        if answer.status_code != 404:  # a purge that was repeated because Restate was killed meanwhile
             answer.raise_for_status()
-        async with asyncio.timeout(TIME_OUT):  # it is accepted before it is done
+        async with asyncio.timeout(TIME_OUT):  # it is accepted before it takes effect
             while await self.query(f"SELECT id FROM sys_invocation_status WHERE id = '{invocation}'"):
                 await asyncio.sleep(0.02)
 
     async def query(self, sql: str) -> list[dict[str, Any]]:
-        """Ask Restate's introspection tables. For a moment after a start it answers 500."""
+        """Query Restate's introspection tables. For a moment after its start it answers 500."""
         url, accept = f"{self._cloud.admin_url}/query", {"accept": "application/json"}
         async with asyncio.timeout(TIME_OUT):
             while (answer := await self.ask("POST", url, json={"query": sql}, headers=accept)).is_server_error:
@@ -64,11 +64,11 @@ class Restate:
         return answer.raise_for_status().json()["rows"]
 
     async def unfinished(self) -> int:
-        """How many invocations have not ended."""
+        """The number of invocations that have not ended."""
         return len(await self.query(unfinished(columns="id")))
 
     async def until(self, condition: str, targets: set[str] | None = None) -> list[dict[str, Any]]:
-        """Wait for unfinished invocations of which this SQL condition holds: any, or those of just these targets."""
+        """Wait until unfinished invocations meet this SQL condition: any of them, or one of each of these targets."""
         found: list[dict[str, Any]] = []
         async with asyncio.timeout(TIME_OUT):
             while not found or (targets is not None and {row["target"] for row in found} != targets):
@@ -85,7 +85,7 @@ class Restate:
                 await asyncio.sleep(0.05)
 
     async def settle(self) -> list[str]:
-        """Wait until every invocation has ended; returns those that do not."""
+        """Wait until every invocation has ended. Returns those that do not."""
         deadline = time.monotonic() + TIME_OUT
         while (stuck := await self.query(unfinished())) and time.monotonic() < deadline:
             await asyncio.sleep(0.1)

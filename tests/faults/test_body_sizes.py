@@ -1,4 +1,4 @@
-"""Bodies of every size: the door refuses one that is too large, and where there is no such door, it can be killed.
+"""Request bodies of every size: the ingress rejects one that is too large. Without a limit there, it can be killed.
 
 The proxy refuses what Lambda would (`LARGEST_PAYLOAD`): a payload is the request in base64, and some hundred bytes.
 """
@@ -18,7 +18,7 @@ import pytest
 from holiday.services import SERVICES
 from localcloud.environment import local_client
 from tests.deploy.monitored import Watch
-from tests.deploy.test_operations import commands, comparable, prints, run, section
+from tests.deploy.pages import commands, comparable, prints, run, section
 from tests.driver import TIMEOUT, eventually
 from tests.faults.harness import Harness
 from tests.faults.proxy import LARGEST_PAYLOAD

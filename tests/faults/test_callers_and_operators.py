@@ -1,4 +1,4 @@
-"""What callers and operators do: crowds, repetitions, dropped connections; cancel, pause, resume, and kill."""
+"""Concurrent callers, repeated requests and dropped connections; operators who cancel, pause, resume and kill."""
 
 import asyncio
 import json

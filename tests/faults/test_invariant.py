@@ -1,4 +1,4 @@
-"""The judge itself: each way to break the claim is found, and what is right is not complained about."""
+"""The check of the invariant finds every kind of violation and reports nothing that is allowed."""
 
 from typing import Any
 
@@ -41,7 +41,7 @@ def reservation(status: int, answer: str = "{}") -> Reservation:
         (400, rows(), []),
     ],
 )
-def test_what_the_claim_allows(status: int, left: dict[str, list[Row]], sent: list[dict[str, str]]) -> None:
+def test_what_the_invariant_allows(status: int, left: dict[str, list[Row]], sent: list[dict[str, str]]) -> None:
     assert violations([reservation(status)], left, sent) == []
 
 
@@ -70,7 +70,7 @@ def test_what_the_claim_allows(status: int, left: dict[str, list[Row]], sent: li
         (422, rows(), [notice("failure"), notice("failure", invocation_id="other")], "nobody made"),
     ],
 )
-def test_what_the_claim_forbids(
+def test_what_the_invariant_forbids(
     status: int, left: dict[str, list[Row]], sent: list[dict[str, str]], complaint: str
 ) -> None:
     assert any(complaint in found for found in violations([reservation(status)], left, sent))
@@ -114,7 +114,7 @@ CUT_OFF = '{"metadata": {"reason": "cancelled"}}'
         ([(409, "{}"), (200, "")], STANDING, [notice("success")]),
     ],
 )
-def test_what_the_claim_allows_a_key_that_is_used_again(
+def test_what_the_invariant_allows_for_a_reused_key(
     answers: list[tuple[int, str]], left: dict[str, str], sent: list[dict[str, str]]
 ) -> None:
     assert violations([Reservation("trip", "inv", *answer) for answer in answers], rows(**left), sent) == []
@@ -136,7 +136,7 @@ def test_what_the_claim_allows_a_key_that_is_used_again(
         ([(422, "{}"), (200, "")], COMPENSATED, [notice("success")], "was booked, and in flights there is: cancelled"),
     ],
 )
-def test_what_the_claim_forbids_a_key_that_is_used_again(
+def test_what_the_invariant_forbids_for_a_reused_key(
     answers: list[tuple[int, str]], left: dict[str, str], sent: list[dict[str, str]], complaint: str
 ) -> None:
     found = violations([Reservation("trip", "inv", *answer) for answer in answers], rows(**left), sent)

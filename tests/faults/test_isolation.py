@@ -1,4 +1,4 @@
-"""An outage of one table, or of the topic, leaves the trips alone that do not need it.
+"""An outage of one table, or of the topic, does not affect the trips that do not need it.
 
 Restate runs at most so many invocations at once, 1,000 per partition by default: six in these tests, which have sixty
 compensations or notices that are stuck. With VQueues, one that waits for its next attempt is none of the six.

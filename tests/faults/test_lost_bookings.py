@@ -9,9 +9,9 @@ import pytest
 
 from holiday.services import SERVICES
 from tests.expectations import LATER_STEPS, STEPS
+from tests.faults.calls import Call
 from tests.faults.harness import Harness
 from tests.faults.plans import Trip
-from tests.faults.proxy import Call
 
 MAY_FAIL = Trip(cancelled=True)
 """What the harness is told of a trip that does not have to be booked."""

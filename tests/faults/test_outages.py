@@ -1,4 +1,4 @@
-"""Long outages, in real time: forward steps give up within a bound, compensations and notices never do."""
+"""Long outages in real time: forward steps are given up after a while, compensations and notices never are."""
 
 import asyncio
 import time
@@ -86,7 +86,7 @@ async def refuse_payments_for_good(harness: Harness, trip_id: str, fault: str) -
 
 
 @pytest.mark.slow
-def test_a_black_hole_is_given_up_and_compensated_when_it_recovers(
+def test_a_step_that_gets_no_answer_is_given_up_and_compensated_after_the_recovery(
     runner: asyncio.Runner, in_one_process: Harness
 ) -> None:
     refused, recovered = runner.run(refuse_payments_for_good(in_one_process, "black-hole", "hanging"))
@@ -95,7 +95,7 @@ def test_a_black_hole_is_given_up_and_compensated_when_it_recovers(
 
 
 @pytest.mark.slow
-def test_a_hanging_lambda_is_given_up_and_compensated_when_it_recovers(
+def test_a_hanging_lambda_is_given_up_and_compensated_after_the_recovery(
     runner: asyncio.Runner, on_lambda: Harness
 ) -> None:
     refused, recovered = runner.run(refuse_payments_for_good(on_lambda, "hanging-lambda", "frozen"))

@@ -1,6 +1,6 @@
-"""The claim under faults of the network and of AWS, cancellations, crashes and crowds, alone and mixed.
+"""The invariant holds under network and AWS faults, cancellations, crashes and concurrent callers, alone and mixed.
 
-A plan that breaks it is printed with the command that runs it again.
+A plan that violates it is printed with the command that runs it again.
 """
 
 import asyncio
@@ -34,7 +34,7 @@ mixed = settings(deadline=None, database=None, suppress_health_check=[HealthChec
 
 
 def hold(runner: asyncio.Runner, harness: Harness, plan: Plan, options: str = "") -> None:
-    """Run the plan; whatever breaks the claim is an AssertionError that says how to see it again."""
+    """Run the plan. Raises AssertionError with the violations and the command that runs it again."""
     if found := runner.run(harness.run(plan)):
         again = f"PYTHONPATH=lambdas .venv/bin/python -m tests.faults.chaos {options}--plan '{plan.to_json()}'"
         raise AssertionError("\n".join([*found, f"Run it again: {again}"]))

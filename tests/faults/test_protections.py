@@ -1,7 +1,7 @@
-"""Each rule that guards the claim is taken away, one at a time, and a plan then breaks the claim: none is decoration.
+"""Removes each rule that protects the invariant, one at a time, and shows that a plan then violates it.
 
-A rule is taken away by changing the services' text, in a copy that runs for that test only. On the services as they
-are, the same plan breaks nothing: the other tests show that.
+A rule is removed by editing a copy of the services that runs for that test only. With the original services, the same
+plans violate nothing, as the other tests show.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from tests.faults.plans import CANCELS, COMPENSATIONS, Plan, Trip, at_every_call
 from tests.faults.proxy import Proxy
 
 Change = tuple[str, str, str]
-"""A file, a text in it, and what stands there instead."""
+"""A file, a text in it, and its replacement."""
 
 REGISTER = "        self._compensations.append((compensation, Compensation(booking.id, spare)))\n"
 CALL = "        await self._ctx.object_call(handler, self._trip_id, booking)\n"
@@ -98,8 +98,8 @@ RULES: dict[str, tuple[list[Change], Plan, str]] = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("rule", RULES)
-def test_without_this_rule_the_claim_breaks(rule: str, tmp_path: Path) -> None:
-    # given the services without the rule, when the plan runs, then the claim breaks in just this way
+def test_without_this_rule_the_invariant_is_violated(rule: str, tmp_path: Path) -> None:
+    # given the services without the rule, when the plan runs, then it violates the invariant in exactly this way
     changes, plan, complaint = RULES[rule]
     found = asyncio.run(run(plan, tmp_path, changes))
     assert any(complaint in violation for violation in found), found
@@ -119,7 +119,7 @@ def test_compensations_that_fail_more_often_than_a_step_may_are_not_given_up(tmp
 
 
 async def run(plan: Plan, folder: Path, changes: list[Change]) -> list[str]:
-    """The breaches of the claim by a plan that is run on a copy of the services with these changes."""
+    """Run a plan on a copy of the services with these changes. Returns the violations."""
     lambdas = folder / "lambdas"
     shutil.copytree(ROOT / "lambdas", lambdas)
     for name, text, instead in changes:

@@ -14,10 +14,10 @@ import pytest
 from holiday.services import RUN_TYPES, SERVICES
 from tests.driver import eventually
 from tests.expectations import COMPENSATIONS
+from tests.faults.calls import Call
 from tests.faults.harness import Harness, Scene
 from tests.faults.invariant import Reservation
 from tests.faults.plans import CANCELS, Trip
-from tests.faults.proxy import Call
 
 
 def first_of(harness: Harness, trip_id: str) -> tuple[object, object]:

@@ -1,4 +1,4 @@
-"""The Restate server is killed, as a power cut would, while trips are in flight: one that comes back, one of three."""
+"""A Restate server is killed while trips are in flight: a single one that restarts, and one node of three."""
 
 import asyncio
 import random
@@ -14,7 +14,7 @@ from tests.faults.plans import Plan, draw
 from tests.faults.proxy import Proxy
 
 
-def test_a_killed_restate_server_goes_on_where_it_was(runner: asyncio.Runner, in_one_process: Harness) -> None:
+def test_a_killed_restate_server_continues_where_it_was(runner: asyncio.Runner, in_one_process: Harness) -> None:
     pick = random.Random(FAULTS_SEED)
     plan = Plan([draw(pick) for _ in range(40)])
 
@@ -69,9 +69,7 @@ class ThreeNodes(CloudBehindProxy):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("lost", ThreeNodes.OTHERS)
-def test_a_cluster_of_three_that_loses_a_node_loses_nothing_else(
-    runner: asyncio.Runner, tmp_path: Path, lost: str
-) -> None:
+def test_a_cluster_of_three_that_loses_a_node_loses_no_trip(runner: asyncio.Runner, tmp_path: Path, lost: str) -> None:
     pick = random.Random(FAULTS_SEED)
     plan = Plan([draw(pick) for _ in range(60)])
 

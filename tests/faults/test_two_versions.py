@@ -17,10 +17,11 @@ from localcloud.ports import Ports
 from tests.deploy.variants import APP, edit, edited
 from tests.driver import log_lines
 from tests.expectations import STEPS
+from tests.faults.calls import Call
 from tests.faults.harness import CloudBehindProxy, Harness
 from tests.faults.invariant import Reservation
 from tests.faults.plans import Trip
-from tests.faults.proxy import Call, Proxy
+from tests.faults.proxy import Proxy
 
 pytestmark = pytest.mark.slow
 
@@ -115,7 +116,7 @@ class Scene:
         return [await self.harness.answer(*named) for named in self.invocations.items()]
 
     async def check(self, made: list[Reservation]) -> list[str]:
-        """The breaches of the claim, once all has ended."""
+        """Wait for the end of everything. Returns the violations of the invariant."""
         return await self.harness.check(self.run_id, dict.fromkeys(self.trips, MAY_FAIL), made)
 
 

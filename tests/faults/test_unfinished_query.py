@@ -5,9 +5,9 @@ from collections import Counter
 
 import httpx
 
+from tests.faults.calls import Call
 from tests.faults.harness import Harness
 from tests.faults.plans import Trip
-from tests.faults.proxy import Call
 
 
 def test_what_is_unfinished_is_found_in_each_state(runner: asyncio.Runner, on_lambda_either_way: Harness) -> None:

@@ -1,4 +1,4 @@
-"""What the proxy reads and answers on the wire: HTTP/1.1 messages, and the errors of DynamoDB, SNS and Lambda."""
+"""The proxy's wire format: HTTP/1.1 messages, and the errors of DynamoDB, SNS and Lambda."""
 
 import asyncio
 import json
@@ -22,7 +22,7 @@ def may_be_stale(request: bytes) -> bool:
 
 
 async def read(reader: asyncio.StreamReader) -> bytes:
-    """One HTTP/1.1 message with a known length, or nothing where the connection ends."""
+    """Read one HTTP/1.1 message with a known length. Returns nothing at the end of the connection."""
     try:
         head = await reader.readuntil(b"\r\n\r\n")
     except asyncio.IncompleteReadError:

@@ -1,6 +1,8 @@
-"""The same tests against two ways of running the services: in one process over HTTP/2, where an invocation keeps its
-connection, and on Lambda, where every await suspends and the next invocation replays. Both with the real
-restate-server and the emulator's DynamoDB, SNS and SQS; among the slow tests also with one that has no VQueues.
+"""Runs the same tests against the services in one process and on Lambda.
+
+In one process, over HTTP/2, an invocation keeps its connection. On Lambda, every await suspends, and the next
+invocation replays. Both use the real restate-server (the slow tests also one without VQueues) and the emulator's
+DynamoDB, SNS and SQS.
 """
 
 from collections.abc import Generator, Mapping

@@ -1,4 +1,4 @@
-"""docs/errors.md shows what is really answered, and why it has to: Restate's OpenAPI document does not."""
+"""docs/errors.md shows the real answers. The page exists because Restate's OpenAPI document does not have them."""
 
 import json
 import re
@@ -17,7 +17,7 @@ BLOCKS = PAGE.split("```json\n")[1:]
 REQUESTS_AND_ANSWERS = [json.loads(block.partition("```")[0]) for block in BLOCKS]
 
 
-def test_the_page_shows_what_is_answered(in_one_process: Holiday) -> None:
+def test_the_page_shows_the_real_answers(in_one_process: Holiday) -> None:
     assert in_one_process.reserve({"trip_id": "bergen"}).status_code == 200
 
     for request, answer in zip(REQUESTS_AND_ANSWERS[::2], REQUESTS_AND_ANSWERS[1::2], strict=True):
@@ -26,8 +26,8 @@ def test_the_page_shows_what_is_answered(in_one_process: Holiday) -> None:
     in_one_process.settle()
 
 
-def test_the_page_has_every_reason_that_a_caller_can_get_and_an_answer_of_each_status() -> None:
-    """An answer to a trip that was booked before is no refusal."""
+def test_the_page_has_every_reason_and_an_example_of_each_status() -> None:
+    """A trip that this request has booked before is not an error."""
     table = re.findall(r"^\| (\d+) \| (.+?) \| .+ \| (.+) \|$", PAGE, re.MULTILINE)
     names = {status: set(re.findall(r"`(\w+)`", others)) for status, _, others in table}
 

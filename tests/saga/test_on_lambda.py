@@ -1,4 +1,4 @@
-"""What only shows on Lambda: how often the functions are invoked, and one log line for each run of a handler."""
+"""What can only be seen on Lambda: the number of invocations, and one log line for each run of a handler."""
 
 import json
 from collections import Counter
@@ -50,8 +50,8 @@ def test_every_run_of_a_handler_logs_how_it_ended_once_and_nothing_on_replay(on_
     assert not any("Ittoqqortoormiit" in line for line in log_lines(on_lambda.cloud))
 
 
-def test_every_line_about_a_trip_names_it_and_why_it_ended_in_our_words(on_lambda: Holiday, trip_id: str) -> None:
-    # given a trip that fails, one that is booked, a duplicate of it, and a body that cannot be read, all in rare words
+def test_every_log_line_names_its_trip_and_never_repeats_the_caller_s_words(on_lambda: Holiday, trip_id: str) -> None:
+    # given a trip that fails, one that is booked, a duplicate of it, and an unreadable body, all with unusual words
     words = {"Qaarsut", "Kullorsuaq", "Siorapaluk"}
     on_lambda.reserve({"trip_id": trip_id, "run_type": "failNotification", "rental": "Qaarsut"})
     on_lambda.reserve({"trip_id": trip_id, "arrive_city": "Kullorsuaq"})
@@ -59,17 +59,17 @@ def test_every_line_about_a_trip_names_it_and_why_it_ended_in_our_words(on_lambd
     invalid = on_lambda.reserve({"Siorapaluk": "Siorapaluk"})
     on_lambda.settle()
 
-    # then every line names its trip, but that of the body in which none could be read
+    # then every line names its trip, except the line of the unreadable body
     entries = logged(on_lambda)
     [unread] = [entry for entry in entries if entry["invocation_id"] == on_lambda.invocation_of(invalid)]
     assert (unread["message"], unread["reason"], unread["trip_id"]) == ("refused", "invalid", "")
     assert [entry for entry in entries if not entry["trip_id"] and entry.get("reason") != "invalid"] == []
-    # and it says in a word of ours why a run was refused, and nothing in the caller's
+    # and it gives the reason in our own words, and contains none of the caller's
     reasons = {entry["reason"] for entry in entries if entry["trip_id"] == trip_id and entry["message"] == "refused"}
     assert reasons == {"simulated", "duplicate"}
     assert not [line for line in log_lines(on_lambda.cloud) if any(word in line for word in words)]
 
 
 def logged(holiday: Holiday) -> list[dict[str, Any]]:
-    """What the services logged, without the platform's own lines."""
+    """What the services logged, without the platform's lines."""
     return [json.loads(line) for line in log_lines(holiday.cloud) if line.startswith('{"timestamp"')]

@@ -77,9 +77,7 @@ def test_a_simulated_failure_compensates_everything_before_it(holiday: Holiday, 
     assert notice["invocation_id"] == holiday.invocation_of(response)
 
 
-def test_compensations_are_sent_newest_first_so_that_flights_the_gate_opens_last(
-    holiday: Holiday, trip_id: str
-) -> None:
+def test_compensations_are_sent_newest_first_so_the_gate_opens_last(holiday: Holiday, trip_id: str) -> None:
     response = holiday.reserve({"trip_id": trip_id, "run_type": "failNotification"})
 
     sent = holiday.query(
@@ -115,7 +113,7 @@ def test_a_duplicate_id_is_refused_and_its_trip_left_alone(holiday: Holiday, tri
     assert [notice["status"] for notice in eventually(lambda: holiday.notices(trip_id), bool)] == ["success"]
 
 
-def test_a_duplicate_is_told_what_to_do(holiday: Holiday, trip_id: str) -> None:
+def test_the_answer_to_a_duplicate_says_what_to_do(holiday: Holiday, trip_id: str) -> None:
     holiday.reserve({"trip_id": trip_id})
 
     assert holiday.reserve({"trip_id": trip_id}).json()["metadata"]["hint"] == "Choose another trip_id."
@@ -193,7 +191,7 @@ def test_a_bad_request_is_400_and_leaves_nothing(
     assert response.status_code == 400
     assert [word for word in words if word not in response.json()["message"]] == []
     assert "Traceback" not in response.text
-    if "not public" not in words:  # which Restate answers itself
+    if "not public" not in words:  # answered by Restate itself
         metadata = response.json()["metadata"]
         assert (metadata["reason"], bool(metadata["hint"])) == ("invalid", True)
     holiday.settle()
@@ -204,7 +202,7 @@ def test_a_body_over_64_kb_is_refused_before_anything_is_reserved(holiday: Holid
     body = json.dumps({"request": {"trip_id": trip_id}})
     headers = {"content-type": "application/json"}
 
-    # when a body is one byte too long, then it is refused, and it does not matter that only blanks make it so
+    # when a body is one byte too long, if only because of blanks, then it is refused
     refused = holiday.http.post("/trips/reserve", content=body.ljust(65_537), headers=headers)
     assert (refused.status_code, refused.json()["metadata"]["reason"]) == (400, "invalid")
     assert "65,536 bytes" in refused.json()["message"]
@@ -212,12 +210,12 @@ def test_a_body_over_64_kb_is_refused_before_anything_is_reserved(holiday: Holid
     assert holiday.statuses(trip_id) == {table: [] for table in TABLES.values()}
     assert holiday.notices(trip_id) == []
 
-    # when it is as long as it may be, then it is booked
+    # when it has the maximum length, then it is booked
     assert holiday.http.post("/trips/reserve", content=body.ljust(65_536), headers=headers).status_code == 200
 
 
-def test_bytes_are_counted_and_not_letters(holiday: Holiday, trip_id: str) -> None:
-    # given a body of fewer than 65,536 letters that is longer in UTF-8, because of what a city's name is padded with
+def test_the_limit_counts_bytes_and_not_characters(holiday: Holiday, trip_id: str) -> None:
+    # given a body of fewer than 65,536 characters that has more bytes in UTF-8, because of the padding in a city's name
     body = json.dumps({"request": {"trip_id": trip_id, "depart_city": "京" * 30_000}}, ensure_ascii=False)
     assert len(body) < 65_536 < len(body.encode())
 
@@ -228,7 +226,7 @@ def test_bytes_are_counted_and_not_letters(holiday: Holiday, trip_id: str) -> No
 
 
 @pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded"])
-def test_another_content_type_than_json_is_refused_by_restate_itself(holiday: Holiday, content_type: str) -> None:
+def test_a_content_type_other_than_json_is_refused_by_restate_itself(holiday: Holiday, content_type: str) -> None:
     response = holiday.http.post("/trips/reserve", content="{}", headers={"content-type": content_type})
 
     assert (response.status_code, response.json()["source"]) == (400, "ingress")

@@ -1,5 +1,6 @@
-"""Restate's own UI in a real browser: its playground, and the journal of a trip that failed, which is the README's
-picture. To take that anew: `pytest tests/saga/test_ui.py --snapshot-update`.
+"""Restate's own UI in a real browser: its playground, and the journal of a failed trip.
+
+The journal is the README's picture. To take it again: `pytest tests/saga/test_ui.py --snapshot-update`.
 """
 
 import re
@@ -27,7 +28,7 @@ NO_BROWSER = (
 
 @pytest.fixture
 def page() -> Iterator[Any]:
-    """A page of a browser that reaches this machine only."""
+    """A browser page that can reach only this machine."""
     with import_module("playwright.sync_api").sync_playwright() as playwright:
         own = playwright.chromium.executable_path
         browser = own if Path(own).exists() else next(filter(None, map(shutil.which, BROWSERS)), None)
@@ -48,14 +49,14 @@ def is_a_reservation(response: Any) -> bool:
     return response.request.method == "POST" and "trips/reserve" in response.url
 
 
-def test_the_request_that_the_playground_prefills_books_a_trip_each_time(page: Any, in_one_process: Holiday) -> None:
-    # given the playground's page of `trips/reserve`, which says what each field is
+def test_the_playground_s_prefilled_request_books_a_trip_each_time(page: Any, in_one_process: Holiday) -> None:
+    # given the playground's page for `trips/reserve`, which describes each field
     page.goto(f"{in_one_process.cloud.admin_url}/ui/overview?servicePlayground=trips")
     page.get_by_text("reserve", exact=True).first.click()
     for text in ("Simulates a failure at one step", "failCarRentalConfirmation", "Not before"):
         page.get_by_text(text).first.wait_for()
 
-    # when what it has filled in is sent, twice
+    # when the prefilled request is sent twice
     trip_ids: list[str] = []
     for _ in range(2):
         with page.expect_response(is_a_reservation) as sent:

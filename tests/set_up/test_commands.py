@@ -1,4 +1,4 @@
-"""What make runs with options of its own starts outside of pytest too, which finds more modules."""
+"""The commands that make runs also start outside pytest, which puts more modules on the path."""
 
 import subprocess
 from pathlib import Path
@@ -10,7 +10,7 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.mark.parametrize("options", ["chaos CHAOS", "acceptance ACCEPTANCE", "stuck STUCK", "bench BENCH"])
-def test_a_command_says_what_it_takes(options: str) -> None:
+def test_a_command_prints_its_usage(options: str) -> None:
     command, variable = options.split()
 
     done = subprocess.run(

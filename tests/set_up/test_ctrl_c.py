@@ -1,4 +1,4 @@
-"""Ctrl-C in `make check` and in what `make test` runs: it ends without a traceback, and leaves no process."""
+"""Ctrl-C ends `make check` and the tests of `make test` without a traceback and leaves no process."""
 
 import os
 import signal
@@ -14,7 +14,7 @@ from localcloud.processes import is_alive
 from tests.driver import eventually
 
 ROOT = Path(__file__).parents[2]
-# Whoever runs the tests in the background may have SIGINT ignored, which a program inherits.
+# A shell's background job ignores SIGINT, and child processes inherit that.
 AS_IN_A_TERMINAL = (
     "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); os.execvp(sys.argv[1], sys.argv[1:])"
 )
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.slow
 
 
 def is_node_js(process: psutil.Process) -> bool:
-    """Not the Python program of that name."""
+    """Whether this is Node.js itself, not the Python program named node."""
     with suppress(psutil.Error, OSError):
         return Path(process.exe()).name == "node"
     return False
@@ -47,11 +47,11 @@ def test_ctrl_c_while_node_js_runs_shows_no_traceback(command: list[str]) -> Non
     assert eventually(lambda: [each for each in begun.children(recursive=True) if is_node_js(each)], bool)
     below = begun.children(recursive=True)
 
-    # when Ctrl-C is pressed, which goes to all that the terminal has in the foreground
+    # when Ctrl-C is pressed, which signals the terminal's whole foreground group
     os.killpg(process.pid, signal.SIGINT)
     said, _ = process.communicate(timeout=120)
 
-    # then it has ended, and said so in a few lines
+    # then it ends and says so in a few lines
     assert process.returncode != 0
     assert "Traceback" not in said, said
     assert not eventually(lambda: [each for each in below if is_alive(each)], lambda left: not left)

@@ -1,4 +1,4 @@
-"""Set-up from end to end, in fresh clones: real packages from wherever this machine gets them."""
+"""End-to-end set-up in fresh clones, with real packages from this machine's indexes."""
 
 import os
 import re
@@ -24,13 +24,13 @@ HOSTILE_PLACES = (
     *("PIP_TARGET", "PIP_PREFIX", "UV_PROJECT_ENVIRONMENT", "UV_PYTHON", "VIRTUAL_ENV", "CONDA_PREFIX"),
     *("npm_config_prefix", "PYTHONPATH", "PYTHONHOME"),
 )
-TESTS = ("tests/unit/test_trip_request.py", "tests/stack/test_snapshots.py")  # the second needs Node.js
+TESTS = ("tests/unit/test_trip_request.py", "tests/stack/test_snapshots.py")  # the second one needs Node.js
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
 def clone(tmp_path: Path) -> Path:
-    """This checkout's files as git has them, or would."""
+    """A copy of this checkout's files, committed or not, without the ignored ones."""
     clone = tmp_path / "a clone"
     names = subprocess.run(
         ["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, check=True, capture_output=True, text=True
@@ -42,7 +42,7 @@ def clone(tmp_path: Path) -> Path:
 
 
 def run(*command: str | Path, cwd: Path, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Like a person does who has activated nothing."""
+    """Run a command as a user without an active environment would."""
     own = {str(Path(sys.executable).parent), str(ROOT / "node_modules" / ".bin")}
     path = os.pathsep.join(each for each in os.environ["PATH"].split(os.pathsep) if each not in own)
     environment = os.environ | {"PATH": path} | variables
@@ -59,8 +59,8 @@ def passes(*command: str | Path, cwd: Path, **variables: str) -> str:
     return done.stdout
 
 
-def test_make_setup_works_in_a_hostile_shell_and_repairs_what_has_gone_missing(clone: Path, tmp_path: Path) -> None:
-    # when a clone is set up from a shell that would put everything elsewhere, and whose home cannot be written to
+def test_make_setup_works_in_a_hostile_shell_and_restores_missing_files(clone: Path, tmp_path: Path) -> None:
+    # when a clone is set up from a shell that redirects installations and whose home is read-only
     elsewhere = tmp_path / "elsewhere"
     hostile = HOSTILE | dict.fromkeys(HOSTILE_PLACES, str(elsewhere)) | {"HOME": "/dev/null/home"}
     passes("make", "setup", cwd=clone, **hostile)
@@ -70,7 +70,7 @@ def test_make_setup_works_in_a_hostile_shell_and_repairs_what_has_gone_missing(c
     assert missing_node_packages(clone) == []
     assert not elsewhere.exists()
 
-    # and when a part is deleted from either side, set-up says which and puts it back
+    # and when a Python and a Node.js package lose a file, set-up says which and restores them
     shutil.rmtree(clone / SERVER)
     shutil.rmtree(next((clone / ".venv").glob("lib/python3.*/site-packages/httpx")))
     said = passes("make", "setup", cwd=clone)
@@ -80,8 +80,8 @@ def test_make_setup_works_in_a_hostile_shell_and_repairs_what_has_gone_missing(c
     assert (clone / SERVER / "bin" / "restate-server").exists()
 
 
-def test_uv_sync_makes_an_environment_that_tests_run_in_and_make_adds_to(clone: Path) -> None:
-    # given what an editor does with a fresh clone, from the same indexes as here
+def test_tests_run_in_an_environment_of_uv_sync_and_make_completes_it(clone: Path) -> None:
+    # given a fresh clone in which an editor has run `uv sync`, with this machine's indexes
     variables = {name: value for name, value in sources.environment().items() if name.startswith("UV_")}
     variables.pop("UV_NO_CONFIG")
     passes(Path(sys.executable).parent / "uv", "sync", "--python", sys.executable, cwd=clone, **variables)
@@ -90,14 +90,14 @@ def test_uv_sync_makes_an_environment_that_tests_run_in_and_make_adds_to(clone: 
     # then tests run
     assert " passed" in passes(python, "-m", "pytest", "-q", *TESTS, cwd=clone)
 
-    # and make adds what is missing there, and deletes nothing
+    # and make adds what is missing and deletes nothing
     (clone / ".venv" / "precious").touch()
     assert "Making the virtual environment" not in passes("make", "setup", cwd=clone)
     assert (clone / ".venv" / "precious").exists()
     assert missing_node_packages(clone) == []
 
 
-def test_pip_makes_an_environment_that_tests_run_in(clone: Path, tmp_path: Path) -> None:
+def test_tests_run_in_an_environment_that_pip_made(clone: Path, tmp_path: Path) -> None:
     passes(sys.executable, "-m", "venv", tmp_path / "env", cwd=clone)
     python = tmp_path / "env" / "bin" / "python"
     passes(python, "-m", "pip", "install", "-q", "-r", "requirements-dev.txt", cwd=clone)
@@ -105,22 +105,22 @@ def test_pip_makes_an_environment_that_tests_run_in(clone: Path, tmp_path: Path)
     assert " passed" in passes(python, "-m", "pytest", "-q", *TESTS, cwd=clone)
 
 
-def test_make_lock_makes_what_is_committed(clone: Path) -> None:
-    # given a clone in which the hashes of what runs in Lambda are lost
+def test_make_lock_reproduces_the_committed_files(clone: Path) -> None:
+    # given a clone in which the hashes of the Lambda requirements are lost
     committed = (clone / "lambdas" / "requirements.txt").read_text()
     (clone / "lambdas" / "requirements.txt").write_text("msgspec==0.1\n")
 
     # when the requirements are compiled
     changed = lock.lock(clone)
 
-    # then they are back, by the versions that the other files pin, and nothing else has another version
+    # then they are back, with the versions that the other files pin, and no other version has changed
     compiled = (clone / "lambdas" / "requirements.txt").read_text()
     assert set(re.findall(r"sha256:\w+", committed)) <= set(re.findall(r"sha256:\w+", compiled))
     assert "written: lambdas/requirements.txt" in changed
     assert [line for line in changed if "→" in line] == []
 
 
-def test_what_deploying_takes_is_enough_to_synthesize_and_no_more(clone: Path) -> None:
+def test_the_requirements_for_deploying_suffice_to_synthesize(clone: Path) -> None:
     passes("make", "setup-deploy", cwd=clone)
 
     cdk = clone / "node_modules" / ".bin" / "cdk"

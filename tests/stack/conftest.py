@@ -1,4 +1,4 @@
-"""The stack, synthesized once for each place where Restate can be, and ways to ask its template."""
+"""The stack, synthesized once for Restate Cloud and once for a self-hosted server, and queries over its template."""
 
 import json
 from collections.abc import Iterable
@@ -40,12 +40,12 @@ class Synthesized:
         return {name: found for name, found in self.template["Resources"].items() if found["Type"] == kind}
 
     def one(self, kind: str, containing: str) -> tuple[str, dict[str, Any]]:
-        """The only resource of a type whose logical id contains this."""
+        """The single resource of a type whose logical id contains this text."""
         ((name, found),) = ((name, found) for name, found in self.of_type(kind).items() if containing in name)
         return name, found
 
     def statements(self, containing: str) -> list[dict[str, Any]]:
-        """All that the role whose logical id contains this may do, whatever policy says so."""
+        """All statements of all policies of the role whose logical id contains this text."""
         role, resource = self.one("AWS::IAM::Role", containing)
         assert "ManagedPolicyArns" not in resource["Properties"] and "Policies" not in resource["Properties"]
         policies = self.of_type("AWS::IAM::Policy").values()
@@ -57,7 +57,7 @@ class Synthesized:
         ]
 
     def needed_by(self, name: str) -> set[str]:
-        """All that exists before the resource does, at one remove or more."""
+        """Everything that the resource depends on, directly or indirectly."""
         found: set[str] = set()
         to_do = [name]
         while to_do:
@@ -80,13 +80,13 @@ def _references(value: object) -> set[str]:
 
 
 def allowed(statements: Iterable[dict[str, Any]]) -> list[tuple[set[str], Any]]:
-    """What is allowed on what, but for logging."""
+    """The allowed actions and resources, without logging."""
     found = [({*listed(each["Action"])}, each["Resource"]) for each in statements if each["Effect"] == "Allow"]
     return [(actions, resource) for actions, resource in found if actions != LOGS]
 
 
 def listed(value: Any) -> list[Any]:
-    """IAM lets a list of one be written without the list."""
+    """In IAM, a list of one may be written without the list."""
     return cast(list[Any], value) if isinstance(value, list) else [value]
 
 
@@ -100,7 +100,7 @@ def variables(stack: Synthesized, service: str) -> dict[str, Any]:
 
 
 def app_with_cdk_json(outdir: Path | None = None) -> App:
-    """An app with the feature flags that the CLI would give it."""
+    """An app with the feature flags of cdk.json, which the CLI would pass to it."""
     flags = json.loads((ROOT / "cdk.json").read_text())["context"]
     return App(context=flags, analytics_reporting=False, outdir=str(outdir) if outdir else None)
 

@@ -1,4 +1,4 @@
-"""The alarms, and what the metric filters count. Real log lines: tests/deploy/test_metric_filters.py."""
+"""The alarms, and what the metric filters count. tests/deploy/test_metric_filters.py has real log lines."""
 
 import importlib
 import json
@@ -31,13 +31,13 @@ def row_of(logical_id: str) -> str:
 
 
 def filters(stack: Synthesized) -> dict[str, dict[str, Any]]:
-    """The properties of each metric filter, by the name of its metric."""
+    """The properties of each metric filter, by its metric's name."""
     found = [each["Properties"] for each in stack.of_type("AWS::Logs::MetricFilter").values()]
     return {each["MetricTransformations"][0]["MetricName"]: each for each in found}
 
 
 def rows() -> list[str]:
-    """The alarms that have a row in the page, as often as they have one: `<Service>` stands for each service."""
+    """The alarms in the page's table, where `<Service>` stands for each service."""
     section = PAGE.partition("\n## Alarms\n")[2].partition("\n## ")[0]
     table = section.partition("| alarm |")[2].partition("\n\n")[0]
     cells = [row.split("|")[1] for row in table.splitlines()[2:]]
@@ -45,7 +45,7 @@ def rows() -> list[str]:
 
 
 def alarms_of(row: str) -> list[str]:
-    """The alarms that a row's name stands for."""
+    """The alarms that a name in the table stands for."""
     kind = row.removeprefix("<Service>")
     if kind == "<Compensation>Failing":
         return [f"{name.capitalize()}{service.compensation.capitalize()}Failing" for name, service in ROWS.items()]
@@ -53,7 +53,7 @@ def alarms_of(row: str) -> list[str]:
 
 
 def text(value: Any) -> str:
-    """A property, with the logical ids of the resources that it names in place of their names."""
+    """A property as text, with references replaced by the logical ids that they refer to."""
     if isinstance(value, str):
         return value
     return "".join(part if isinstance(part, str) else part["Ref"] for part in value["Fn::Join"][1])
@@ -78,7 +78,7 @@ def test_alarms_go_to_the_named_topic_and_do_not_fire_without_data(
     assert alarms(self_hosted) == filters(self_hosted) == {}
 
 
-def test_each_alarm_has_one_row_in_the_page_and_each_row_an_alarm(cloud: Synthesized) -> None:
+def test_the_page_s_table_has_one_row_for_each_alarm(cloud: Synthesized) -> None:
     assert sorted(rows()) == sorted(row_of(name) for name in cloud.of_type("AWS::CloudWatch::Alarm"))
 
 
@@ -88,7 +88,7 @@ def test_the_page_counts_the_alarms_right(cloud: Synthesized) -> None:
     assert len(cloud.of_type("AWS::CloudWatch::Alarm")) == 4 * len(SERVICES) + 5
 
 
-def test_an_alarm_says_which_function_what_it_means_and_where_to_look(cloud: Synthesized) -> None:
+def test_an_alarm_s_description_names_the_function_the_meaning_and_where_to_look(cloud: Synthesized) -> None:
     for name, alarm in alarms(cloud).items():
         function = "Deployer" if name in ON_REGISTRATION else f"{re.split('(?<=[a-z])(?=[A-Z])', name)[0]}Service"
         description = text(alarm["AlarmDescription"])
@@ -99,7 +99,7 @@ def test_an_alarm_says_which_function_what_it_means_and_where_to_look(cloud: Syn
         assert description[0].isupper() and len(description) < 1024
 
 
-def test_one_failed_registration_fires_at_once_and_a_service_s_alarm_if_it_keeps_happening(cloud: Synthesized) -> None:
+def test_the_registration_alarm_fires_at_once_and_a_service_s_after_repeated_errors(cloud: Synthesized) -> None:
     for name, alarm in alarms(cloud).items():
         fires = (alarm["Period"], alarm["DatapointsToAlarm"], alarm["EvaluationPeriods"])
 
@@ -108,7 +108,7 @@ def test_one_failed_registration_fires_at_once_and_a_service_s_alarm_if_it_keeps
         assert alarm["Statistic"] == "Sum"
 
 
-def test_what_a_metric_filter_counts_for_an_alarm_is_what_the_alarm_watches(cloud: Synthesized) -> None:
+def test_each_alarm_watches_the_metric_that_its_filter_writes(cloud: Synthesized) -> None:
     watched = {each["MetricName"]: each for each in alarms(cloud).values()}
     counted = {name: each for name, each in filters(cloud).items() if name in watched}
 
@@ -116,17 +116,17 @@ def test_what_a_metric_filter_counts_for_an_alarm_is_what_the_alarm_watches(clou
     for name, each in counted.items():
         (metric,) = each["MetricTransformations"]
         assert (metric["MetricNamespace"], metric["MetricValue"]) == (watched[name]["Namespace"], "1")
-        # a metric that is written in every period is paid for in every period
+        # a metric that is written in every period costs money in every period
         assert "DefaultValue" not in metric
 
 
-def test_a_function_s_lines_are_looked_for_in_its_own_log_group(cloud: Synthesized) -> None:
+def test_each_metric_filter_reads_its_function_s_log_group(cloud: Synthesized) -> None:
     for name, each in filters(cloud).items():
         owner = "Deployer" if name in ON_REGISTRATION else f"{re.split('(?<=[a-z])(?=[A-Z])', name)[0]}Service"
         assert each["LogGroupName"] == {"Ref": cloud.one("AWS::Logs::LogGroup", owner)[0]}
 
 
-def test_two_copies_in_one_account_do_not_add_up(cloud: Synthesized) -> None:
+def test_two_copies_in_one_account_have_separate_metrics(cloud: Synthesized) -> None:
     anns = synthesized(CLOUD | {"prefix": "ann"})
 
     for stack, namespace in ((cloud, "HolidayStack"), (anns, "ann-HolidayStack")):
@@ -135,7 +135,7 @@ def test_two_copies_in_one_account_do_not_add_up(cloud: Synthesized) -> None:
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_what_is_watched_alone_is_what_restate_retries_without_end_and_nobody_waits_for(service: str) -> None:
+def test_the_only_handler_that_is_retried_without_end_is_the_one_with_an_alarm_of_its_own(service: str) -> None:
     module = importlib.import_module(f"holiday.{service}")
     handlers: dict[str, Handler[Any, Any]] = getattr(module, service).handlers
     own = {name: each.invocation_retry_policy for name, each in handlers.items() if each.invocation_retry_policy}
@@ -143,8 +143,8 @@ def test_what_is_watched_alone_is_what_restate_retries_without_end_and_nobody_wa
     assert [name for name, policy in own.items() if policy != GIVE_UP_AFTER_8_ATTEMPTS] == [NEVER_GIVEN_UP[service]]
 
 
-# As Lambda's runtime writes them in its JSON format (awslambdaric's lambda_runtime_log_utils.py and bootstrap.py): what
-# is logged by the SDK, for a journal that does not match for instance, and what was raised by the handler itself.
+# As Lambda's runtime writes them in JSON (awslambdaric's lambda_runtime_log_utils.py and bootstrap.py): an error that
+# the SDK logs, such as a journal mismatch, and an exception that the handler raised.
 LOGGED_BY_THE_SDK = {
     "timestamp": "2026-11-28T10:00:00.000Z",
     "level": "ERROR",

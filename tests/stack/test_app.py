@@ -1,4 +1,4 @@
-"""app.py as the CDK CLI runs it: one process, settings by environment, and an exit code."""
+"""app.py as the CDK CLI runs it: a process with settings in its environment and an exit code."""
 
 import hashlib
 import json
@@ -16,7 +16,7 @@ from tests.stack.conftest import CLOUD, ROOT
 def start_app(
     outdir: Path, context: dict[str, str], root: Path = ROOT, umask: int = 0o022, **variables: str
 ) -> subprocess.Popen[str]:
-    """Without credentials, region or home directory of AWS: synth needs none of them."""
+    """Start app.py without AWS credentials, region or home directory: synth needs none of them."""
     flags = json.loads((ROOT / "cdk.json").read_text())["context"]
     return subprocess.Popen(
         [sys.executable, str(root / "app.py")],
@@ -37,14 +37,14 @@ def start_app(
 
 
 def run_app(outdir: Path, context: dict[str, str], root: Path = ROOT) -> tuple[int, str]:
-    """The exit code, and what is on stderr."""
+    """Run app.py. Returns its exit code and stderr."""
     app = start_app(outdir, context, root)
     _, said = app.communicate()
     return app.returncode, said
 
 
 def checkout(directory: Path, modified: datetime) -> Path:
-    """Another checkout with the libraries for Lambda, its files last modified then. Nothing is built in it yet."""
+    """Another checkout with the libraries for Lambda and this modification time. Nothing is built in it yet."""
     fetched = Path(".local") / "libraries" / libraries.LAMBDA.name
     libraries.fetch(libraries.LAMBDA)
     directory.mkdir()
@@ -57,7 +57,7 @@ def checkout(directory: Path, modified: datetime) -> Path:
 
 
 def assets(outdir: Path) -> dict[str, tuple[str, int]]:
-    """What would be uploaded: each file's path, which holds the asset's hash, with its content's hash and its mode."""
+    """The files that would be uploaded: path (with the asset's hash), content hash and mode."""
     files = (path for path in (outdir / "cdk.out").glob("asset.*/**/*") if path.is_file())
     return {
         str(path.relative_to(outdir)): (hashlib.sha256(path.read_bytes()).hexdigest(), path.stat().st_mode)
@@ -65,7 +65,7 @@ def assets(outdir: Path) -> dict[str, tuple[str, int]]:
     }
 
 
-def test_two_checkouts_make_the_same_template_and_packages_whatever_the_place_umask_or_clock(tmp_path: Path) -> None:
+def test_two_checkouts_make_the_same_template_and_packages_whatever_the_path_umask_or_clock(tmp_path: Path) -> None:
     # given two checkouts whose clocks are years and half a day apart
     first = checkout(tmp_path / "first", datetime(2001, 9, 9, tzinfo=UTC))
     second = checkout(tmp_path / "a longer path with spaces", datetime(2026, 2, 3, tzinfo=UTC))
@@ -75,7 +75,7 @@ def test_two_checkouts_make_the_same_template_and_packages_whatever_the_place_um
     other = start_app(second, CLOUD, second, umask=0o077, TZ="America/Los_Angeles", PYTHONHASHSEED="2")
     said = [app.communicate()[1] for app in (one, other)]
 
-    # then the same would be deployed
+    # then both would deploy the same
     assert (one.returncode, other.returncode) == (0, 0), said
     for name in ("HolidayStack.template.json", "HolidayStack.assets.json"):
         assert (first / "cdk.out" / name).read_text() == (second / "cdk.out" / name).read_text()
@@ -83,8 +83,8 @@ def test_two_checkouts_make_the_same_template_and_packages_whatever_the_place_um
     assert assets(first) == assets(second)
 
 
-def test_a_native_module_for_another_cpu_is_one_sentence_and_exit_code_1(tmp_path: Path) -> None:
-    # given a package in which a native module's header names another CPU
+def test_a_native_module_for_another_cpu_is_reported_in_one_sentence_with_exit_code_1(tmp_path: Path) -> None:
+    # given a package with a native module for another CPU, according to its header
     root = checkout(tmp_path / "checkout", datetime.now(UTC))
     built = bundling.package("holiday", bundling.LAMBDA, lambdas=root / "lambdas", local=root / ".local")
     (module,) = (built / "restate").glob("*.so")
@@ -92,7 +92,7 @@ def test_a_native_module_for_another_cpu_is_one_sentence_and_exit_code_1(tmp_pat
         file.seek(18)
         file.write((62).to_bytes(2, "little"))  # x86-64
 
-    # when it would be deployed
+    # when the app is synthesized
     code, said = run_app(tmp_path, CLOUD, root)
 
     # then
@@ -103,7 +103,7 @@ def test_a_native_module_for_another_cpu_is_one_sentence_and_exit_code_1(tmp_pat
     )
 
 
-def test_a_wrong_setting_is_one_sentence_and_exit_code_1(tmp_path: Path) -> None:
+def test_a_wrong_setting_is_reported_in_one_sentence_with_exit_code_1(tmp_path: Path) -> None:
     code, said = run_app(tmp_path, CLOUD | {"restateRegion": "mars"})
 
     assert code == 1

@@ -1,4 +1,4 @@
-"""Real `cdk synth`s of an environment, by the CLI and with a ~/.cdk.json, as on a developer's machine."""
+"""Real `cdk synth`s of an environment by the CLI, with a ~/.cdk.json as on a developer's machine."""
 
 import json
 import os
@@ -18,7 +18,7 @@ OTHER_APPS: dict[str, object] = {"stage": "dev", "env": {"account": "1"}, "vpcId
 
 
 def synth(home: Path, mine: dict[str, object], *arguments: str) -> subprocess.CompletedProcess[str]:
-    """`cdk synth` for somebody whose ~/.cdk.json has this context, without credentials of AWS."""
+    """Run `cdk synth` with this context in ~/.cdk.json and without AWS credentials."""
     (home / ".cdk.json").write_text(json.dumps({"context": mine}))
     command = ["cdk", "synth", "--quiet", "--no-color", "--no-notices", "--output", str(home / "cdk.out"), *arguments]
     variables = {name: os.environ[name] for name in ("PATH", "JSII_RUNTIME_PACKAGE_CACHE_ROOT")}
@@ -42,7 +42,7 @@ def test_the_example_is_synthesized_with_an_override_whatever_other_apps_have_in
     assert template["Outputs"]["IngressUrl"]["Value"].endswith(".env.eu.restate.cloud:8080")
 
 
-def test_a_misspelt_setting_in_cdk_json_of_the_home_directory_is_refused_by_name(tmp_path: Path) -> None:
+def test_a_misspelt_setting_in_the_home_directory_s_cdk_json_is_rejected_by_name(tmp_path: Path) -> None:
     done = synth(tmp_path, OTHER_APPS | {"alarmTopic": "arn:aws:…"}, "-c", "environment=example")
 
     assert done.returncode == 1
@@ -67,7 +67,7 @@ def test_the_page_names_every_setting() -> None:
 
 
 @pytest.mark.parametrize("job", ["diff", "deploy"])
-def test_ci_names_no_setting_but_the_environment(job: str) -> None:
+def test_ci_sets_nothing_but_the_environment(job: str) -> None:
     workflow = (ROOT / ".github" / "workflows" / "deploy.yml").read_text()
 
     (command,) = re.findall(rf"^ *cdk {job} .*$", workflow, re.MULTILINE)

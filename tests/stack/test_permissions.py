@@ -1,4 +1,4 @@
-"""Who may do what in the template, and that no secret is in it."""
+"""The template's permissions, and that it contains no secret."""
 
 import json
 from typing import Any
@@ -57,7 +57,7 @@ def test_the_invoker_role_invokes_published_versions_of_the_four_services_and_no
     assert resources("Deny") == sorted(map(str, qualified(":$LATEST")))
 
 
-def test_another_environment_gets_another_role_so_that_the_old_one_lasts_until_the_move_is_over(
+def test_another_environment_gets_another_role_so_that_the_old_one_stays_until_the_move_is_complete(
     cloud: Synthesized,
 ) -> None:
     moved = synthesized(CLOUD | {"environmentId": "env_another"})
@@ -65,13 +65,13 @@ def test_another_environment_gets_another_role_so_that_the_old_one_lasts_until_t
     assert cloud.one("AWS::IAM::Role", "InvokerRole")[0] != moved.one("AWS::IAM::Role", "InvokerRole")[0]
 
 
-def test_a_server_of_ones_own_gets_no_role(self_hosted: Synthesized) -> None:
+def test_a_self_hosted_server_gets_no_role(self_hosted: Synthesized) -> None:
     assert not [name for name in self_hosted.of_type("AWS::IAM::Role") if "Invoker" in name]
     assert "InvokerRoleArn" not in self_hosted.template["Outputs"]
 
 
 @pytest.mark.parametrize("service", CALLEES)
-def test_a_leaf_does_its_own_actions_on_its_own_table_and_nothing_else(cloud: Synthesized, service: str) -> None:
+def test_a_leaf_may_use_only_its_own_actions_on_its_own_table(cloud: Synthesized, service: str) -> None:
     table, _ = cloud.one("AWS::DynamoDB::Table", service)
     only_the_gate_reads = {"Query"} if service == "Flights" else set[str]()
 
@@ -81,7 +81,7 @@ def test_a_leaf_does_its_own_actions_on_its_own_table_and_nothing_else(cloud: Sy
     assert found == [(actions, {"Fn::GetAtt": [table, "Arn"]})]
 
 
-def test_trips_publishes_on_the_topic_and_nothing_else(cloud: Synthesized) -> None:
+def test_trips_may_only_publish_to_the_topic(cloud: Synthesized) -> None:
     topic, _ = cloud.one("AWS::SNS::Topic", "Notices")
 
     assert allowed(cloud.statements("TripsService")) == [({"sns:Publish"}, {"Ref": topic})]
@@ -95,7 +95,7 @@ def test_a_function_logs_to_its_own_log_group_only(cloud: Synthesized, service: 
     assert logging["Resource"] == {"Fn::GetAtt": [log_group, "Arn"]}
 
 
-def test_the_registration_function_reads_its_secret_and_versions_variables_and_nothing_else(
+def test_the_registration_function_may_only_read_its_secret_and_the_versions_configuration(
     cloud: Synthesized, self_hosted: Synthesized
 ) -> None:
     secret = ({"secretsmanager:GetSecretValue"}, SECRET_ARN)

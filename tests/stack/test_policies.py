@@ -1,4 +1,4 @@
-"""The AWS Solutions rules of cdk-nag, and cfn-lint: the emulator accepts templates that AWS refuses."""
+"""cdk-nag's AWS Solutions rules and cfn-lint, because the emulator accepts templates that AWS rejects."""
 
 import json
 from pathlib import Path
@@ -21,15 +21,15 @@ from tests.stack.conftest import (
 
 
 @pytest.mark.parametrize("context", [CLOUD, SELF_HOSTED], ids=["cloud", "self-hosted"])
-def test_the_aws_solutions_rules_are_kept_or_an_exception_is_argued(context: dict[str, str], tmp_path: Path) -> None:
+def test_every_aws_solutions_rule_passes_or_its_exception_is_justified(context: dict[str, str], tmp_path: Path) -> None:
     app = app_with_cdk_json(tmp_path)
     HolidayStack(app, "Holiday", Settings.from_context(context))
     Validations.of(app).add_plugins(AwsSolutionsChecks(app))  # pyright: ignore[reportArgumentType]
 
-    app.synth()  # raises for any finding that nobody has acknowledged
+    app.synth()  # raises for any finding that is not acknowledged
 
 
-# CDK writes dependencies down twice, as a reference and as DependsOn: harmless, and not in our hands.
+# CDK adds a DependsOn beside a reference, which is redundant and harmless.
 LINTED = ManualArgs(regions=["eu-west-1"], ignore_checks=["W3005"])
 
 
@@ -38,13 +38,13 @@ def test_cfn_lint_finds_nothing(context: dict[str, str]) -> None:
     assert lint(json.dumps(synthesized(context).template), config=LINTED) == []
 
 
-def test_cfn_lint_is_really_asked() -> None:
+def test_cfn_lint_finds_an_error() -> None:
     careless = {"Resources": {"Queue": {"Type": "AWS::SQS::Queue", "Properties": {"Colour": "blue"}}}}
 
     assert [match.rule.id for match in lint(json.dumps(careless), config=LINTED)] == ["E3002"]
 
 
-def test_the_aws_solutions_rules_are_really_asked(tmp_path: Path) -> None:
+def test_the_aws_solutions_rules_find_an_error(tmp_path: Path) -> None:
     app = app_with_cdk_json(tmp_path)
     sqs.Queue(Stack(app, "Careless"), "Queue")
     Validations.of(app).add_plugins(AwsSolutionsChecks(app))  # pyright: ignore[reportArgumentType]

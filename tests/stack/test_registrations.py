@@ -1,4 +1,4 @@
-"""What is registered with Restate in the template, in which order, and what a person needs who does it by hand."""
+"""What the template registers with Restate and in which order, and the outputs for registering by hand."""
 
 import json
 import re
@@ -25,14 +25,14 @@ from tests.stack.conftest import (
 @pytest.mark.parametrize(
     "where", [{"environmentId": ENVIRONMENT_ID, "restateRegion": "eu"}, {"adminUrl": SELF_HOSTED["adminUrl"]}]
 )
-def test_with_manual_registration_nothing_registers_and_the_outputs_hold_what_a_person_needs(
+def test_with_manual_registration_nothing_registers_and_the_outputs_have_what_is_needed(
     where: dict[str, str],
 ) -> None:
     # given the same stack with and without automatic registration
     key = {"authTokenSecretArn": SECRET_ARN} if "environmentId" in where else {}
     automatic, manual = synthesized(where | key), synthesized(where | {"registration": "manual"})
 
-    # then nothing that registers or may read a secret is left, and all the rest is the same
+    # then nothing that registers or may read a secret is there, and everything else is the same
     left_out = set(automatic.template["Resources"]) - set(manual.template["Resources"])
     of_registrations = re.compile(f"Deployer|RestateApiKey|Restate({'|'.join(SERVICES)})Service")
     assert [name for name in left_out if not of_registrations.match(name)] == []
@@ -41,13 +41,13 @@ def test_with_manual_registration_nothing_registers_and_the_outputs_hold_what_a_
     assert "secretsmanager" not in json.dumps(manual.template)
     assert set(manual.template["Resources"]) < set(automatic.template["Resources"])
 
-    # and so are the outputs, the versions and the invoker role among them
+    # and so are the outputs, including the versions and the invoker role
     assert manual.template["Outputs"] == automatic.template["Outputs"]
     assert {f"{service}VersionArn" for service in SERVICES} < set(manual.template["Outputs"])
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_what_is_registered_is_a_published_version_that_is_kept(cloud: Synthesized, service: str) -> None:
+def test_what_is_registered_is_a_published_and_retained_version(cloud: Synthesized, service: str) -> None:
     name, version = cloud.one("AWS::Lambda::Version", f"{service}Service")
     _, registration = cloud.one("Custom::RestateService", service)
 
@@ -57,7 +57,7 @@ def test_what_is_registered_is_a_published_version_that_is_kept(cloud: Synthesiz
     assert registration["Properties"]["ServiceNames"] == [service.lower()]
 
 
-def test_nothing_that_restate_sees_is_latest(cloud: Synthesized) -> None:
+def test_restate_never_gets_latest(cloud: Synthesized) -> None:
     seen = [cloud.of_type("Custom::RestateService"), cloud.of_type("AWS::Lambda::Version"), cloud.template["Outputs"]]
 
     assert "$LATEST" not in json.dumps([*seen, allowed(cloud.statements("InvokerRole"))], default=list)
@@ -82,7 +82,7 @@ def test_a_registration_waits_for_every_permission_that_it_needs(cloud: Synthesi
 
 
 def test_an_event_is_never_handled_after_cloudformation_has_stopped_waiting(cloud: Synthesized) -> None:
-    """Lambda may hold an event back, while it is throttled, before it begins with it."""
+    """While a function is throttled, Lambda may hold an event back before it starts to handle it."""
     _, function = cloud.one("AWS::Lambda::Function", "Deployer")
     _, config = cloud.one("AWS::Lambda::EventInvokeConfig", "Deployer")
     registrations = cloud.of_type("Custom::RestateService").values()
@@ -94,13 +94,13 @@ def test_an_event_is_never_handled_after_cloudformation_has_stopped_waiting(clou
         assert latest_end < int(registration["Properties"]["ServiceTimeout"])
 
 
-def test_what_a_removal_had_to_leave_can_be_read_after_the_stack_is_gone(cloud: Synthesized) -> None:
+def test_the_registration_log_outlives_the_stack(cloud: Synthesized) -> None:
     kept = {name for name, found in cloud.of_type("AWS::Logs::LogGroup").items() if found["DeletionPolicy"] != "Delete"}
 
     assert kept == {cloud.one("AWS::Logs::LogGroup", "Deployer")[0]}
 
 
-def test_a_registration_is_never_attempted_twice_for_one_event(cloud: Synthesized) -> None:
+def test_lambda_does_not_retry_a_registration(cloud: Synthesized) -> None:
     _, config = cloud.one("AWS::Lambda::EventInvokeConfig", "Deployer")
 
     assert config["Properties"]["MaximumRetryAttempts"] == 0
@@ -113,7 +113,7 @@ def test_the_urls_of_restate_cloud_follow_from_the_environment(cloud: Synthesize
     assert outputs["IngressUrl"]["Value"] == "https://201hy10cd3h6426jy80tb32n6en.env.eu.restate.cloud:8080"
 
 
-def test_the_ingress_of_a_server_of_ones_own_is_taken_to_be_beside_its_admin_api(self_hosted: Synthesized) -> None:
+def test_the_ingress_of_a_self_hosted_server_is_by_default_beside_its_admin_api(self_hosted: Synthesized) -> None:
     assert self_hosted.template["Outputs"]["IngressUrl"]["Value"] == "http://restate.example.com:8080"
 
 
@@ -129,8 +129,8 @@ def test_the_outputs_are_what_a_manual_registration_needs(cloud: Synthesized) ->
     }
 
 
-def test_the_cloud_shape_can_be_pointed_at_another_admin_api() -> None:
-    """Not by context, where it would be a mistake, but by code: tests run this shape against a local server."""
+def test_the_restate_cloud_stack_can_use_another_admin_api() -> None:
+    """Only in code, for tests against a local server. In context it is rejected as a mistake."""
     settings = Settings(
         environment_id=ENVIRONMENT_ID, auth_token_secret_arn=SECRET_ARN, admin_url="http://127.0.0.1:9070"
     )

@@ -1,6 +1,6 @@
-"""The whole template of each shape, so that no change to what is deployed goes unseen.
+"""The whole template, for Restate Cloud and for a self-hosted server, so that no change goes unnoticed.
 
-What changes with every change of a Lambda's sources is masked: asset hashes, and the logical ids of versions.
+Asset hashes and the logical ids of versions are masked, because they change with every change to a Lambda's sources.
 """
 
 import json

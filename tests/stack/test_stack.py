@@ -1,4 +1,4 @@
-"""What matters in the template, by name: what each function knows and runs on, and what is kept."""
+"""What matters most in the template: each function's variables and runtime, and what is retained."""
 
 import json
 from pathlib import Path
@@ -24,32 +24,32 @@ from tests.stack.conftest import (
 )
 
 
-def test_the_services_that_have_a_row_here_are_those_that_have_one_in_what_they_run() -> None:
-    """A service without a table here would be retried for ever, one without a row there is never called."""
+def test_the_stack_and_the_lambda_code_have_rows_for_the_same_services() -> None:
+    """A service without a table here would be retried forever, and one without a row in services.py is never called."""
     for name in ROWS.keys() - BOOKED.keys():
         pytest.fail(f"BOOKED in holiday_stack/stack.py has no row for {name!r}, which services.py has one for")
     assert list(BOOKED) == list(ROWS)
 
 
 @pytest.mark.parametrize("name", ROWS)
-def test_a_service_is_compensated_by_the_same_handler_here_as_in_what_it_runs(name: str) -> None:
-    """Its alarm would never fire otherwise."""
-    if name in BOOKED:  # what is missing is named above
+def test_the_stack_and_the_lambda_code_name_the_same_compensation(name: str) -> None:
+    """Otherwise its alarm would never fire."""
+    if name in BOOKED:  # the test above names what is missing
         assert BOOKED[name].compensation == ROWS[name].compensation, f"the row of {name} in holiday_stack/stack.py"
 
 
 @pytest.mark.parametrize("name", ROWS)
-def test_a_function_knows_its_own_table_by_the_name_that_it_asks_for_and_no_more(cloud: Synthesized, name: str) -> None:
+def test_a_function_s_only_variable_is_its_own_table(cloud: Synthesized, name: str) -> None:
     table, _ = cloud.one("AWS::DynamoDB::Table", name.capitalize())
 
     assert variables(cloud, name.capitalize()) == {ROWS[name].table_variable: {"Ref": table}}
 
 
-def test_trips_knows_its_topic_and_no_more(cloud: Synthesized) -> None:
+def test_the_only_variable_of_trips_is_its_topic(cloud: Synthesized) -> None:
     assert variables(cloud, "Trips").keys() == {"SNS_TOPIC"}
 
 
-def test_functions_are_arm_on_python_3_13_log_json_and_are_cut_off_after_ten_seconds(cloud: Synthesized) -> None:
+def test_functions_are_arm_on_python_3_13_log_json_and_time_out_after_ten_seconds(cloud: Synthesized) -> None:
     for service in SERVICES:
         _, function = cloud.one("AWS::Lambda::Function", f"{service}Service")
         properties = function["Properties"]
@@ -63,8 +63,8 @@ def test_functions_are_arm_on_python_3_13_log_json_and_are_cut_off_after_ten_sec
 
 
 @pytest.mark.parametrize("python", PYTHONS)
-def test_all_functions_are_on_the_runtime_that_is_chosen_and_so_are_their_packages(tmp_path: Path, python: str) -> None:
-    # given a choice, which AWS CDK knows
+def test_all_functions_and_their_packages_use_the_chosen_runtime(tmp_path: Path, python: str) -> None:
+    # given a runtime that AWS CDK knows
     assert hasattr(lambda_.Runtime, f"PYTHON_{python.replace('.', '_')}")
     app = app_with_cdk_json(tmp_path)
 
@@ -103,7 +103,7 @@ def test_rows_cannot_be_lost_by_a_mistake(cloud: Synthesized) -> None:
         assert table["Properties"]["SSESpecification"] == {"SSEEnabled": True}
 
 
-def test_what_is_disposable_goes_with_the_stack() -> None:
+def test_a_disposable_stack_deletes_its_tables_and_logs() -> None:
     found = synthesized(SELF_HOSTED | {"disposable": "true"})
 
     for table in found.of_type("AWS::DynamoDB::Table").values():
@@ -112,7 +112,7 @@ def test_what_is_disposable_goes_with_the_stack() -> None:
         assert table["Properties"]["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": False}
 
 
-def test_the_topic_is_encrypted_and_takes_messages_by_tls_only(cloud: Synthesized) -> None:
+def test_the_topic_is_encrypted_and_accepts_only_tls(cloud: Synthesized) -> None:
     name, topic = cloud.one("AWS::SNS::Topic", "Notices")
     ((_, policy),) = cloud.of_type("AWS::SNS::TopicPolicy").items()
     (statement,) = policy["Properties"]["PolicyDocument"]["Statement"]
@@ -122,7 +122,7 @@ def test_the_topic_is_encrypted_and_takes_messages_by_tls_only(cloud: Synthesize
     assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
 
 
-def test_notices_go_to_the_email_address_that_is_named(cloud: Synthesized, self_hosted: Synthesized) -> None:
+def test_notices_go_to_the_configured_email_address(cloud: Synthesized, self_hosted: Synthesized) -> None:
     ((_, subscription),) = cloud.of_type("AWS::SNS::Subscription").items()
 
     assert (subscription["Properties"]["Protocol"], subscription["Properties"]["Endpoint"]) == (
@@ -132,16 +132,16 @@ def test_notices_go_to_the_email_address_that_is_named(cloud: Synthesized, self_
     assert not self_hosted.of_type("AWS::SNS::Subscription")
 
 
-def test_stuck_invocations_of_the_four_services_are_looked_for_where_alarms_go_somewhere(cloud: Synthesized) -> None:
+def test_with_an_alarm_topic_the_four_services_are_monitored_for_stuck_invocations(cloud: Synthesized) -> None:
     _, function = cloud.one("AWS::Lambda::Function", "Monitor")
     found = function["Properties"]["Environment"]["Variables"]
     services = ",".join(sorted([*ROWS, "trips"]))
     assert (found["SERVICES"], found["AUTH_TOKEN_SECRET_ARN"]) == (services, SECRET_ARN)
 
-    # and it publishes how long bookings took
+    # and it publishes the duration of bookings
     assert (found["DURATIONS"], found["INTERVAL_SECONDS"]) == ("trips/reserve", "60")
 
-    # both alarms call who is on call, and the one for stuck invocations says what to do
+    # both alarms notify the topic, and the one for stuck invocations says what to do
     for name in ("MonitorStuck", "MonitorNotLooking"):
         _, alarm = cloud.one("AWS::CloudWatch::Alarm", name)
         assert alarm["Properties"]["AlarmActions"] == [CLOUD["alarmTopicArn"]]
@@ -153,7 +153,7 @@ def test_stuck_invocations_of_the_four_services_are_looked_for_where_alarms_go_s
         assert not synthesized(context).of_type("AWS::Events::Rule")
 
 
-def test_it_takes_what_cdk_s_stack_takes(tmp_path: Path) -> None:
+def test_the_stack_accepts_the_arguments_of_cdk_s_stack(tmp_path: Path) -> None:
     app = app_with_cdk_json(tmp_path)
     where = Environment(account="111122223333", region="eu-west-1")
 

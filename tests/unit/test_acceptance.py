@@ -1,4 +1,4 @@
-"""What an acceptance tells others, and where it may get credentials from."""
+"""What the acceptance report reveals, and where the command gets its credentials."""
 
 import re
 import sys
@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 KEY = "key_1abcdefghijklmnop"
 
 
-def test_a_page_names_neither_key_nor_account_nor_environment() -> None:
+def test_the_report_contains_no_key_account_or_environment() -> None:
     said = (
         f"401 for {KEY} at https://201hy10cd3.env.eu.restate.cloud:9070, which is env_201hy10cd3,\n"
         "of arn:aws:lambda:eu-west-1:111122223333:function:acceptance-1"
@@ -31,7 +31,7 @@ def test_a_page_names_neither_key_nor_account_nor_environment() -> None:
     )
 
 
-def test_a_page_has_a_line_for_each_check_and_for_all_that_is_left() -> None:
+def test_the_report_has_a_line_for_each_check_and_each_resource_left_behind() -> None:
     results = [Result("first deployment", "ok", "Restate has a|b", 1.25), Result("removal", "not run")]
     text = page("acceptance-1", "AWS, eu-west-1", {"Restate": "1.8.0"}, results, "interrupted", ["the queue: why"])
 
@@ -40,7 +40,7 @@ def test_a_page_has_a_line_for_each_check_and_for_all_that_is_left() -> None:
     assert text.endswith("Left behind:\n- the queue: why\n")
 
 
-def test_of_restate_cloud_the_ingress_says_which_environment_it_is() -> None:
+def test_the_environment_of_restate_cloud_is_read_from_the_ingress_url() -> None:
     found = RESTATE_CLOUD.fullmatch("https://201hy10cd3.env.eu.restate.cloud:8080")
 
     assert found and (found["id"], found["region"]) == ("201hy10cd3", "eu")
@@ -48,7 +48,7 @@ def test_of_restate_cloud_the_ingress_says_which_environment_it_is() -> None:
     assert not RESTATE_CLOUD.fullmatch("http://201hy10cd3.env.eu.restate.cloud:8080")
 
 
-def test_no_environment_s_file_adds_to_the_settings_of_a_run(tmp_path: Path) -> None:
+def test_environment_files_do_not_affect_the_settings_of_a_run(tmp_path: Path) -> None:
     site = Site("acceptance-1", "", "", Clients(str), {"adminUrl": "https://restate.example.com:9070"}, tmp_path)
 
     of_cdk_json = {"environment": "production"}
@@ -74,24 +74,24 @@ def test_no_setting_leads_a_run_to_another_stack_or_restate_than_its_own(
 def test_what_clean_up_cannot_remove_is_named_with_the_command_that_removes_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # given an AWS and a Restate that no longer answer
+    # given AWS and Restate no longer answer
     variables = {"AWS_ENDPOINT_URL": "http://127.0.0.1:1", "AWS_MAX_ATTEMPTS": "1", "AWS_REGION": "eu-west-1"}
     for name, value in (variables | {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}).items():
         monkeypatch.setenv(name, value)
     nowhere = ("http://127.0.0.1:1", "http://127.0.0.1:1", KEY)
     site = AwsSite("acceptance-1", nowhere, {}, {}, tmp_path)
 
-    # when it is cleaned up, then each thing is named, and the secret, which a removal needs, is the last
+    # when it cleans up, then each resource is named, and the secret, which deregistration needs, comes last
     left = site.clean_up()
     assert len(left) == len(site.removals())
     assert "aws cloudformation delete-stack --stack-name acceptance-1-HolidayStack" in left[0]
     assert "kept" in left[-1] and "delete-secret" in left[-1]
 
 
-def test_one_module_alone_gives_a_command_the_caller_s_own_credentials() -> None:
+def test_only_one_module_passes_on_the_caller_s_own_credentials() -> None:
     folders = ("acceptance", "comparison", "demo", "dependencies", "localcloud")
     sources = {path: path.read_text() for folder in folders for path in (ROOT / folder).rglob("*.py")}
     made = re.compile(r"boto3\.(Session|client|resource)\(")
     found = {path.name for path, text in sources.items() if made.search(text) and "lambdas" not in path.parts}
 
-    assert found == {"aws.py", "environment.py"}, "environment.py's own credentials are made up"
+    assert found == {"aws.py", "environment.py"}, "environment.py's credentials are fake"

@@ -1,4 +1,4 @@
-"""The services' AWS clients give up soon and do not retry, because Restate does: a step is bounded by its attempts."""
+"""The services' AWS clients have short time-outs and do not retry, because Restate does."""
 
 import asyncio
 import threading
@@ -20,7 +20,7 @@ CLIENTS: dict[str, tuple[Callable[[], Any], Callable[[Any], object]]] = {
 
 @pytest.fixture
 def requests(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """The requests that AWS got, which answers each of them with an error that a client would retry by itself."""
+    """The requests to a fake AWS that answers each with an error which a client would normally retry."""
     received: list[str] = []
 
     def refuse(request: Request) -> Response:
@@ -55,7 +55,7 @@ def test_a_request_that_fails_is_made_once(requests: list[str], service: str) ->
 
 @pytest.mark.parametrize("service", CLIENTS)
 @pytest.mark.usefixtures("requests")
-def test_a_request_that_hangs_is_given_up_before_the_function_s_10_seconds_are_over(service: str) -> None:
+def test_a_hanging_request_times_out_before_the_function_does(service: str) -> None:
     config = CLIENTS[service][0]().meta.config
 
     assert (config.connect_timeout, config.read_timeout) == (1, 3)

@@ -1,4 +1,4 @@
-"""When boto3 is paid for: as a function with a table starts, and in no other function before it is used."""
+"""When boto3 is imported: at the start of a function with a table, and elsewhere only when it is used."""
 
 import json
 import subprocess
@@ -12,7 +12,7 @@ from restate_lambda_cdk import HANDLER
 
 
 def loaded_by(module: str, also: str = "0", **variables: str) -> tuple[set[str], int]:
-    """The modules of a fresh interpreter that has imported this one, and what an expression is worth there."""
+    """Import a module in a fresh interpreter. Returns the modules loaded there, and the value of an expression."""
     run = subprocess.run(
         [sys.executable, "-c", f"import json, sys, {module}; print(json.dumps([list(sys.modules), {also}]))"],
         check=False,
@@ -26,7 +26,7 @@ def loaded_by(module: str, also: str = "0", **variables: str) -> tuple[set[str],
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_a_service_with_a_table_has_its_client_before_the_first_request(name: str) -> None:
+def test_a_service_with_a_table_creates_its_client_before_the_first_request(name: str) -> None:
     table = {SERVICES[name].table_variable: "table"}
 
     _, clients = loaded_by(f"holiday.{name}", "holiday.aws.dynamodb.cache_info().currsize", **table)
@@ -43,7 +43,7 @@ def test_a_service_with_a_table_has_its_client_before_the_first_request(name: st
         ("monitor.look", {}),
     ],
 )
-def test_nothing_else_imports_boto3_as_it_starts(module: str, variables: dict[str, str]) -> None:
+def test_nothing_else_imports_boto3_at_its_start(module: str, variables: dict[str, str]) -> None:
     modules, _ = loaded_by(module, **variables)
 
     assert module in modules

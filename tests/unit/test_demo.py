@@ -1,4 +1,4 @@
-"""The demo's judgement: it calls a trip right only when the contract does."""
+"""The demo's check of a trip: it passes only what the contract allows."""
 
 import io
 import re
@@ -29,15 +29,15 @@ def compensated() -> Trip:
     return Trip("foo", "failCarRentalReservation", 422, "{}", 0.1, {"flight": flight, "car": car}, ["failure"])
 
 
-def test_a_trip_that_stands_with_one_success_notice_is_right() -> None:
+def test_a_booked_trip_with_one_success_notice_passes() -> None:
     assert complaint(booked()) is None
 
 
-def test_a_failed_trip_whose_rows_are_all_compensated_with_one_failure_notice_is_right() -> None:
+def test_a_failed_trip_with_all_rows_compensated_and_one_failure_notice_passes() -> None:
     assert complaint(compensated()) is None
 
 
-def test_a_success_with_a_row_missing_is_wrong() -> None:
+def test_a_success_with_a_missing_row_fails() -> None:
     trip = booked()
     del trip.rows["car"]
 
@@ -45,14 +45,14 @@ def test_a_success_with_a_row_missing_is_wrong() -> None:
 
 
 @pytest.mark.parametrize("status", ["confirmed", "refunded"])
-def test_a_failed_trip_with_a_row_beyond_its_step_is_wrong(status: str) -> None:
+def test_a_failed_trip_with_a_row_of_a_later_step_fails(status: str) -> None:
     trip = compensated()
     trip.rows["payment"] = FULL | {"transaction_status": status}
 
     assert complaint(trip) == f"the payment is '{status}' instead of '—'"
 
 
-def test_a_failed_trip_whose_failed_step_was_taken_is_wrong() -> None:
+def test_a_failed_trip_whose_failed_step_made_a_booking_fails() -> None:
     trip = compensated()
     trip.rows["car"] = FULL | {"transaction_status": "cancelled"}
 
@@ -60,21 +60,21 @@ def test_a_failed_trip_whose_failed_step_was_taken_is_wrong() -> None:
 
 
 @pytest.mark.parametrize("notices", [[], ["success"], ["failure", "failure"]])
-def test_a_failed_trip_with_anything_but_one_failure_notice_is_wrong(notices: list[str]) -> None:
+def test_a_failed_trip_without_exactly_one_failure_notice_fails(notices: list[str]) -> None:
     trip = compensated()
     trip.notices = notices
 
     assert "instead of one failure" in (complaint(trip) or "")
 
 
-def test_a_failure_that_is_answered_with_200_is_wrong() -> None:
+def test_a_failed_trip_that_is_answered_with_200_fails() -> None:
     trip = compensated()
     trip.status = 200
 
     assert "HTTP 200 instead of 422" in (complaint(trip) or "")
 
 
-def test_a_failed_trip_without_any_row_is_wrong_because_even_its_flights_compensation_leaves_one() -> None:
+def test_a_failed_trip_without_rows_fails_because_the_flight_s_compensation_leaves_one() -> None:
     trip = compensated()
     trip.rows.clear()
 
@@ -89,8 +89,8 @@ def test_a_tombstone_reads_as_never_taken() -> None:
 
 
 @pytest.mark.parametrize("run_type", ["success", *RUN_TYPES])
-def test_the_demo_s_table_says_of_each_row_s_status_what_the_readme_s_table_says(run_type: str) -> None:
-    # given what the services leave, one of which has a word of its own for what is compensated
+def test_the_demo_s_table_and_the_readme_s_use_the_same_words(run_type: str) -> None:
+    # given what the services leave, one of which has another word for compensated
     services = SERVICES | {"cars": replace(SERVICES["cars"], compensation="void", compensated="voided")}
     expected = left(run_type, services)
     rows = {services[name].booking: row_of(services[name], word) for name, word in expected.items()}
@@ -101,31 +101,31 @@ def test_the_demo_s_table_says_of_each_row_s_status_what_the_readme_s_table_says
     shown = io.StringIO()
     show([trip], Console(file=shown, width=200))
 
-    # then it says the same
+    # then its table says the same
     _, _, line, *_ = shown.getvalue().strip().splitlines()
     words = [cell for cell in re.split(r"\s{2,}", line.strip()) if cell]
     assert [cell.removeprefix("✗ ") for cell in words[:-1]] == [run_type, str(trip.status), *expected.values(), notice]
 
 
 def row_of(service: Service, word: str) -> dict[str, str]:
-    """What a service leaves in its table where the contract has this word."""
+    """The row that a service leaves where the contract has this word."""
     tombstone = TOMBSTONE | {"transaction_status": service.compensated}
     return {NOTHING: {}, NEVER: tombstone}.get(word, FULL | {"transaction_status": word})
 
 
 @pytest.mark.parametrize("service", SERVICES.values(), ids=SERVICES)
-def test_what_is_compensated_is_shown_in_one_colour_and_what_stands_in_others(service: Service) -> None:
+def test_all_compensated_statuses_have_the_same_colour(service: Service) -> None:
     colours = {status: coloured(status).style for status in (service.compensated, "voided", "confirmed", "pending")}
 
     assert colours == {service.compensated: "yellow", "voided": "yellow", "confirmed": "green", "pending": "red"}
 
 
-def test_the_contract_is_about_run_types_that_there_are() -> None:
+def test_the_contract_s_run_types_exist() -> None:
     assert set(CONTRACT) <= {"success", *RUN_TYPES}
 
 
 @pytest.mark.parametrize("hotel", [{}, FULL | {"transaction_status": "cancelled"}])
-def test_a_success_needs_a_booking_of_every_kind_that_there_is_a_table_for(hotel: dict[str, str]) -> None:
+def test_a_success_needs_a_booking_in_every_table(hotel: dict[str, str]) -> None:
     trip = booked()
     trip.rows["hotel"] = hotel
 
@@ -134,7 +134,7 @@ def test_a_success_needs_a_booking_of_every_kind_that_there_is_a_table_for(hotel
 
 @pytest.mark.parametrize("run_type", ["failCarRentalReservation", "failHotelsReservation"])
 @pytest.mark.parametrize("status", ["pending", "confirmed"])
-def test_a_failed_trip_with_a_booking_of_any_kind_that_stands_is_wrong(run_type: str, status: str) -> None:
+def test_a_failed_trip_with_a_pending_or_confirmed_booking_in_any_table_fails(run_type: str, status: str) -> None:
     trip = compensated()
     trip.run_type = run_type
     assert complaint(trip) is None
@@ -143,7 +143,7 @@ def test_a_failed_trip_with_a_booking_of_any_kind_that_stands_is_wrong(run_type:
     assert complaint(trip) == f"the hotel is '{status}', and the trip a failure"
 
 
-def test_the_table_has_a_column_for_each_kind_that_there_is_a_table_for() -> None:
+def test_the_demo_s_table_has_a_column_for_each_dynamodb_table() -> None:
     trip = booked()
     trip.rows["hotel"] = FULL | {"transaction_status": "confirmed"}
     shown = io.StringIO()
@@ -154,7 +154,7 @@ def test_the_table_has_a_column_for_each_kind_that_there_is_a_table_for() -> Non
     assert line.split()[:-1] == ["success", "200", *["confirmed"] * 4, "success"]
 
 
-def test_services_and_tables_are_what_the_outputs_name() -> None:
+def test_services_and_tables_are_read_from_the_outputs() -> None:
     outputs = {"TripsVersionArn": "1", "HotelsVersionArn": "2", "HotelsTableName": "h", "TopicArn": "t"}
 
     assert named(outputs, "VersionArn") == {"trips": "1", "hotels": "2"}

@@ -1,4 +1,4 @@
-"""Which requests the emulator sees: those of programs on this machine, and none of a web page."""
+"""The emulator receives requests of programs on this machine, and none of web pages."""
 
 import asyncio
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ HERE = (b"host", b"127.0.0.1:4566")
 
 
 class Emulator:
-    """Notes what it sees, and answers any origin, as MiniStack does."""
+    """Records its requests and answers any origin, as MiniStack does."""
 
     def __init__(self) -> None:
         self.seen: list[str] = []
@@ -25,14 +25,14 @@ class Emulator:
 
 
 def answer(emulator: Emulator, kind: str, *headers: tuple[bytes, bytes], method: str = "POST") -> list[Message]:
-    """What a request with these headers is answered when the emulator is guarded."""
+    """The answer to a request with these headers, from the guarded emulator."""
     sent: list[Message] = []
 
     async def send(message: Message) -> None:
         sent.append(message)
 
     async def receive() -> Message:
-        raise AssertionError("The guard reads nothing of what it refuses.")
+        raise AssertionError("The guard must not read the body of a refused request.")
 
     scope = {"type": kind, "method": method, "path": "/", "headers": headers}
     asyncio.run(guarded(emulator)(scope, receive, send))
@@ -92,14 +92,14 @@ def test_a_program_on_this_machine_is_answered(host: str, site: tuple[tuple[byte
         "",
     ],
 )  # fmt: skip
-def test_any_other_host_is_refused_as_a_rebound_name_would_be(host: str) -> None:
+def test_any_other_host_is_refused_because_of_dns_rebinding(host: str) -> None:
     assert refusal([(b"host", host.encode())]) == "its Host is not the loopback interface"
 
 
 @pytest.mark.parametrize(
     "headers", [(), (HERE, HERE), (HERE, (b"host", b"evil.example")), ((b"host", b"evil.example"), HERE)]
 )
-def test_no_host_and_two_hosts_are_refused(headers: tuple[tuple[bytes, bytes], ...]) -> None:
+def test_a_missing_or_second_host_header_is_refused(headers: tuple[tuple[bytes, bytes], ...]) -> None:
     assert refusal(headers) == "its Host is not the loopback interface"
 
 
@@ -141,7 +141,7 @@ def test_a_websocket_is_closed_before_it_is_accepted() -> None:
     assert emulator.seen == []
 
 
-def test_what_is_not_refused_reaches_the_emulator_as_it_is() -> None:
+def test_an_accepted_request_reaches_the_emulator_unchanged() -> None:
     emulator = Emulator()
 
     answer(emulator, "http", HERE)

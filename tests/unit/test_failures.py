@@ -1,4 +1,4 @@
-"""What is read of an error that Restate has carried."""
+"""What trips reads from an error that Restate passed on."""
 
 import pytest
 from restate import TerminalError
@@ -16,7 +16,7 @@ from holiday.failures import BookingError, Failure, Reason
         (TerminalError("Traceback …", 500, {"other": "word"}), "given up", "it kept failing and was given up"),
     ],
 )
-def test_a_failure_has_a_reason_to_branch_on_and_a_cause_in_our_words(
+def test_a_failure_has_a_reason_to_branch_on_and_a_cause_in_plain_words(
     error: TerminalError, reason: Reason, cause: str
 ) -> None:
     assert Failure.of("foo", "flights.reserve", error) == Failure("foo", "flights.reserve", reason, cause)
@@ -38,7 +38,7 @@ def test_the_caller_is_told_the_failure_and_its_compensations_as_metadata() -> N
 
 
 @pytest.mark.parametrize(("reason", "has_hint"), [("duplicate", True), ("rolled back", True), ("simulated", False)])
-def test_who_can_do_something_about_it_gets_a_hint(reason: Reason, has_hint: bool) -> None:
+def test_an_error_that_the_caller_can_fix_has_a_hint(reason: Reason, has_hint: bool) -> None:
     error = Failure("oslo", "flights.reserve", reason, "any").error(422, "any")
 
     assert ("hint" in (error.metadata or {})) == has_hint

@@ -1,4 +1,4 @@
-"""The tests' own matcher of CloudWatch Logs' filter patterns, held to what AWS documents."""
+"""The tests' own matcher of CloudWatch Logs filter patterns follows the AWS documentation."""
 
 import json
 
@@ -14,7 +14,7 @@ EVENT = json.dumps({"eventType": "UpdateTrail", "sourceIPAddress": "111.111.111.
     [
         ('{ $.eventType = "UpdateTrail" }', True),
         ('{ $.eventType = "updatetrail" }', False),  # patterns are case-sensitive
-        ('{ $.eventType = "Update" }', False),  # a text is compared as a whole
+        ('{ $.eventType = "Update" }', False),  # a string is compared as a whole
         ('{ $.eventType = "Update*" }', True),
         ('{ $.sourceIPAddress != "123.123.*" }', True),
         ('{ $.sourceIPAddress != "111.111.*" }', False),
@@ -30,7 +30,7 @@ EVENT = json.dumps({"eventType": "UpdateTrail", "sourceIPAddress": "111.111.111.
         ('{ ($.level = "INFO") || ($.code = 404) }', True),
         ('{ ($.level = "INFO") || ($.code = 500) }', False),
         ('{ ($.level = "ERROR") && (($.code = 500) || ($.code = 404)) }', True),
-        ('{ ($.level = "INFO") && ($.missing != "x") }', False),  # whatever the second condition comes to
+        ('{ ($.level = "INFO") && ($.missing != "x") }', False),  # regardless of the second condition
     ],
 )
 def test_a_pattern_matches_as_documented(pattern: str, expected: bool) -> None:
@@ -38,7 +38,7 @@ def test_a_pattern_matches_as_documented(pattern: str, expected: bool) -> None:
 
 
 @pytest.mark.parametrize("line", ["START RequestId: 1", '["ERROR"]', "", '"ERROR"'])
-def test_what_is_no_json_object_matches_nothing(line: str) -> None:
+def test_a_line_that_is_not_a_json_object_never_matches(line: str) -> None:
     assert not matches('{ $.level = "ERROR" }', line)
 
 
@@ -57,13 +57,13 @@ def test_what_is_no_json_object_matches_nothing(line: str) -> None:
         "{ $.level != 1 }",
     ],
 )
-def test_what_the_matcher_does_not_know_it_refuses(pattern: str) -> None:
+def test_unsupported_patterns_are_rejected(pattern: str) -> None:
     with pytest.raises(FilterPatternError):
         matches(pattern, EVENT)
 
 
 @pytest.mark.parametrize("pattern", ['{ $.missing != "x" }', '{ $.code = "404" }'])
-def test_what_aws_leaves_open_is_not_guessed(pattern: str) -> None:
+def test_undocumented_matches_are_not_guessed(pattern: str) -> None:
     with pytest.raises(FilterPatternError, match="not documented"):
         matches(pattern, EVENT)
 

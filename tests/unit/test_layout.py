@@ -1,4 +1,4 @@
-"""The rules of the repository layout that a reader cannot see in one file."""
+"""Rules of the repository layout that cannot be seen in a single file."""
 
 import ast
 import os
@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def imported_by(folder: str) -> Iterator[tuple[str, str]]:
-    """Who imports which top-level module."""
+    """Each file name with a top-level module that it imports."""
     for path in sorted((ROOT / folder).rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.ImportFrom) and node.module:
@@ -41,25 +41,25 @@ def imported_by(folder: str) -> Iterator[tuple[str, str]]:
         ("acceptance", {"tests"}),
     ],
 )
-def test_what_is_deployed_and_what_deploys_it_do_not_know_each_other(folder: str, strangers: set[str]) -> None:
+def test_a_folder_does_not_import_what_it_must_not_depend_on(folder: str, strangers: set[str]) -> None:
     assert not [(who, what) for who, what in imported_by(folder) if what in strangers]
 
 
 @pytest.mark.parametrize("folder", ["packages/restate-lambda-cdk/src", "localcloud"])
 def test_the_generic_parts_know_nothing_of_holidays(folder: str) -> None:
-    """They are used for any app: one is installed by others, the other run in their folders."""
+    """They work with any app."""
     ours = {each for word in ("holiday", "trip", "flight", "car", "payment", "hotel") for each in (word, f"{word}s")}
     texts = {path: path.read_text() for path in (ROOT / folder).rglob("*") if path.suffix in (".py", ".sql")}
 
     assert texts
-    # also what names are made of, HOLIDAY_STACK and TripsVersionArn; but not "strip", nor what work in flight is
+    # words within names count (HOLIDAY_STACK, TripsVersionArn), but not "strip" or "in flight"
     words = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
     found = {path.name: words.findall(text.replace("in flight", "")) for path, text in texts.items()}
     assert [(name, word) for name, said in found.items() for word in said if word.lower() in ours] == []
 
 
 @pytest.mark.parametrize(("name", "block"), readme.generated().items())
-def test_the_readme_shows_the_code_that_runs_and_the_run_types_that_there_are(name: str, block: str) -> None:
+def test_the_readme_shows_the_current_code_and_run_types(name: str, block: str) -> None:
     begin, end = readme.marked(name)
 
     assert f"{begin}{block}{end}" in (ROOT / "README.md").read_text(), "run: make readme"
@@ -82,8 +82,8 @@ def test_the_readme_s_tree_names_every_source_file() -> None:
 
 
 @pytest.mark.parametrize("folder", ["dependencies", "holiday_stack"])
-def test_set_up_takes_the_standard_library_and_deploying_what_requirements_txt_pins(folder: str) -> None:
-    """Set-up runs before anything is installed, and the job that deploys installs nothing else."""
+def test_set_up_uses_only_the_standard_library_and_deploying_only_requirements_txt(folder: str) -> None:
+    """Set-up runs before anything is installed, and the job that deploys installs only requirements.txt."""
     allowed = {"dependencies", *sys.stdlib_module_names}
     if folder == "holiday_stack":
         allowed |= {"holiday_stack", "aws_cdk", "constructs", "restate_lambda_cdk"}
@@ -92,7 +92,7 @@ def test_set_up_takes_the_standard_library_and_deploying_what_requirements_txt_p
     assert {module for module in modules if not (ROOT / folder / f"{module}.py").exists()} == set()
 
 
-def test_a_debugger_that_is_asked_for_in_other_words_is_not_left_out_in_silence() -> None:
+def test_an_invalid_value_for_debug_is_reported() -> None:
     def prints(*arguments: str, **variables: str) -> str:
         serve = ["make", "-n", "serve", *arguments]
         return subprocess.run(
@@ -102,11 +102,11 @@ def test_a_debugger_that_is_asked_for_in_other_words_is_not_left_out_in_silence(
     refusal = "For a debugger: make serve DEBUG=1"
     assert refusal in prints("DEBUG=true")
     assert refusal not in prints("DEBUG=1") and "serve --debug" in prints("DEBUG=1")
-    # a variable of this name may be somebody else's
+    # a variable of this name may belong to another tool
     assert refusal not in prints(DEBUG="*") and "--debug" not in prints(DEBUG="*")
 
 
-def test_set_up_is_run_again_when_what_is_pinned_changes() -> None:
+def test_set_up_runs_again_when_a_pin_changes() -> None:
     database = subprocess.run(["make", "-pnq"], cwd=ROOT, capture_output=True, text=True, check=False).stdout
     needs = re.findall(r"^\.venv/(?:ready|bench): (.*)$", database, re.MULTILINE)
 

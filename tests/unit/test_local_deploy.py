@@ -1,4 +1,4 @@
-"""What a failed deploy says: cdk's own words, without what surrounds them."""
+"""The error of a failed deploy quotes what matters in cdk's output."""
 
 from pathlib import Path
 
@@ -21,21 +21,21 @@ Source Location: ...aws-cdk-lib, jsii runtime, node internals...
 """
 
 
-def test_a_failed_deploy_is_told_in_cdks_summary_and_not_in_its_events() -> None:
+def test_a_failed_deploy_is_reported_with_cdks_summary_and_not_its_events() -> None:
     said = why(FAILED)
 
     assert said.splitlines()[0] == "❌  HolidayStack failed to deploy"
     assert said.splitlines()[-1] == "  the key was rejected: put a current one into the secret"
 
 
-def test_an_app_that_ends_is_told_in_its_last_lines() -> None:
+def test_an_app_that_crashes_is_reported_with_its_last_lines() -> None:
     assert why("adminUrl is not a URL\n\nSubprocess exited with error 1\n").splitlines() == [
         "adminUrl is not a URL",
         "Subprocess exited with error 1",
     ]
 
 
-def test_only_the_failed_run_is_quoted_from_a_log_that_holds_several(tmp_path: Path) -> None:
+def test_only_the_failed_run_is_quoted_from_a_log_with_several(tmp_path: Path) -> None:
     # given a log with an earlier run's output, and a cdk that fails
     log = tmp_path / "cdk.log"
     log.write_text("❌  an earlier failure\n")

@@ -1,4 +1,4 @@
-"""`python -m holiday.local`: the services of a laptop, which ask nobody who they are."""
+"""`python -m holiday.local` serves without authentication, so only to this machine."""
 
 from pathlib import Path
 

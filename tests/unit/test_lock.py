@@ -1,4 +1,4 @@
-"""Everything is pinned. `make lock` and `make update`: what they ask for and say; a failure changes nothing."""
+"""Everything is pinned. `make lock` and `make update` request and report the right things and fail without changes."""
 
 import hashlib
 import importlib.metadata
@@ -22,7 +22,7 @@ PYPROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())
 
 @pytest.fixture
 def pinned_files(tmp_path: Path) -> Path:
-    """A copy of all that pins something."""
+    """A copy of all files that pin something."""
     for name in (*lock.FILES, ".npmrc", *(f"{local}/pyproject.toml" for local in local_packages(ROOT))):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, tmp_path / name)
@@ -38,7 +38,7 @@ def write_other_requirements(root: Path, _update: bool) -> None:
 
 
 def named_in(group: str) -> Iterator[str]:
-    """The requirements of a dependency group, those of the groups that it includes among them; "" is the app's own."""
+    """The requirements of a dependency group and the groups that it includes; "" is the app itself."""
     for each in PYPROJECT["dependency-groups"][group] if group else PYPROJECT["project"]["dependencies"]:
         yield from [each] if isinstance(each, str) else named_in(each["include-group"])
 
@@ -47,7 +47,7 @@ def pins_of(file: str) -> dict[str, str]:
     return {normal(pin[1]): pin[2] for pin in PIN.finditer((ROOT / file).read_text())}
 
 
-def test_what_is_asked_for_is_never_older_and_of_the_same_major_version() -> None:
+def test_an_update_stays_within_the_major_version_and_never_downgrades() -> None:
     text = '# a comment==1\nd = ["boto3-stubs[sns,sqs]==1.43.106", "msgspec==0.22.0"]\nrequires-python = ">=3.11"\n'
 
     assert lock.newer(text) == (
@@ -55,7 +55,7 @@ def test_what_is_asked_for_is_never_older_and_of_the_same_major_version() -> Non
     )
 
 
-def test_changes_are_told_one_a_line_from_old_to_new() -> None:
+def test_changes_are_listed_one_a_line_from_old_to_new() -> None:
     before = {"same": "1", "raised": "1.2", "gone": "3"}
 
     assert lock.changes(before, {"same": "1", "raised": "1.10", "new": "4"}) == [
@@ -66,10 +66,10 @@ def test_changes_are_told_one_a_line_from_old_to_new() -> None:
 
 
 @pytest.mark.parametrize("update", [False, True])
-def test_one_that_fails_says_so_and_changes_nothing(
+def test_a_failed_lock_or_update_says_so_and_changes_nothing(
     pinned_files: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch, update: bool
 ) -> None:
-    # given that uv finds nothing
+    # given a uv that finds no packages
     before = contents(pinned_files)
     monkeypatch.setenv("UV_OFFLINE", "1")
     monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path_factory.mktemp("empty")))
@@ -84,8 +84,10 @@ def test_one_that_fails_says_so_and_changes_nothing(
     assert not any((pinned_files / ".local").iterdir())
 
 
-def test_one_that_fails_at_its_end_changes_nothing_either(pinned_files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # given that Python's part goes well, with other versions, and npm has to go where nothing listens
+def test_an_update_that_fails_at_the_end_changes_nothing_either(
+    pinned_files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # given that the Python part succeeds with other versions, and npm has an index that does not listen
     before = contents(pinned_files)
     monkeypatch.setattr(lock, "_lock_python", write_other_requirements)
     monkeypatch.setenv("npm_config_registry", "http://127.0.0.1:9")
@@ -99,10 +101,8 @@ def test_one_that_fails_at_its_end_changes_nothing_either(pinned_files: Path, mo
     assert contents(pinned_files) == before
 
 
-def test_a_file_that_lacks_the_hash_of_a_machine_s_wheel_is_noticed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # given an index with a wheel for each of two machines, and a file with the hash of the first
+def test_a_missing_hash_of_another_machine_s_wheel_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # given an index with a wheel for each of two machines, and a file with the first one's hash only
     index = tmp_path / "index" / "greeting"
     index.mkdir(parents=True)
     names = [f"greeting-1-cp312-cp312-manylinux_2_28_{cpu}.whl" for cpu in ("x86_64", "aarch64")]
@@ -117,7 +117,7 @@ def test_a_file_that_lacks_the_hash_of_a_machine_s_wheel_is_noticed(
     sha256 = hashlib.sha256((index / names[0]).read_bytes()).hexdigest()
     (tmp_path / "pins.txt").write_text(f"greeting==1 --hash=sha256:{sha256}\n")
 
-    # then it will do for the first, and not for the second
+    # then the file is complete for the first machine and not for the second
     lock.check(tmp_path, "pins.txt", "x86_64-manylinux_2_28", "3.12")
     with pytest.raises(lock.LockError, match=r"because uv failed: error: .*greeting"):
         lock.check(tmp_path, "pins.txt", "aarch64-manylinux_2_28", "3.12")
@@ -132,9 +132,7 @@ def test_a_file_that_lacks_the_hash_of_a_machine_s_wheel_is_noticed(
         ("lambdas/requirements.txt", ["lambda"]),
     ],
 )
-def test_the_requirements_are_what_pyproject_names_with_hashes_and_without_an_index(
-    file: str, groups: list[str]
-) -> None:
+def test_the_requirements_files_match_pyproject_with_hashes_and_without_an_index(file: str, groups: list[str]) -> None:
     named = {
         normal(re.split(r"[\[=]", each)[0]): each.partition("==")[2]
         for group in groups
@@ -156,17 +154,17 @@ def test_what_lambda_runs_is_the_same_everywhere_and_what_the_tests_run_on() -> 
     assert all(importlib.metadata.version(name) == version for name, version in pins.items())
 
 
-def test_deploying_takes_a_part_of_what_developing_takes() -> None:
+def test_the_requirements_for_deploying_are_a_subset_of_those_for_developing() -> None:
     assert pins_of("requirements.txt").items() < pins_of("requirements-dev.txt").items()
     assert not pins_of("requirements.txt").keys() & {"pytest", "ministack", "restate-sdk", "boto3"}
 
 
-def test_the_lock_of_uv_is_not_committed() -> None:
-    """It records the addresses that packages come from."""
+def test_uv_s_lock_file_is_not_committed() -> None:
+    """It records the URLs of the packages."""
     assert "/uv.lock" in (ROOT / ".gitignore").read_text().splitlines()
 
 
-def test_the_lock_of_node_js_packages_is_for_four_machines_and_names_no_address() -> None:
+def test_the_npm_lock_file_covers_four_platforms_and_has_no_urls() -> None:
     package = json.loads((ROOT / "package.json").read_text())
     packages = json.loads((ROOT / "package-lock.json").read_text())["packages"]
 

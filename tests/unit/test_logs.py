@@ -1,4 +1,4 @@
-"""What is logged around a handler, and that its outcome stays what it was. On Lambda: tests/saga/test_on_lambda.py."""
+"""What is logged around a handler, without changing its outcome. tests/saga/test_on_lambda.py tests it on Lambda."""
 
 import asyncio
 import logging
@@ -15,7 +15,7 @@ Line = tuple[str, str, str | None]
 
 @pytest.fixture
 def lines(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Line]]:
-    """What the services log meanwhile: level, message, reason."""
+    """Collects what the services log: level, message, reason."""
     found: list[Line] = []
 
     class Collect(logging.Handler):
@@ -46,7 +46,7 @@ def test_a_handler_that_returns_is_logged_as_done(lines: list[Line]) -> None:
         (ConnectionError("no route"), ("WARNING", "failed", "ConnectionError('no route')")),
     ],
 )
-def test_an_error_is_logged_once_and_goes_on_to_restate(lines: list[Line], error: Exception, line: Line) -> None:
+def test_an_error_is_logged_once_and_passed_on_to_restate(lines: list[Line], error: Exception, line: Line) -> None:
     with pytest.raises(type(error)) as raised:
         asyncio.run(run(error))
 
@@ -54,8 +54,8 @@ def test_an_error_is_logged_once_and_goes_on_to_restate(lines: list[Line], error
     assert lines == [line]
 
 
-def test_a_suspension_goes_on_to_restate_and_is_not_logged(lines: list[Line]) -> None:
-    """The SDK suspends by a BaseException: the next run of the handler goes on from there."""
+def test_a_suspension_is_passed_on_to_restate_and_not_logged(lines: list[Line]) -> None:
+    """The SDK suspends a handler by raising a BaseException."""
     with pytest.raises(asyncio.CancelledError):
         asyncio.run(run(asyncio.CancelledError()))
 

@@ -1,4 +1,4 @@
-"""What Restate is told of each handler when it registers the services: its input, its retries, what overlaps."""
+"""What Restate discovers about each handler at registration: input, retries, retention, concurrency."""
 
 import asyncio
 import json
@@ -29,7 +29,7 @@ HANDLERS = {
 }
 LONGEST_INTERVAL = {FORWARD: 10_000, CALLER: 10_000, PROMISE: 60_000}
 WITHOUT_END = 1_000_000
-"""At the longest interval these attempts take months: what would happen after the last one never does."""
+"""At the longest interval these attempts take months, so the last one is never reached."""
 
 
 async def discovered(app: Any) -> dict[str, Any]:
@@ -40,7 +40,7 @@ async def discovered(app: Any) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def manifest() -> dict[str, dict[str, Any]]:
-    """Every handler of the four functions: the service's settings, and the handler's own on top of them."""
+    """Every handler of the four functions, with the service's settings overridden by its own."""
     services = [service for app in APPS.values() for service in asyncio.run(discovered(app))["services"]]
     return {
         f"{service['name']}.{handler['name']}": service | handler
@@ -49,7 +49,7 @@ def manifest() -> dict[str, dict[str, Any]]:
     }
 
 
-def test_each_function_serves_its_own_service_and_no_handler_is_missing_here(
+def test_each_function_serves_its_own_service_and_these_tests_know_every_handler(
     manifest: dict[str, dict[str, Any]],
 ) -> None:
     served = {
@@ -61,9 +61,7 @@ def test_each_function_serves_its_own_service_and_no_handler_is_missing_here(
 
 
 @pytest.mark.parametrize("name", HANDLERS)
-def test_forward_steps_are_given_up_after_8_attempts_and_nothing_else_ever_is(
-    manifest: dict[str, dict[str, Any]], name: str
-) -> None:
+def test_only_forward_steps_are_given_up_after_8_attempts(manifest: dict[str, dict[str, Any]], name: str) -> None:
     policy = manifest[name]
 
     if HANDLERS[name] == FORWARD:
@@ -73,9 +71,7 @@ def test_forward_steps_are_given_up_after_8_attempts_and_nothing_else_ever_is(
 
 
 @pytest.mark.parametrize("name", HANDLERS)
-def test_retries_start_soon_and_their_intervals_grow_up_to_a_bound(
-    manifest: dict[str, dict[str, Any]], name: str
-) -> None:
+def test_retry_intervals_start_short_and_grow_to_a_maximum(manifest: dict[str, dict[str, Any]], name: str) -> None:
     policy = manifest[name]
 
     assert policy["retryPolicyInitialInterval"] <= 2_000
@@ -83,7 +79,7 @@ def test_retries_start_soon_and_their_intervals_grow_up_to_a_bound(
     assert policy["retryPolicyMaxInterval"] <= LONGEST_INTERVAL[HANDLERS[name]]
 
 
-def test_an_idempotency_key_and_every_journal_are_kept_for_a_day_whatever_the_server_s_default(
+def test_idempotency_keys_and_journals_are_kept_for_a_day_whatever_the_server_s_default(
     manifest: dict[str, dict[str, Any]],
 ) -> None:
     day = 24 * 60 * 60 * 1000
@@ -93,7 +89,7 @@ def test_an_idempotency_key_and_every_journal_are_kept_for_a_day_whatever_the_se
 
 
 @pytest.mark.parametrize("name", [name for name, kind in HANDLERS.items() if kind == PROMISE])
-def test_what_has_to_happen_keeps_a_message_that_it_cannot_read(name: str) -> None:
+def test_handlers_that_must_succeed_keep_unreadable_messages(name: str) -> None:
     service, handler = name.split(".")
     serde = handler_from_callable(getattr(MODULES[service], handler)).handler_io.input_serde
 
@@ -101,7 +97,7 @@ def test_what_has_to_happen_keeps_a_message_that_it_cannot_read(name: str) -> No
 
 
 def described(name: str, schema: Any) -> Iterator[tuple[str, bool]]:
-    """Each field of a JSON schema, and whether it has a description."""
+    """Whether each field of a JSON schema has a description."""
     if isinstance(schema, dict):
         for key, value in cast(dict[str, Any], schema).items():
             if key in ("properties", "patternProperties"):
@@ -110,33 +106,33 @@ def described(name: str, schema: Any) -> Iterator[tuple[str, bool]]:
 
 
 @pytest.mark.parametrize("name", HANDLERS)
-def test_restate_is_told_what_each_field_is(manifest: dict[str, dict[str, Any]], name: str) -> None:
+def test_each_field_has_a_description(manifest: dict[str, dict[str, Any]], name: str) -> None:
     schemas = [manifest[name][way]["jsonSchema"] for way in ("input", "output") if "jsonSchema" in manifest[name][way]]
     fields = dict(pair for schema in schemas for pair in described(name, schema))
 
-    # the request itself is described where it is defined
+    # the request itself is described at its definition
     assert [field for field, has_one in fields.items() if not has_one] == (
         ["trips.reserve.request"] if name == "trips.reserve" else []
     )
     assert fields
 
 
-def test_restate_is_told_the_run_types_in_full(manifest: dict[str, dict[str, Any]]) -> None:
+def test_the_schema_lists_all_run_types(manifest: dict[str, dict[str, Any]]) -> None:
     fields = manifest["trips.reserve"]["input"]["jsonSchema"]["$defs"]["TripRequest"]["properties"]
 
     assert (fields["run_type"]["type"], fields["run_type"]["enum"]) == ("string", [*RUN_TYPES])
     assert fields["run_type"]["description"]
 
 
-def test_the_request_that_the_playground_sends_first_is_the_sample_trip(manifest: dict[str, dict[str, Any]]) -> None:
+def test_the_playground_s_prefilled_request_is_the_sample_trip(manifest: dict[str, dict[str, Any]]) -> None:
     [example] = manifest["trips.reserve"]["input"]["jsonSchema"]["examples"]
 
     assert ReserveRequestSerde().deserialize(json.dumps(example).encode()) == ReserveRequest()
-    # so each field is there to be changed, but for a trip id, which could be booked only once, and a failure
+    # so the caller can change each field. A trip id could be booked only once, and a run type would fail
     assert example["request"].keys() == set(TripRequest.__struct_fields__) - {"trip_id", "run_type"}
 
 
-def test_a_notice_is_what_its_schema_says(manifest: dict[str, dict[str, Any]]) -> None:
+def test_a_notice_matches_its_schema(manifest: dict[str, dict[str, Any]]) -> None:
     schema = manifest["trips.notify"]["input"]["jsonSchema"]["$defs"]["Notice"]
     flight = Booking("f-1")
     notice = json.loads(Notice.about("t-1", "inv_1", flight=flight).of_success().to_json())

@@ -1,4 +1,4 @@
-"""What the services say to each other, and what becomes of what another version of them says."""
+"""The messages between the services, and what happens to those of another version."""
 
 import json
 from uuid import UUID
@@ -32,7 +32,7 @@ def test_the_answer_is_what_the_contract_says() -> None:
     ],
     ids=lambda message: type(message).__name__,
 )
-def test_what_services_say_to_each_other_tolerates_what_another_version_adds(message: msgspec.Struct) -> None:
+def test_messages_may_have_fields_of_another_version(message: msgspec.Struct) -> None:
     kind = type(message)
     sent = msgspec.json.encode(msgspec.to_builtins(message) | {"new": {"field": 1}})
 
@@ -40,7 +40,7 @@ def test_what_services_say_to_each_other_tolerates_what_another_version_adds(mes
     assert RetainedSerde(kind).deserialize(sent) == message
 
 
-def test_a_compensation_says_no_more_than_the_version_before_could_read() -> None:
+def test_a_compensation_has_only_fields_that_the_previous_version_knows() -> None:
     assert RetainedSerde(Compensation).serialize(Compensation("some")) == b'{"id":"some"}'
 
 
@@ -52,14 +52,14 @@ def test_a_compensation_says_no_more_than_the_version_before_could_read() -> Non
         pytest.param(b'{"id": "some", "new": ' + b"[" * 100_000, id="deeply nested"),
     ],
 )
-def test_a_message_that_must_not_be_lost_raises_only_when_it_is_used(message: bytes) -> None:
+def test_an_unreadable_message_that_must_not_be_lost_raises_only_when_it_is_used(message: bytes) -> None:
     deserialized = RetainedSerde(Compensation).deserialize(message)
 
     with pytest.raises(UnreadableMessageError, match="waiting for a version that can read this message"):
         _ = deserialized.id
 
 
-def test_a_notice_is_flat_and_ascii_on_its_way_and_as_it_is_published() -> None:
+def test_a_notice_is_flat_and_ascii_both_as_a_message_and_as_published() -> None:
     bookings = {"flight": Booking("f"), "car": Booking("c"), "payment": Booking("p")}
     notice = Notice.about("東京✈", "inv", **bookings).of_failure("why")
 
@@ -76,7 +76,7 @@ def test_a_notice_is_flat_and_ascii_on_its_way_and_as_it_is_published() -> None:
     }
 
 
-def test_a_notice_names_the_bookings_of_a_newer_version_too_and_tolerates_what_else_it_says() -> None:
+def test_a_notice_also_has_the_bookings_of_a_newer_version_and_ignores_other_fields() -> None:
     known = Notice.about("trip", "inv", flight=Booking("f")).of_success()
     sent = json.dumps(json.loads(known.to_json()) | {"hotel_id": "h", "new": {"field": 1}})
 
@@ -87,7 +87,7 @@ def test_a_notice_names_the_bookings_of_a_newer_version_too_and_tolerates_what_e
 
 
 @pytest.mark.parametrize("message", [b"{}", b"[]", b'{"trip_id": 1}', b"\xff", b'{"trip": "of another version"}'])
-def test_a_notice_that_cannot_be_read_raises_only_when_it_is_used(message: bytes) -> None:
+def test_an_unreadable_notice_raises_only_when_it_is_used(message: bytes) -> None:
     deserialized = NoticeSerde().deserialize(message)
 
     with pytest.raises(UnreadableMessageError, match="waiting for a version that can read this message"):

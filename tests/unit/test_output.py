@@ -30,15 +30,15 @@ def run_python(code: str, **variables: str) -> subprocess.CompletedProcess[bytes
 
 
 @pytest.mark.parametrize("encoding", ["latin-1", "ascii"])
-def test_what_the_encoding_lacks_is_a_question_mark(encoding: str) -> None:
+def test_a_character_that_the_encoding_lacks_becomes_a_question_mark(encoding: str) -> None:
     code = "from dependencies.output import accept_any_encoding, say; accept_any_encoding(); say('✓ done')"
 
     assert run_python(code, PYTHONIOENCODING=encoding).stdout == b"? done\n"
     assert run_python(code, LANG="C", LC_ALL="C").stdout == "✓ done\n".encode()
 
 
-def test_a_local_command_s_sentence_is_shown_in_latin_1() -> None:
-    """One about a cloud that is not running, or a trip that is not known: both begin with a mark."""
+def test_a_local_command_s_error_is_shown_in_latin_1() -> None:
+    """For instance that the cloud is not running: the sentence begins with a ✗."""
     code = "import sys; from demo.__main__ import main; sys.argv = ['demo', 'trip', 'unknown-…']; main()"
     run = run_python(code, PYTHONIOENCODING="latin-1")
 

@@ -20,7 +20,8 @@ ORDER = (
     *("Deploy to Restate Cloud", "Use the constructs in your own app", "Add a service", "Repository layout", "Tests"),
     *("Operate it", "Clean up", "Licence"),
 )
-CALLING, STUCK, NEVER = (f"tests/deploy/test_{name}.py" for name in ("calling", "operations", "stuck_invocations"))
+CALLING, STUCK = (f"tests/deploy/test_{name}.py" for name in ("calling", "operations"))
+NEVER = "tests/deploy/runbook.py"
 ROTATE, GREETER = "tests/deploy/test_rotate_and_take_down.py", "tests/deploy/test_greeter_example.py"
 BODIES = "tests/faults/test_body_sizes.py"
 RUN_BY = {

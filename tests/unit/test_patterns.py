@@ -1,5 +1,6 @@
-"""What the expressions of patterns.py refuse, held to Unicode's own tables and to the calendar. Those of a request as a
-whole are in test_trip_request.py; that the schema which Restate serves means the same is in tests/saga."""
+"""The expressions of patterns.py agree with Unicode's own tables and with the calendar.
+
+test_trip_request.py tests whole requests, and tests/saga the same patterns in the schema that Restate serves."""
 
 import re
 import unicodedata
@@ -10,8 +11,8 @@ import pytest
 from holiday.patterns import ISO_8601, JOINERS, NO_SUCH_DAY, NOT_IN_A_TEXT, SPACES, VISIBLE, check_text
 
 
-def test_what_unicode_calls_a_control_a_format_or_no_character_is_in_no_text() -> None:
-    """In the tables of this Python. They grow, so what is refused may be more than an old one knows."""
+def test_control_format_and_unassigned_characters_are_refused() -> None:
+    """According to this Python's tables. New versions of Unicode add characters, so more may be refused than these."""
     joiner, space = re.compile(f"[{JOINERS}]"), re.compile(f"[{SPACES}]")
     wrong: list[str] = []
     for point in (*range(0xD800), *range(0xE000, 0x110000)):
@@ -29,7 +30,7 @@ def test_what_unicode_calls_a_control_a_format_or_no_character_is_in_no_text() -
 
 @pytest.mark.parametrize("dash", ["-", ""])
 @pytest.mark.parametrize("year", [0, 1, 4, 100, 400, 1900, 2000, 2021, 2024, 2100, 2400, 9999])
-def test_a_day_is_one_of_the_calendar(year: int, dash: str) -> None:
+def test_a_day_must_be_in_the_calendar(year: int, dash: str) -> None:
     wrong: list[str] = []
     for month in range(14):
         for day in range(33):

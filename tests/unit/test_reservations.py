@@ -1,4 +1,4 @@
-"""Which run of a trip a log line belongs to."""
+"""Which run of a trip each log line and each notice belongs to."""
 
 import io
 from datetime import UTC, datetime
@@ -24,7 +24,7 @@ def called(ms: int, run: str) -> Call:
     return Call("any", run, "any", at(ms), "success", {})
 
 
-def test_steps_of_runs_that_overlap_belong_to_the_run_that_called_them() -> None:
+def test_steps_of_overlapping_runs_belong_to_the_run_that_called_them() -> None:
     lines = [
         line(1, "a", "trips.reserve", "flights.reserve"),
         line(2, "b", "trips.reserve", "flights.reserve"),
@@ -40,12 +40,12 @@ def test_steps_of_runs_that_overlap_belong_to_the_run_that_called_them() -> None
     assert [(run.id, run.answer) for run in found] == [("a", "refused"), ("b", "done")]
 
 
-def test_a_key_that_is_used_again_is_another_run_under_the_same_invocation_id() -> None:
+def test_a_reused_key_is_another_run_under_the_same_invocation_id() -> None:
     lines = [
         line(1, "a", "trips.reserve", "flights.reserve"),
         line(2, "a", "trips.reserve", "refused"),
         line(9, "a", "trips.reserve", "flights.reserve"),
-        line(10, "a1", "flights.cancel", "done"),  # of the first run, and late
+        line(10, "a1", "flights.cancel", "done"),  # a late line of the first run
         line(11, "a2", "flights.reserve", "refused"),
         line(12, "a", "trips.reserve", "refused"),
     ]
@@ -58,7 +58,7 @@ def test_a_key_that_is_used_again_is_another_run_under_the_same_invocation_id() 
     assert [run.answer for run in answered(found, known)] == ["refused", "[422] rolled back before"]
 
 
-def test_an_end_that_is_logged_twice_because_its_answer_was_lost_is_one_run() -> None:
+def test_an_end_that_is_logged_twice_because_its_answer_was_lost_counts_as_one_run() -> None:
     ends = [line(ms, "a", "trips.reserve", "done") for ms in (2, 3)]
 
     numbers, found = by_run([line(1, "a", "trips.reserve", "flights.reserve"), *ends], {})
@@ -66,13 +66,13 @@ def test_an_end_that_is_logged_twice_because_its_answer_was_lost_is_one_run() ->
     assert (numbers, len(found)) == ([1, 1, 1], 1)
 
 
-def test_a_line_whose_caller_restate_has_forgotten_is_of_no_run() -> None:
+def test_a_line_whose_caller_restate_has_forgotten_belongs_to_no_run() -> None:
     lines = [line(1, "a", "trips.reserve", "flights.reserve"), line(2, "a1", "flights.reserve", "done")]
 
     assert by_run(lines, {})[0] == [1, None]
 
 
-def test_a_notice_that_sns_has_not_taken_is_not_said_to_be_published() -> None:
+def test_a_notice_that_sns_has_not_accepted_is_not_shown_as_published() -> None:
     notice = {"status": "failure", "message": "Trip oslo was not booked."}
     sent = [Call(status, "a", "trips/notify", at(1), status, notice) for status in ("success", "backing-off")]
     console = Console(file=io.StringIO(), width=120)

@@ -1,4 +1,4 @@
-"""The retry policies, and what follows from them: the numbers that the documentation gives."""
+"""The retry policies, and the figures in the documentation that follow from them."""
 
 import pytest
 from restate import InvocationRetryPolicy
@@ -10,7 +10,7 @@ HOUR = 3600
 
 
 def attempts_within(policy: InvocationRetryPolicy, seconds: float, jitter: float = 1) -> int:
-    """How many attempts fail in this time, if each fails at once. Restate stretches intervals a little, at random."""
+    """The number of attempts in this time if each fails at once. Restate adds some random jitter to the intervals."""
     assert policy.initial_interval and policy.max_interval and policy.exponentiation_factor
     interval, longest = policy.initial_interval.total_seconds(), policy.max_interval.total_seconds()
     at, attempts = 0.0, 0
@@ -22,7 +22,7 @@ def attempts_within(policy: InvocationRetryPolicy, seconds: float, jitter: float
 
 
 @pytest.mark.parametrize("policy", [NEVER_GIVE_UP, RETRY_UP_TO_A_MINUTE])
-def test_what_keeps_a_promise_is_tried_for_ever(policy: InvocationRetryPolicy) -> None:
+def test_the_policies_that_never_give_up_retry_forever(policy: InvocationRetryPolicy) -> None:
     assert attempts_within(policy, 30 * 24 * HOUR) > 10_000
     assert (policy.max_attempts or 0) > 1_000_000_000
 
@@ -32,8 +32,8 @@ def test_a_forward_step_is_given_up_after_8_attempts() -> None:
     assert GIVE_UP_AFTER_8_ATTEMPTS.on_max_attempts == "kill"
 
 
-def test_what_nobody_waits_for_never_holds_a_place_among_the_running_between_two_attempts() -> None:
-    # Restate's threshold: below two seconds, an invocation that backs off keeps its place
+def test_a_handler_without_a_caller_keeps_no_slot_between_attempts() -> None:
+    # Restate's threshold: with an interval below two seconds, an invocation that backs off keeps its slot
     assert RETRY_UP_TO_A_MINUTE.initial_interval
     assert RETRY_UP_TO_A_MINUTE.initial_interval.total_seconds() >= 2
 

@@ -1,8 +1,7 @@
-"""The rows of services.py against what each of them is about: whoever adds a service is told here what is missing.
+"""Compares the rows of services.py with the code. If you add a service, these tests say what is missing.
 
-So nothing here is imported at the top that a missing place would break. trips.py is read as a syntax tree: a step that
-is commented out is missing. The stack's own rows are held against these in tests/stack; that every booking is
-compensated in truth, in tests/saga.
+So nothing is imported at the top that a missing place would break. trips.py is parsed, so a step that is commented out
+is missing. tests/stack compares the stack's rows with these, and tests/saga checks that bookings are compensated.
 """
 
 import ast
@@ -52,14 +51,14 @@ def handler(name: str) -> Any:
 
 
 def struct_of(name: str) -> Any:
-    """What the first step of a service is asked to book."""
+    """The message of a service's first step."""
     hint = handler_from_callable(handler(f"{name}.{next(iter(SERVICES[name].steps))}")).handler_io.input_type
     assert hint and hint.annotation
     return hint.annotation
 
 
 def times_of(name: str) -> list[str]:
-    """The fields of a request that are times, of those that a service is asked to book."""
+    """The fields of a service's first message that are times."""
     sample = {field: getattr(TripRequest(), field, "") for field in struct_of(name).__struct_fields__}
     return [field for field, value in sample.items() if re.search(ISO_8601, str(value))]
 
@@ -75,18 +74,18 @@ def test_the_run_types_of_the_contract_fail_the_steps_of_the_contract() -> None:
     }
 
     assert contract.items() <= RUN_TYPES.items()
-    assert len(RUN_TYPES) == len(STEPS) + 1, "a run type stands in two rows"
+    assert len(RUN_TYPES) == len(STEPS) + 1, "a run type is in two rows"
 
 
 @pytest.mark.parametrize("run_type", CONTRACT)
-def test_what_tests_expect_of_a_row_is_what_the_contract_says_of_the_original_three(run_type: str) -> None:
+def test_what_tests_derive_from_the_rows_agrees_with_the_contract_of_the_original_three(run_type: str) -> None:
     found = left(run_type)
 
     assert tuple(found[name] for name in ("flights", "cars", "payments")) == CONTRACT[run_type]
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_a_row_has_a_module_of_its_name_whose_object_has_just_the_row_s_handlers(name: str) -> None:
+def test_a_row_has_a_module_whose_object_has_exactly_the_row_s_handlers(name: str) -> None:
     served = getattr(module_of(name), name)
 
     assert served.name == name
@@ -123,7 +122,7 @@ def test_trips_imports_the_service_and_makes_the_booking_s_id(name: str) -> None
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_trips_reserves_with_the_row_s_compensation_takes_every_other_step_and_names_the_booking(name: str) -> None:
+def test_trips_calls_every_step_with_the_row_s_compensation_and_names_the_booking(name: str) -> None:
     row = SERVICES[name]
     first, *others = row.steps
     step = f"saga.step({name}.{first}, {row.booking}, compensation={name}.{row.compensation})"
@@ -138,7 +137,7 @@ def test_trips_reserves_with_the_row_s_compensation_takes_every_other_step_and_n
         pytest.fail(f"Notice.about in trips.reserve lacks `{row.booking}={row.booking}`: no notice names the booking")
 
 
-def test_trips_takes_the_rows_in_their_order_and_no_service_without_a_row() -> None:
+def test_trips_calls_the_services_in_the_order_of_the_rows_and_none_without_a_row() -> None:
     steps = [ast.unparse(line) for line in ast.walk(RESERVE) if isinstance(line, ast.Expr)]
     reserved = [found[1] for step in steps if (found := re.match(r"await saga\.step\((\w+)\.", step))]
 
@@ -147,7 +146,7 @@ def test_trips_takes_the_rows_in_their_order_and_no_service_without_a_row() -> N
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_a_request_has_a_field_for_all_that_a_service_is_asked_to_book(name: str) -> None:
+def test_a_request_has_every_field_that_a_service_books(name: str) -> None:
     own = [field for field in struct_of(name).__struct_fields__ if field != "id"]
 
     if missing := [field for field in own if not hasattr(TripRequest, field)]:
@@ -155,7 +154,7 @@ def test_a_request_has_a_field_for_all_that_a_service_is_asked_to_book(name: str
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_the_sample_trip_has_all_that_a_service_is_asked_to_book(name: str) -> None:
+def test_the_sample_trip_has_every_field_that_a_service_books(name: str) -> None:
     booking = TripRequest().booking(struct_of(name), BOOKING_ID)
 
     assert booking.attributes
@@ -163,7 +162,7 @@ def test_the_sample_trip_has_all_that_a_service_is_asked_to_book(name: str) -> N
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_what_a_service_books_from_one_time_to_another_does_not_end_before_it_begins(name: str) -> None:
+def test_a_booking_may_not_end_before_it_begins(name: str) -> None:
     times = times_of(name)
 
     for start, end in list(pairwise(times))[::2]:
@@ -185,7 +184,7 @@ def refused(**request: str) -> bool:
 
 
 @pytest.mark.parametrize("run_type", RUN_TYPES)
-def test_a_simulated_failure_is_one_of_its_own_step_only(run_type: str) -> None:
+def test_a_run_type_fails_only_its_own_step(run_type: str) -> None:
     for step in RUN_TYPES.values():
         if step == RUN_TYPES[run_type]:
             with pytest.raises(BookingError) as failure:
@@ -200,13 +199,13 @@ def test_a_run_type_of_a_newer_version_fails_no_step() -> None:
         simulate("failSpaceTravel", handler(step))
 
 
-def test_only_what_no_later_step_confirms_is_confirmed_by_its_first() -> None:
+def test_a_first_step_confirms_only_if_no_later_step_does() -> None:
     reserved = {name: row.reserved for name, row in SERVICES.items()}
 
     assert {"flights": "pending", "cars": "pending", "payments": "confirmed"}.items() <= reserved.items()
 
 
-def test_only_what_a_later_step_confirms_is_spared_until_it_is_reserved() -> None:
+def test_only_a_booking_that_a_later_step_confirms_is_spared_until_it_is_reserved() -> None:
     spared = {name: row.spared for name, row in SERVICES.items()}
 
     assert {"flights": "confirmed", "cars": "confirmed", "payments": "nothing"}.items() <= spared.items()

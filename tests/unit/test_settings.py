@@ -1,13 +1,14 @@
-"""Settings from CDK context: what is accepted, and what each mistake is answered with."""
+"""Settings from CDK context: what is accepted, and the error for each mistake."""
 
 import pytest
 
-from holiday_stack.settings import Settings, SettingsError
+from holiday_stack.settings import Settings, SettingsError, not_settings
 
 SECRET = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:restate/key-AbCdEf"
 TOPIC = "arn:aws:sns:eu-west-1:111122223333:alarms"
 CLOUD = {"environmentId": "env_201hy10cd3h6426jy80tb32n6en", "authTokenSecretArn": SECRET}
 OWN = {"adminUrl": "http://127.0.0.1:9070"}
+IN_CONTEXT = "Set with -c, or in cdk.json, cdk.context.json or ~/.cdk.json."
 
 
 def test_restate_cloud_is_named_by_its_environment_and_a_secret() -> None:
@@ -17,7 +18,7 @@ def test_restate_cloud_is_named_by_its_environment_and_a_secret() -> None:
     assert (settings.restate_region, settings.admin_url, settings.bundle_for) == ("us", None, "lambda")
 
 
-def test_a_server_of_ones_own_is_named_by_its_admin_url() -> None:
+def test_a_self_hosted_server_is_named_by_its_admin_url() -> None:
     settings = Settings.from_context(OWN)
 
     assert settings == Settings(admin_url="http://127.0.0.1:9070")
@@ -30,7 +31,7 @@ def test_registration_by_hand_needs_no_secret() -> None:
     assert Settings.from_context(CLOUD).registration == "automatic"
 
 
-def test_everything_can_be_chosen() -> None:
+def test_every_setting_can_be_set() -> None:
     rest = {"ingressUrl": "https://in.example.com", "prefix": "ann-2", "notificationEmail": "ann@example.com"}
     rest |= {"disposable": "true", "alarmTopicArn": TOPIC, "pythonRuntime": "3.12"}
 
@@ -49,13 +50,13 @@ def test_everything_can_be_chosen() -> None:
     )
 
 
-def test_a_secret_may_be_named_without_its_random_characters() -> None:
+def test_a_secret_s_arn_may_lack_its_random_suffix() -> None:
     partial = SECRET.removesuffix("-AbCdEf")
 
     assert Settings.from_context(CLOUD | {"authTokenSecretArn": partial}).auth_token_secret_arn == partial
 
 
-def test_cdks_own_context_is_none_of_our_business() -> None:
+def test_cdks_own_context_is_ignored() -> None:
     cdks = {"aws:cdk:bundling-stacks": ["**"], "@aws-cdk/core:flag": True, "availability-zones:account=1": ["a"]}
 
     assert Settings.from_context(OWN | cdks) == Settings.from_context(OWN)
@@ -101,9 +102,59 @@ def test_cdks_own_context_is_none_of_our_business() -> None:
         (OWN | {"prefix": 7}, "prefix must be a string, in quotes, not 7"),
     ],
 )
-def test_a_mistake_is_named_in_one_sentence(context: dict[str, object], said: str) -> None:
+def test_a_mistake_is_reported_in_one_sentence(context: dict[str, object], said: str) -> None:
     with pytest.raises(SettingsError) as error:
         Settings.from_context(context)
 
     assert said in str(error.value)
     assert "\n" not in str(error.value)
+
+
+OTHER_APPS = {
+    "region": "eu-west-1",
+    "stage": "dev",
+    "env": {"account": "1"},
+    "environmentName": "dev",
+    "vpcId": "vpc-1",
+    "appName": "shop",
+    "admin_email": "a@b.c",
+    "secretArn": "arn:aws:…",
+    "topicArn": "arn:aws:…",
+    "python": "3.9",
+    "my-key": "key_10mJfXBpBNC2wLpZ5TnuLtr",
+    "cli-telemetry": False,
+    "acknowledged-issue-numbers": [1],
+}
+
+
+def test_context_of_other_apps_is_ignored_and_listed_if_it_may_be_a_mistake() -> None:
+    own: dict[str, object] = {"adminUrl": "http://127.0.0.1:9070"}
+    cdks: dict[str, object] = {"@aws-cdk/core:flag": True, "aws:cdk:x": 1, "hosted-zone:account=1": {}, "x:prefix": 1}
+
+    assert Settings.from_context(own | OTHER_APPS | cdks) == Settings.from_context(own)
+    assert not_settings(own | OTHER_APPS | cdks | {"environment": "none"}) == [
+        name for name in OTHER_APPS if "-" not in name
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("adminURL", "adminUrl"),
+        ("admin-url", "adminUrl"),
+        ("environment_id", "environmentId"),
+        ("envronmentId", "environmentId"),
+        ("Environment", "environment"),
+        ("environments", "environment"),
+        ("alarmTopic", "alarmTopicArn"),
+        ("authTokenSecret", "authTokenSecretArn"),
+        ("pythonruntime", "pythonRuntime"),
+        ("disposible", "disposable"),
+        ("prefx", "prefix"),
+    ],
+)
+def test_a_near_miss_of_a_setting_is_rejected_with_where_it_may_be_set(name: str, meant: str) -> None:
+    with pytest.raises(SettingsError) as error:
+        Settings.from_context({"adminUrl": "http://127.0.0.1:9070", name: "x"})
+
+    assert str(error.value) == f"{name} is not a setting. Did you mean {meant}? {IN_CONTEXT}"

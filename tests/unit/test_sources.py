@@ -1,4 +1,4 @@
-"""The environment of pip, uv and npm: where packages come from is kept of the caller's, where they go is not."""
+"""The environment of pip, uv and npm: where packages come from is the caller's choice, where they go is ours."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from dependencies.sources import environment, pip_settings, uv_options
 
 @pytest.fixture
 def caller(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """A shell on a machine on which nothing is configured, and whose home can be written to."""
+    """A shell without any configuration and with a writable home."""
     monkeypatch.setattr(sources, "OF_THE_SYSTEM", {"pip": [], "uv": []})
     return {"HOME": str(tmp_path), "PATH": "/usr/bin", "XDG_CONFIG_DIRS": str(tmp_path / "nothing")}
 
@@ -41,7 +41,7 @@ def write(path: Path, text: str) -> Path:
         *("npm_config_local_prefix", "npm_config_production", "npm_config_dry_run", "npm_config_ignore_scripts"),
     ],
 )
-def test_what_decides_where_packages_go_or_which_is_dropped(caller: dict[str, str], name: str) -> None:
+def test_settings_that_redirect_or_leave_out_packages_are_dropped(caller: dict[str, str], name: str) -> None:
     assert name not in environment(caller | {name: "1"})
 
 
@@ -55,12 +55,12 @@ def test_what_decides_where_packages_go_or_which_is_dropped(caller: dict[str, st
         *("npm_config_userconfig", "HTTPS_PROXY", "no_proxy", "SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS", "NETRC"),
     ],
 )
-def test_what_decides_where_packages_come_from_is_kept(caller: dict[str, str], name: str) -> None:
+def test_settings_of_where_packages_come_from_are_kept(caller: dict[str, str], name: str) -> None:
     assert environment(caller | {name: "kept"})[name] == "kept"
 
 
-def test_what_pip_is_configured_with_is_handed_to_uv(caller: dict[str, str], tmp_path: Path) -> None:
-    # given pip's configuration in its file, with what is for one command, and in variables, which count most
+def test_pip_s_configuration_is_passed_on_to_uv(caller: dict[str, str], tmp_path: Path) -> None:
+    # given pip's configuration in a file, some of it for one command, and in variables, which take precedence
     write(
         tmp_path / ".config" / "pip" / "pip.conf",
         """
@@ -81,7 +81,7 @@ cert = /not/for/install.pem
     )
     found = environment(caller | {"PIP_CERT": "/ours.pem", "PIP_DEFAULT_TIMEOUT": "60", "PIP_INDEX_URL": ""})
 
-    # then uv is told the same in its own words, and pip no more than that
+    # then uv gets the same in its own variables, and pip gets nothing else
     assert {name: value for name, value in found.items() if name.startswith("UV_") and "CACHE" not in name} == {
         "UV_DEFAULT_INDEX": "https://user:50%25@pip.example/simple",
         "UV_EXTRA_INDEX_URL": "https://one.example/simple https://two.example/simple",
@@ -101,7 +101,7 @@ cert = /not/for/install.pem
     assert found["PIP_CONFIG_FILE"] == "/dev/null"
 
 
-def test_the_file_that_counts_most_is_read_last(caller: dict[str, str], tmp_path: Path) -> None:
+def test_the_file_that_takes_precedence_is_read_last(caller: dict[str, str], tmp_path: Path) -> None:
     for place, index in ((tmp_path / "xdg" / "pip" / "pip.conf", "all"), (tmp_path / ".pip" / "pip.conf", "mine")):
         write(place, f"[global]\nindex-url = https://{index}.example\n")
     named = write(tmp_path / "named.conf", "[global]\nindex-url = https://named.example\n")
@@ -112,14 +112,14 @@ def test_the_file_that_counts_most_is_read_last(caller: dict[str, str], tmp_path
     assert pip_settings(caller | {"PIP_CONFIG_FILE": "/dev/null"}) == {}
 
 
-def test_a_broken_pip_conf_is_no_traceback(caller: dict[str, str], tmp_path: Path) -> None:
+def test_a_broken_pip_conf_causes_no_traceback(caller: dict[str, str], tmp_path: Path) -> None:
     (tmp_path / ".pip").mkdir()
     (tmp_path / ".pip" / "pip.conf").write_bytes(b"index-url = \xff no section\n")
 
     assert pip_settings(caller) == {}
 
 
-def test_uv_s_own_words_count_more_than_pip_s(caller: dict[str, str]) -> None:
+def test_uv_s_own_settings_take_precedence_over_pip_s(caller: dict[str, str]) -> None:
     found = environment(
         caller | {"UV_INDEX_URL": "https://uv.example", "PIP_INDEX_URL": "https://pip.example", "PIP_CERT": "/pip.pem"}
     )
@@ -129,9 +129,7 @@ def test_uv_s_own_words_count_more_than_pip_s(caller: dict[str, str]) -> None:
     assert environment(caller | {"SSL_CERT_FILE": "/uv.pem", "PIP_CERT": "/pip.pem"})["SSL_CERT_FILE"] == "/uv.pem"
 
 
-def test_of_uv_s_own_configuration_the_indexes_are_taken_and_nothing_else(
-    caller: dict[str, str], tmp_path: Path
-) -> None:
+def test_only_the_indexes_of_uv_s_configuration_are_used(caller: dict[str, str], tmp_path: Path) -> None:
     write(
         tmp_path / ".config" / "uv" / "uv.toml",
         """
@@ -164,7 +162,7 @@ find-links = ["/shelf", "/other"]
 
 
 @pytest.mark.parametrize(("said", "options"), [("1", ["--no-index"]), ("true", ["--no-index"]), ("0", []), (None, [])])
-def test_uv_is_told_that_there_is_no_index(caller: dict[str, str], said: str | None, options: list[str]) -> None:
+def test_no_index_is_passed_on_to_uv(caller: dict[str, str], said: str | None, options: list[str]) -> None:
     assert uv_options(environment(caller | ({"PIP_NO_INDEX": said} if said else {}))) == options
 
 
@@ -177,16 +175,14 @@ def test_uv_is_told_that_there_is_no_index(caller: dict[str, str], said: str | N
         {"UV_CACHE_DIR": "/dev/null/uv", "npm_config_cache": "/dev/null/npm"},
     ],
 )
-def test_a_cache_that_cannot_be_written_to_is_replaced(
-    caller: dict[str, str], tmp_path: Path, variables: dict[str, str]
-) -> None:
+def test_a_read_only_cache_is_replaced(caller: dict[str, str], tmp_path: Path, variables: dict[str, str]) -> None:
     found = environment(caller | variables, tmp_path / "ours")
 
     caches = {value for name, value in found.items() if name.lower() in ("uv_cache_dir", "npm_config_cache")}
     assert caches == {str(tmp_path / "ours" / "uv"), str(tmp_path / "ours" / "npm")}
 
 
-def test_a_cache_that_can_be_written_to_is_the_caller_s(caller: dict[str, str], tmp_path: Path) -> None:
+def test_the_caller_s_cache_is_used_if_it_is_writable(caller: dict[str, str], tmp_path: Path) -> None:
     found = environment(caller | {"UV_CACHE_DIR": str(tmp_path / "mine")}, tmp_path / "ours")
 
     assert found["UV_CACHE_DIR"] == str(tmp_path / "mine")

@@ -1,4 +1,4 @@
-"""`make stuck`: the page's advice for each sort, and what it says of a wrong URL or key."""
+"""`make stuck`: the page's advice for each kind of stuck invocation, and the errors for a wrong URL or key."""
 
 import io
 import json
@@ -24,19 +24,19 @@ OF_EACH_SORT = {
 }
 
 
-def test_each_sort_of_the_page_is_told_apart_and_has_its_advice() -> None:
+def test_each_kind_of_the_page_is_recognized_and_has_its_advice() -> None:
     assert [*stuck.sorts(PAGE)] == [*OF_EACH_SORT]
     for sort, row in OF_EACH_SORT.items():
         assert stuck.sort_of(ROW | row) == sort
         assert stuck.advice(ROW | row, PAGE).split(".")[0] in PAGE
 
 
-def test_what_is_of_no_sort_is_told_what_it_waits_for_in_the_page_s_words() -> None:
+def test_an_invocation_of_no_kind_is_listed_with_what_it_waits_for() -> None:
     for status, waits_for in stuck.statuses(PAGE).items():
         assert waits_for in stuck.advice(ROW | {"status": status, "failure": "[500] any"}, PAGE)
 
 
-def test_the_list_shows_what_it_is_since_when_why_and_what_to_do() -> None:
+def test_the_list_shows_each_invocation_with_its_age_cause_and_advice() -> None:
     console = Console(file=io.StringIO(), width=200)
     stuck.show([ROW | {"trip": "the-trip"} | OF_EACH_SORT["A table is not found"]], PAGE, console)
 
@@ -54,7 +54,7 @@ def test_the_list_shows_what_it_is_since_when_why_and_what_to_do() -> None:
         assert part in said
 
 
-def test_a_wrong_key_is_one_sentence_without_it() -> None:
+def test_a_wrong_key_is_reported_in_one_sentence_without_the_key() -> None:
     with served(FakeAdmin(api_key="right")) as admin, pytest.raises(LocalCloudError) as failure:
         Restate(admin.url, "wrong-key").query("SELECT 1")
 
@@ -79,12 +79,12 @@ def test_a_wrong_key_is_one_sentence_without_it() -> None:
         ("http://127.0.0.1:1\x07", "key", "must be a URL|cannot be reached"),
     ],
 )
-def test_what_cannot_be_asked_says_why(url: str, key: str | None, said: str) -> None:
+def test_an_unreachable_server_is_reported_with_the_reason(url: str, key: str | None, said: str) -> None:
     with pytest.raises(LocalCloudError, match=said):
         Restate(url, key).query("SELECT 1")
 
 
-def test_a_key_for_this_machine_goes_through_no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_local_request_with_a_key_does_not_go_through_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     with served(FakeAdmin(api_key="right")) as admin, served(FakeAdmin()) as proxy:
         for name in ("http_proxy", "HTTP_PROXY"):
             monkeypatch.setenv(name, proxy.url)
@@ -94,7 +94,7 @@ def test_a_key_for_this_machine_goes_through_no_proxy(monkeypatch: pytest.Monkey
 
 
 def body(content: bytes) -> dict[str, str]:
-    """A row whose request is this."""
+    """The input column of an invocation with this request."""
     return {"input": json.dumps({"Command": {"Input": {"payload": [*content]}}})}
 
 
@@ -110,11 +110,13 @@ def body(content: bytes) -> dict[str, str]:
         ({}, "unknown"),
     ],
 )
-def test_the_trip_is_what_an_invocation_is_for_or_calls_or_was_asked_for(row: dict[str, Any], trip: str) -> None:
+def test_the_trip_of_an_invocation_is_found_by_its_key_its_first_call_or_its_request(
+    row: dict[str, Any], trip: str
+) -> None:
     assert trip_of(ROW | row) == trip
 
 
-def test_a_port_that_is_not_the_admin_api_s_is_said_to_be_none() -> None:
+def test_a_port_that_is_not_the_admin_api_is_reported() -> None:
     with served(FakeAdmin(answers_before=[(404, "nothing here")])) as other, pytest.raises(LocalCloudError) as failure:
         Restate(other.url).query("SELECT 1")
 

@@ -1,4 +1,4 @@
-"""What a caller may send, and what each refusal says. The same refusals over HTTP are in tests/saga."""
+"""What a caller may send, and the message of each error. The same errors over HTTP are in tests/saga."""
 
 import asyncio
 from typing import cast
@@ -26,7 +26,7 @@ async def handler(_ctx: Context, request: ReserveRequest) -> TripRequest:
 
 
 def read(body: str | bytes) -> TripRequest:
-    """What a handler is given of this body."""
+    """What a handler receives for this body."""
     request = serde.deserialize(body.encode() if isinstance(body, str) else body)
 
     async def given() -> TripRequest:
@@ -60,12 +60,12 @@ def test_an_empty_request_is_the_sample_trip(body: str) -> None:
     )
 
 
-def test_the_price_is_ours() -> None:
+def test_the_caller_cannot_set_the_price() -> None:
     payment = read("{}").booking(Payment, BOOKING_ID)
     assert (payment.id, payment.amount, payment.currency) == (str(BOOKING_ID), "750.00", "USD")
 
 
-def test_the_flight_gets_the_flights_fields_and_the_car_the_cars() -> None:
+def test_the_flight_gets_the_flight_s_fields_and_the_car_the_car_s() -> None:
     trip = read('{"request": {"depart_city": "Oslo", "rental": "Volvo", "run_type": "failPayment"}}')
     assert msgspec.to_builtins(trip.booking(Flight, BOOKING_ID)) == {
         "id": str(BOOKING_ID),
@@ -142,7 +142,7 @@ def test_the_flight_gets_the_flights_fields_and_the_car_the_cars() -> None:
         pytest.param('{"request": {"rental_from": "2022-01-01"}}', ["rental_to", "rental_from"], id="returned early"),
     ],
 )
-def test_a_bad_request_is_refused_in_words_that_help(body: str | bytes, words: list[str]) -> None:
+def test_a_bad_request_is_refused_with_a_helpful_message(body: str | bytes, words: list[str]) -> None:
     message = refusal_of(body)
     assert [word for word in words if word not in message] == []
     assert "Traceback" not in message
@@ -153,14 +153,14 @@ def test_a_bad_request_is_refused_in_words_that_help(body: str | bytes, words: l
     "character",
     [
         *("\u200b", "\ufeff", "\u2060", "\u00ad", "\u180e", "\U000e0041"),  # invisible
-        *("\u3164", "\u115f", "\uffa0", "\u2800", "\u034f"),  # letters, marks and a symbol that show nothing
-        *("\u2065", "\ufff0", "\ufff8", "\U000e0000", "\U000e0080", "\U000e0fff"),  # invisible, yet unassigned
+        *("\u3164", "\u115f", "\uffa0", "\u2800", "\u034f"),  # letters, marks and a symbol that are invisible
+        *("\u2065", "\ufff0", "\ufff8", "\U000e0000", "\U000e0080", "\U000e0fff"),  # invisible, although unassigned
         *("\u202e", "\u2066", "\u2069", "\u200f", "\u061c"),  # bidirectional controls
         *("\ufffe", "\uffff", "\ufdd0", "\U0001fffe", "\U0010ffff"),  # non-characters
     ],
     ids=lambda character: f"U+{ord(character):04X}",
 )
-def test_what_cannot_be_seen_is_refused(field: str, character: str) -> None:
+def test_invisible_characters_are_refused(field: str, character: str) -> None:
     message = refusal_of(msgspec.json.encode({"request": {field: f"foo{character}bar"}}))
     assert field in message and f"U+{ord(character):04X}" in message
     assert character not in message
@@ -169,25 +169,25 @@ def test_what_cannot_be_seen_is_refused(field: str, character: str) -> None:
 @pytest.mark.parametrize(
     "text", ["Zürich", "東京", "\u0645\u06cc\u200c\u062e", "क्\u200dष", "👨\u200d👩\u200d👧", "✈\ufe0f", "São Tomé"]
 )
-def test_texts_of_every_script_are_accepted(text: str) -> None:
+def test_text_in_any_script_is_accepted(text: str) -> None:
     assert read(msgspec.json.encode({"request": {"depart_city": text}})).depart_city == text
 
 
-def test_a_body_of_just_64_kb_is_accepted() -> None:
+def test_a_body_of_exactly_64_kb_is_accepted() -> None:
     assert read("{}".ljust(MOST_BYTES)) == TripRequest()
 
 
-def test_a_refusal_does_not_echo_a_huge_field() -> None:
+def test_an_error_does_not_repeat_a_huge_value() -> None:
     assert len(refusal_of('{"request": {"' + "x" * 60_000 + '": 1}}')) < 1000
 
 
 @pytest.mark.parametrize("field", ["trip_id", "depart_city", "arrive_city", "rental"])
 @pytest.mark.parametrize("text", ["", " ", "\t", "a\x00b", "a\x7fb", "a\u0085b", "a\u2029b"])
-def test_no_text_may_be_blank_or_hold_a_control_character(field: str, text: str) -> None:
+def test_no_text_may_be_blank_or_contain_a_control_character(field: str, text: str) -> None:
     assert field in refusal_of(msgspec.json.encode({"request": {field: text}}))
 
 
-def test_a_refusal_says_no_more_than_it_has_to() -> None:
+def test_a_wrong_type_is_reported_in_one_short_sentence() -> None:
     expected = "Invalid request: Expected `str`, got `int` - at `$.request.depart_city`."
     assert refusal_of('{"request": {"depart_city": 7}}') == expected
 
@@ -196,7 +196,7 @@ def test_a_refusal_says_no_more_than_it_has_to() -> None:
     "time",
     ["2021-07-08", "20210708", "2021-07-08T06:00", "2021-07-08T06:00:00.123456789Z", "2021-07-08T06:00:00-05:00"],
 )
-def test_iso_8601_in_its_usual_forms_is_accepted_and_kept_as_it_was_sent(time: str) -> None:
+def test_the_usual_forms_of_iso_8601_are_accepted_and_kept_unchanged(time: str) -> None:
     assert read(msgspec.json.encode({"request": {"depart_time": time}})).depart_time == time
 
 

@@ -1,4 +1,4 @@
-"""The GitHub workflow, as far as it can be checked without GitHub: its form, its pins, and who may do what."""
+"""The GitHub workflow, as far as it can be checked without GitHub: structure, pins and permissions."""
 
 import json
 import os
@@ -47,15 +47,15 @@ def test_every_change_is_tested_before_anything_else_happens() -> None:
     assert {name: job.get("needs") for name, job in JOBS.items()} == {"test": None, "diff": "test", "deploy": "test"}
 
 
-def test_main_is_deployed_in_a_protected_environment_and_a_pull_request_only_compared() -> None:
+def test_main_is_deployed_in_a_protected_environment_and_a_pull_request_only_diffed() -> None:
     assert JOBS["deploy"]["if"].startswith("github.event_name == 'push' && ")
     assert JOBS["deploy"]["environment"] == "production"
     assert [name for name in JOBS if any("cdk deploy" in run for run in steps(name, "run"))] == ["deploy"]
     assert JOBS["diff"]["if"].startswith("github.event_name == 'pull_request' && github.event.pull_request.head.repo")
-    assert any("cdk diff --no-color --method template" in run for run in steps("diff", "run"))  # by the lookup role
+    assert any("cdk diff --no-color --method template" in run for run in steps("diff", "run"))  # with the lookup role
 
 
-def test_a_fork_without_variables_is_green_because_the_jobs_that_need_them_are_skipped() -> None:
+def test_a_fork_without_variables_passes_because_the_jobs_that_need_them_are_skipped() -> None:
     for name, job in JOBS.items():
         needed = {step["with"]["role-to-assume"] for step in job["steps"] if step.get("uses", "").startswith(TO_AWS)}
         for expression in needed:
@@ -63,7 +63,7 @@ def test_a_fork_without_variables_is_green_because_the_jobs_that_need_them_are_s
     assert "if" not in JOBS["test"] and "vars." not in str(JOBS["test"])
 
 
-def test_a_job_that_may_ask_for_a_token_installs_no_more_than_deploying_takes_by_its_hashes() -> None:
+def test_a_job_with_an_aws_token_installs_only_the_hashed_requirements_for_deploying() -> None:
     trusted = [name for name, job in JOBS.items() if "id-token" in job["permissions"]]
     assert trusted == ["diff", "deploy"]
     for name in trusted:
@@ -72,7 +72,7 @@ def test_a_job_that_may_ask_for_a_token_installs_no_more_than_deploying_takes_by
 
 
 def run_with_cdk(cdk: str, job: str, folder: Path) -> subprocess.CompletedProcess[bytes]:
-    """Run the job's step that calls cdk, as GitHub runs it, with this line of shell in cdk's place."""
+    """Run the job's cdk step as GitHub does, with this line of shell as cdk."""
     for tools in ("node_modules/.bin", ".venv/bin"):
         (folder / tools).mkdir(parents=True)
     command = folder / "node_modules" / ".bin" / "cdk"
@@ -89,8 +89,8 @@ def run_with_cdk(cdk: str, job: str, folder: Path) -> subprocess.CompletedProces
 
 
 @pytest.mark.parametrize("job", ["diff", "deploy"])
-def test_what_was_set_for_a_deployment_by_hand_is_kept_by_one_by_ci(tmp_path: Path, job: str) -> None:
-    # given a stack that is deployed by hand, by `cdk deploy -c environment=production`
+def test_ci_deploys_with_the_same_settings_as_a_deployment_by_hand(tmp_path: Path, job: str) -> None:
+    # given a stack that was deployed by hand, with `cdk deploy -c environment=production`
     (tmp_path / "production.toml").write_text(PRODUCTION)
     by_hand = Settings.from_context({"environment": "production"}, tmp_path)
     assert None not in (by_hand.alarm_topic_arn, by_hand.prefix) and by_hand.python_runtime == "3.12"
@@ -101,7 +101,7 @@ def test_what_was_set_for_a_deployment_by_hand_is_kept_by_one_by_ci(tmp_path: Pa
     arguments = (tmp_path / "arguments").read_text().splitlines()
     assert arguments[0] == job
 
-    # then its settings are the same
+    # then the settings are the same
     named = [value for option, value in pairwise(arguments) if option in ("-c", "--context")]
     assert Settings.from_context(dict(each.split("=", 1) for each in named), tmp_path) == by_hand
 
@@ -122,16 +122,16 @@ SHORT = "Stack HolidayStack\nThere were no differences\n"
     ],
     ids=["plain", "failed", "nothing", "a fence", "longer fences", "bytes", "too long for a summary"],
 )
-def test_the_diff_in_the_summary_cannot_leave_its_fence_and_a_failed_diff_fails(
+def test_the_diff_cannot_break_out_of_its_code_block_and_a_failed_diff_fails(
     tmp_path: Path, printed: str, status: int
 ) -> None:
-    # given a cdk that prints this
+    # given a cdk with this output
     (tmp_path / "printed").write_bytes(printed.encode("latin-1" if "\xff" in printed else "utf-8"))
 
     # when the step runs as GitHub runs it
     run = run_with_cdk(f"cat {shlex.quote(str(tmp_path / 'printed'))}; exit {status}", "diff", tmp_path)
 
-    # then its end is cdk's, and the summary is one fenced block that is longer than what is in it, and not too long
+    # then it fails if cdk does, and the summary is one fenced block that nothing in it can close, and not too long
     assert run.returncode == status, run.stderr
     opening, *inside, closing = (tmp_path / "summary").read_bytes().rstrip(b"\n").split(b"\n")
     assert opening == closing and re.fullmatch(rb"`{4,}", opening)
@@ -140,7 +140,7 @@ def test_the_diff_in_the_summary_cannot_leave_its_fence_and_a_failed_diff_fails(
     assert (tmp_path / "summary").stat().st_size < 1024**2
 
 
-def test_nothing_is_permitted_but_to_read_and_to_ask_for_a_token_where_aws_is_talked_to() -> None:
+def test_jobs_may_only_read_and_those_that_use_aws_may_request_a_token() -> None:
     assert WORKFLOW["permissions"] == {}
     for name, job in JOBS.items():
         talks_to_aws = any(uses.startswith(TO_AWS) for uses in steps(name, "uses"))
@@ -149,7 +149,7 @@ def test_nothing_is_permitted_but_to_read_and_to_ask_for_a_token_where_aws_is_ta
     assert JOBS["test"]["permissions"] == {"contents": "read"}
 
 
-def test_actions_are_pinned_to_commits_and_a_checkout_keeps_no_token() -> None:
+def test_actions_are_pinned_to_commits_and_checkouts_do_not_keep_the_token() -> None:
     for job in JOBS.values():
         for step in job["steps"]:
             if "uses" in step:
@@ -164,11 +164,11 @@ def test_no_secret_is_named_or_written() -> None:
     assert not re.search(r"key_|AKIA|arn:|env_[a-z0-9]{4}|\b\d{12}\b|[A-Za-z0-9+/]{41}", TEXT)
 
 
-def test_what_comes_from_github_reaches_a_shell_as_variables_only() -> None:
+def test_values_from_github_reach_a_shell_only_as_variables() -> None:
     assert not [run for name in JOBS for run in steps(name, "run") if "${{" in run]
 
 
-def test_every_make_target_and_setting_that_it_names_exists_and_the_page_names_its_variables() -> None:
+def test_its_make_targets_and_settings_exist_and_the_page_lists_its_variables() -> None:
     targets = set(re.findall(r"\bmake ([a-z-]+)", "\n".join(run for name in JOBS for run in steps(name, "run"))))
     assert targets and all(re.search(rf"^{name}:", (ROOT / "Makefile").read_text(), re.MULTILINE) for name in targets)
 
@@ -189,7 +189,7 @@ def test_the_page_s_trust_policy_trusts_one_environment_of_one_repository() -> N
 
 
 @pytest.mark.parametrize("role", ["deploy", "file-publishing", "lookup"])
-def test_the_page_s_permissions_are_to_assume_the_bootstrap_roles_and_nothing_else(role: str) -> None:
+def test_the_page_s_permissions_allow_only_to_assume_the_bootstrap_roles(role: str) -> None:
     _, allowed = policies()
 
     assert allowed["Action"] == "sts:AssumeRole"

@@ -1,4 +1,4 @@
-"""One stack in the shape for Restate Cloud, deployed where IAM is enforced, a module at a time."""
+"""For each module, a stack for Restate Cloud in an emulator that enforces IAM."""
 
 from collections.abc import Iterator
 

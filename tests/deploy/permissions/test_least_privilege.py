@@ -1,4 +1,4 @@
-"""Who may do what, where IAM is enforced, and each right that is missing denied."""
+"""Where IAM is enforced: each role may do what it needs and nothing else."""
 
 from collections.abc import Callable
 from typing import Any
@@ -34,7 +34,7 @@ def test_restate_assumes_the_role_and_invokes_and_a_trip_is_booked(deployed: Dep
     assert trip.status == 200, trip.answer
     assert {row["transaction_status"] for row in booking.rows_of(deployed.cloud, "permitted").values()} == {"confirmed"}
 
-    # and its notice was published: trips/notify would not have ended otherwise
+    # and its notice was published, otherwise trips/notify would not have ended
     assert eventually(lambda: unfinished(deployed.cloud), lambda left: not left) == []
 
 
@@ -52,8 +52,8 @@ def test_nobody_but_restate_assumes_the_role_and_only_with_the_environment_s_id(
     assert denied(lambda: deployed.root_of("111122223333").assume(role, ExternalId=ENVIRONMENT))
 
 
-def test_the_role_invokes_the_registered_versions_and_nothing_else(deployed: Deployed) -> None:
-    # given who has assumed the role, and functions of others
+def test_the_role_may_only_invoke_the_registered_versions(deployed: Deployed) -> None:
+    # given a session of the role, and functions that are not ours
     functions = deployed.restate().assume(deployed.outputs["InvokerRoleArn"], ExternalId=ENVIRONMENT).client("lambda")
     all_there_are = [
         each["FunctionArn"] for each in deployed.root_of("000000000000").client("lambda").list_functions()["Functions"]
@@ -64,7 +64,7 @@ def test_the_role_invokes_the_registered_versions_and_nothing_else(deployed: Dep
     def invocation_is_denied(arn: str) -> bool:
         return denied(lambda: functions.invoke(FunctionName=arn, Payload=b"{}"))
 
-    # then it invokes the four versions, and neither what is not published nor the registration function
+    # then it may invoke the four versions, but no unpublished code and not the registration function
     assert not [arn for arn in registered if invocation_is_denied(arn)]
     for function in all_there_are:
         assert invocation_is_denied(function)
@@ -72,12 +72,12 @@ def test_the_role_invokes_the_registered_versions_and_nothing_else(deployed: Dep
     (registrar,) = (arn for arn in all_there_are if "Deployer" in arn)
     assert invocation_is_denied(f"{registrar}:1")
 
-    # and it can do nothing else with the four
+    # and it may do nothing else with the four
     assert denied(lambda: functions.get_function(FunctionName=registered[0]))
     assert denied(lambda: functions.delete_function(FunctionName=registered[0]))
 
 
-def test_the_registration_function_reads_its_secret_and_no_other(deployed: Deployed) -> None:
+def test_the_registration_function_may_read_only_its_own_secret(deployed: Deployed) -> None:
     other = deployed.cloud.client("secretsmanager").create_secret(Name="restate/api-key-2", SecretString="x")["ARN"]
     registrar = deployed.function("Deployer")
     secrets = registrar.client("secretsmanager")
@@ -91,10 +91,8 @@ def test_the_registration_function_reads_its_secret_and_no_other(deployed: Deplo
 
 
 @pytest.mark.parametrize("service", MAY)
-def test_a_service_does_its_own_actions_on_its_own_table_or_topic_and_no_others(
-    deployed: Deployed, service: str
-) -> None:
-    # given the service's own role, and everything that any service does, on every table and two topics
+def test_a_service_may_use_only_its_own_actions_on_its_own_table_or_topic(deployed: Deployed, service: str) -> None:
+    # given the service's role, and every action of any service on every table and two topics
     function = deployed.function(f"{service}Service")
     dynamodb, sns = function.client("dynamodb"), function.client("sns")
     one = {"ExpressionAttributeValues": {":pk": {"S": "probe"}}, "KeyConditionExpression": "pk = :pk"}
@@ -121,5 +119,5 @@ def test_a_service_does_its_own_actions_on_its_own_table_or_topic_and_no_others(
         SecretId=deployed.secret
     )
 
-    # then what is not denied is what it may do
+    # then only its own actions are not denied
     assert {what for what, call in calls.items() if not denied(call)} == MAY[service]

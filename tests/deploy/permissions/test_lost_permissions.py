@@ -1,4 +1,4 @@
-"""Where IAM is enforced: what is seen when a right is lost, and what goes on while roles and functions change."""
+"""Where IAM is enforced: what a lost permission looks like, and what keeps working while roles and functions change."""
 
 import json
 from concurrent.futures import ThreadPoolExecutor
@@ -46,7 +46,7 @@ handler = restate.app([greeter])
 
 
 def test_restate_with_another_external_id_can_neither_register_nor_invoke(deployed: Deployed, tmp_path: Path) -> None:
-    # given another stack, whose role is for the environment of somebody else, when it is deployed
+    # given another stack, whose role is for somebody else's environment, when it is deployed
     settings = {
         "environmentId": SOMEBODY_ELSES,
         "principal": SESSION,
@@ -57,12 +57,12 @@ def test_restate_with_another_external_id_can_neither_register_nor_invoke(deploy
     with pytest.raises(LocalCloudError) as failure:
         deployed.cloud.deploy(greetings.written(tmp_path) | settings, greetings.APP, greetings.STACK)
 
-    # then the last lines say what to look at, and nothing of it is in Restate
+    # then the last lines say what to check, and nothing is registered
     said = " ".join(str(failure.value).split())
     assert "Restate cannot invoke the function: check what its role may invoke" in said
     assert deployments_of(deployed.cloud, "greeter") == set()
 
-    # and given a Restate that comes with somebody else's id, when a trip is to be booked, then it cannot begin
+    # and given a Restate with another external id, when a trip is booked, then it cannot begin
     deployed.let_restate_use(SOMEBODY_ELSES)
     try:
         address = f"{deployed.cloud.ingress_url}/trips/reserve/send"
@@ -73,12 +73,12 @@ def test_restate_with_another_external_id_can_neither_register_nor_invoke(deploy
     finally:
         deployed.let_restate_use(ENVIRONMENT)
 
-    # and with the right one, it ends well
+    # and with the right external id, it succeeds
     url = f"{deployed.cloud.ingress_url}/restate/invocation/{invocation}/attach"
     assert httpx.get(url, timeout=120, trust_env=False).json()["status"] == "success"
 
 
-def test_alarms_fire_for_an_invoker_role_that_is_lost_and_for_a_monitor_whose_key_is_rejected(
+def test_alarms_fire_for_a_lost_invoker_role_and_for_a_rejected_key(
     deployed: Deployed,
 ) -> None:
     # given a monitor, which reads the key with its own role
@@ -91,7 +91,7 @@ def test_alarms_fire_for_an_invoker_role_that_is_lost_and_for_a_monitor_whose_ke
         lambda: function.client("secretsmanager").put_secret_value(SecretId=deployed.secret, SecretString="x")
     )
 
-    # when somebody takes a permission from the role through which Restate invokes
+    # when somebody removes a permission from the invoker role
     iam, role = cloud.client("iam"), deployed.outputs["InvokerRoleArn"].rpartition("/")[2]
     (policy,) = (name for name in iam.list_role_policies(RoleName=role)["PolicyNames"] if "Trips" in name)
     document = json.dumps(iam.get_role_policy(RoleName=role, PolicyName=policy)["PolicyDocument"])
@@ -103,7 +103,7 @@ def test_alarms_fire_for_an_invoker_role_that_is_lost_and_for_a_monitor_whose_ke
         assert watch.becomes("ALARM")
         assert watch.published("StuckInvocations", "trips") == [1.0]
 
-        # and when the key is rejected, then the other one does, and this one stays
+        # and when the key is rejected, then the other alarm fires, and this one stays
         secrets.put_secret_value(SecretId=deployed.secret, SecretString=OTHER_KEY)
         failure = watch.look()
         assert failure and "rejected the API key (401: who is Bearer ***?)" in failure["errorMessage"]
@@ -113,7 +113,7 @@ def test_alarms_fire_for_an_invoker_role_that_is_lost_and_for_a_monitor_whose_ke
         secrets.put_secret_value(SecretId=deployed.secret, SecretString=KEY)
         iam.put_role_policy(RoleName=role, PolicyName=policy, PolicyDocument=document)
 
-    # and after both repairs, both are quiet
+    # and after both repairs, both return to OK
     url = f"{cloud.ingress_url}/restate/invocation/{invocation}/attach"
     assert httpx.get(url, timeout=120, trust_env=False).json()["status"] == "success"
     assert eventually(lambda: unfinished(cloud), lambda left: not left) == []
@@ -122,10 +122,8 @@ def test_alarms_fire_for_an_invoker_role_that_is_lost_and_for_a_monitor_whose_ke
     cloud.destroy("Watched")
 
 
-def test_a_function_that_is_replaced_in_mid_work_is_invoked_until_that_is_done(
-    deployed: Deployed, tmp_path: Path
-) -> None:
-    # given a function with a name, and work in flight that waits
+def test_a_replaced_function_is_invoked_until_its_work_is_done(deployed: Deployed, tmp_path: Path) -> None:
+    # given a named function with work in flight
     cloud = deployed.cloud
     here = {
         "environmentId": ENVIRONMENT,
@@ -140,7 +138,7 @@ def test_a_function_that_is_replaced_in_mid_work_is_invoked_until_that_is_done(
     waiting = eventually(lambda: awakeable(cloud, "ann"), bool)
     assert waiting and old in routes(cloud)
 
-    # when the function gets another name, which makes it another one, and the work goes on as soon as that one serves
+    # when the function is renamed, and so replaced, and the work goes on as soon as the new one serves
     def go_on() -> None:
         assert old not in eventually(lambda: routes(cloud), lambda found: old not in found, timeout=300)
         resolve(cloud, waiting)
@@ -150,17 +148,15 @@ def test_a_function_that_is_replaced_in_mid_work_is_invoked_until_that_is_done(
         cloud.deploy(settings | {"called": "two"}, greetings.APP, greetings.STACK)
         going_on.result()
 
-    # then it ended well, on the old function, which is gone now
+    # then it succeeded on the old function, which is gone now
     url = f"{cloud.ingress_url}/restate/invocation/{invocation}/output"
     assert httpx.get(url, timeout=60, trust_env=False).json() == "Hello ann"
     assert old not in deployments(cloud).values()
     cloud.destroy(greetings.STACK)
 
 
-def test_another_environment_in_another_place_takes_over_with_a_role_and_a_key_of_its_own(
-    deployed: Deployed, tmp_path: Path
-) -> None:
-    # given a stack in this environment, and another environment elsewhere, with another key
+def test_a_stack_moves_to_another_environment_with_its_own_role_and_key(deployed: Deployed, tmp_path: Path) -> None:
+    # given a stack in this environment, and another environment with another key
     sources = greetings.written(tmp_path / "sources") | {"principal": SESSION}
     here = {"environmentId": ENVIRONMENT, "adminUrl": deployed.admin_url, "secret": deployed.secret}
     deployed.cloud.deploy(sources | here, greetings.APP, greetings.STACK)
@@ -173,7 +169,7 @@ def test_another_environment_in_another_place_takes_over_with_a_role_and_a_key_o
         there = {"environmentId": ANOTHER, "adminUrl": authenticating_proxy.url, "secret": key}
         deployed.cloud.deploy(sources | there, greetings.APP, greetings.STACK)
 
-        # then it serves there, through the one role that is left, and here nothing of it is
+        # then it serves there, through the one remaining role, and nothing of it is left here
         url = f"{elsewhere.ingress_url}/greeter/greet"
         assert httpx.post(url, json="Ann", timeout=60, trust_env=False).json() == "Hello Ann"
         assert deployments_of(deployed.cloud, "greeter") == set()

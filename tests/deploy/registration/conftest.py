@@ -1,4 +1,4 @@
-"""A cloud for the tests of this folder, and what each of them deploys."""
+"""A cloud for this folder's tests, and the stack that each of them deploys."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +18,7 @@ from tests.deploy.state import addresses
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """The tests in which the registration looks for unfinished work run with a Restate without VQueues too."""
+    """Run the tests in which the registration looks for unfinished work also without VQueues."""
     if "own_cloud" in metafunc.fixturenames:
         both = metafunc.definition.get_closest_marker("in_both_modes")
         modes: dict[str, dict[str, str]] = {"with VQueues": {}} | ({"without": WITHOUT_VQUEUES} if both else {})
@@ -27,7 +27,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture(scope="module")
 def own_cloud(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[HolidayCloud]:
-    """In the place of the other modules': with a Restate that has VQueues, and with one that has none."""
+    """Replaces the fixture of the other modules: a cloud with VQueues, and one without."""
     cloud = HolidayCloud(tmp_path_factory.mktemp("own-cloud"), Ports.free())
     cloud.restate_settings = dict(request.param)
     with cloud:
@@ -36,13 +36,13 @@ def own_cloud(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
 
 @pytest.fixture
 def greetings(own_cloud: HolidayCloud, tmp_path: Path) -> Greetings:
-    """What is deployed is what the test before has left: each test begins with a deploy."""
+    """The stack may exist already, from the previous test, so each test begins with a deploy."""
     return Greetings(own_cloud, tmp_path)
 
 
 @pytest.fixture
 def authenticating_proxy(own_cloud: HolidayCloud, secret: str, new_secret: str) -> Iterator[AuthenticatingProxy]:
-    """In front of Restate, which nothing is registered with, before and after."""
+    """In front of a Restate in which nothing is registered, before and afterwards."""
     assert {secret, new_secret}, "they outlive the stack"
     clear(own_cloud)
     with guarding(own_cloud.admin_url, KEY) as authenticating_proxy:
@@ -53,13 +53,13 @@ def authenticating_proxy(own_cloud: HolidayCloud, secret: str, new_secret: str) 
 
 @pytest.fixture
 def secret(own_cloud: LocalCloud) -> Iterator[str]:
-    """The ARN of a secret that holds the key."""
+    """The ARN of a secret with the key."""
     yield from kept(own_cloud, KEY)
 
 
 @pytest.fixture
 def new_secret(own_cloud: LocalCloud) -> Iterator[str]:
-    """The ARN of another secret, which holds another key."""
+    """The ARN of another secret with another key."""
     yield from kept(own_cloud, OTHER_KEY)
 
 

@@ -1,4 +1,4 @@
-"""Registration by real deploys of one small service: what moves when a setting or the code does."""
+"""Registration by real deploys of one small service: what changes with a setting or the code."""
 
 import pytest
 
@@ -17,20 +17,20 @@ from tests.driver import eventually
 pytestmark = pytest.mark.slow
 
 
-def test_a_permission_that_is_not_known_everywhere_yet_is_ridden_out(
+def test_the_propagation_of_a_permission_is_waited_for(
     greetings: Greetings, authenticating_proxy: AuthenticatingProxy, secret: str
 ) -> None:
-    # given a Restate whose role is not known everywhere yet, when a stack is deployed
+    # given IAM changes that have not propagated yet, when a stack is deployed
     authenticating_proxy.not_yet = 4
     version = greetings.deploy(adminUrl=authenticating_proxy.url, secret=secret)
 
-    # then it was asked until it was
+    # then the registration was retried until it succeeded
     assert authenticating_proxy.not_yet == 0
     assert routes(greetings.cloud) == {version}
 
 
 @pytest.mark.in_both_modes
-def test_another_admin_url_takes_the_service_along_and_back_again(greetings: Greetings, elsewhere: LocalCloud) -> None:
+def test_a_service_moves_to_another_admin_url_and_back(greetings: Greetings, elsewhere: LocalCloud) -> None:
     # given the service in one Restate, with work in flight
     cloud = greetings.cloud
     greetings.deploy()
@@ -42,18 +42,18 @@ def test_another_admin_url_takes_the_service_along_and_back_again(greetings: Gre
     assert addresses(cloud, set()) == set()
     assert eventually(lambda: unfinished(cloud), lambda left: not left) == []
 
-    # and when it moves back, for a moment only, because a resource behind it fails, then it is still there
+    # and when it moves back and a later resource fails, then it is still there
     greetings.failure(fails="yes")
     assert greetings.greet(url=elsewhere.ingress_url).json() == "Hello Ann"
     assert addresses(cloud, set()) == set()
 
-    # and when it moves back for good, then it is here, and open to callers
+    # and when it moves back successfully, then it is here and public
     greetings.deploy()
     assert greetings.greet().json() == "Hello Ann"
     assert addresses(elsewhere, set()) == set()
 
 
-def test_another_role_is_used_for_all_versions_that_are_still_needed(greetings: Greetings) -> None:
+def test_a_new_role_is_used_for_all_versions_that_are_still_needed(greetings: Greetings) -> None:
     # given a version with work in flight, invoked through one role, and a second version
     cloud = greetings.cloud
     first = greetings.deploy(edition("Hello"), role="OneRole")
@@ -61,7 +61,7 @@ def test_another_role_is_used_for_all_versions_that_are_still_needed(greetings: 
     second = greetings.deploy(edition("Hi"), role="OneRole")
     revision = services(cloud)["greeter"]
 
-    # when the role changes, then both are invoked through the new one: the old one is gone. Nothing else changed.
+    # when the role changes, then both are invoked through the new one (the old one is gone), and nothing else changes
     assert greetings.deploy(edition("Hi"), role="AnotherRole") == second
     assert registered(cloud).keys() == {first, second}
     assert all("AnotherRole" in deployment["assume_role_arn"] for deployment in registered(cloud).values())
@@ -69,31 +69,31 @@ def test_another_role_is_used_for_all_versions_that_are_still_needed(greetings: 
 
 
 def test_a_service_becomes_private_and_public_with_its_code(greetings: Greetings) -> None:
-    # given a public service, when it becomes private, then callers from outside are refused
+    # given a public service, when it becomes private, then external callers are refused
     greetings.deploy()
     greetings.deploy(PRIVATE)
     assert greetings.greet().status_code == 400
 
-    # and when it is to be public again and that fails, it stays private
+    # and when a deploy that makes it public again fails, it stays private
     greetings.failure(fails="yes")
     assert greetings.greet().status_code == 400
 
-    # and when that goes well, it is public
+    # and when that succeeds, it is public
     greetings.deploy()
     assert greetings.greet().json() == "Hello Ann"
 
 
 @pytest.mark.in_both_modes
-def test_a_service_that_is_offered_no_more_is_refused_and_goes_when_that_is_asked_for(greetings: Greetings) -> None:
-    # given a function of two services, which are both named
+def test_a_service_that_the_function_no_longer_offers_is_removed_only_on_request(greetings: Greetings) -> None:
+    # given a function with two services, both registered
     assert "offers greeter, porter: name all services" in greetings.failure(WITH_ANOTHER)
     greetings.deploy(WITH_ANOTHER, services="greeter,porter")
     assert services(greetings.cloud).keys() == {"greeter", "porter"}
 
-    # when the second is offered no more, then that is refused
+    # when the function no longer offers the second one, then that is refused
     assert "would lose the service porter" in greetings.failure(edition("Hi"))
 
-    # and when it is asked for, the service goes with the version before the latest
+    # and when the removal is requested, the service is gone with the previous version
     greetings.deploy(edition("Hi"), breaking="yes")
     latest = greetings.deploy(edition("Hey"))
     assert services(greetings.cloud).keys() == {"greeter"}

@@ -1,4 +1,4 @@
-"""Registration by real deploys of one small service: what is said when it fails, and which key is used."""
+"""Registration by real deploys of one small service: its errors, and which API key it uses."""
 
 import pytest
 
@@ -20,10 +20,10 @@ from tests.driver import eventually, logged
 
 pytestmark = pytest.mark.slow
 
-IN_A_HURRY = {"timeout": "50"}  # seconds, of which 45 are kept back for the answer
+IN_A_HURRY = {"timeout": "50"}  # seconds, of which 45 are reserved for the answer
 
 
-def test_each_mistake_in_the_code_is_one_sentence_and_the_old_code_stays(greetings: Greetings) -> None:
+def test_each_mistake_in_the_code_is_reported_in_one_sentence_and_the_old_code_stays(greetings: Greetings) -> None:
     # given a service with two handlers
     version = greetings.deploy(WITH_PART)
 
@@ -33,22 +33,22 @@ def test_each_mistake_in_the_code_is_one_sentence_and_the_old_code_stays(greetin
         "allow_breaking_changes.",
         BROKEN: "The function fails when Restate asks what it offers: see its log.",
     }.items():
-        # when it is deployed with a mistake, then the last lines say which, and the version before is in charge
+        # when it is deployed with a mistake, then the last lines name it, and the previous version still serves
         assert sentence in greetings.failure(service)
         assert routes(greetings.cloud) == {version}
         assert greetings.greet().json() == "Hello Ann"
 
 
-def test_a_breaking_change_that_is_asked_for_is_made_and_can_be_rolled_back(greetings: Greetings) -> None:
+def test_a_requested_breaking_change_is_made_and_can_be_rolled_back(greetings: Greetings) -> None:
     # given a service with two handlers
     greetings.deploy(WITH_PART)
 
-    # when it becomes an object, loses a handler, and a resource behind it fails
+    # when it becomes an object and loses a handler, and a later resource fails
     assert "this one always fails" in greetings.failure(AS_OBJECT, breaking="yes", fails="yes")
     # then it is what it was
     assert greetings.greet().json() == "Hello Ann"
 
-    # and without that failure, it is an object
+    # and without that failure, it becomes an object
     version = greetings.deploy(AS_OBJECT, breaking="yes")
     assert routes(greetings.cloud) == {version}
     assert greetings.greet().status_code == 400
@@ -61,7 +61,7 @@ def test_a_breaking_change_that_is_asked_for_is_made_and_can_be_rolled_back(gree
         ("http://127.0.0.1:{ingress}", "is it Restate's admin API, usually at port 9070?"),
     ],
 )
-def test_a_wrong_url_is_named(greetings: Greetings, url: str, sentence: str) -> None:
+def test_a_wrong_url_is_reported(greetings: Greetings, url: str, sentence: str) -> None:
     url = url.format(ingress=greetings.cloud.ports.ingress)
 
     said = greetings.failure(adminUrl=url, **IN_A_HURRY)
@@ -70,7 +70,7 @@ def test_a_wrong_url_is_named(greetings: Greetings, url: str, sentence: str) -> 
     assert url in said
 
 
-def test_a_restate_that_is_down_is_waited_for_and_then_named(greetings: Greetings) -> None:
+def test_a_restate_that_is_down_is_waited_for_and_then_reported(greetings: Greetings) -> None:
     # given no stack and a Restate that is down, when one is deployed
     clear(greetings.cloud)
     greetings.cloud.kill_restate()
@@ -79,26 +79,26 @@ def test_a_restate_that_is_down_is_waited_for_and_then_named(greetings: Greeting
     finally:
         greetings.cloud.restart_restate()
 
-    # then the last lines say what was waited for, how long, and what to look at
+    # then the last lines say what was waited for, for how long, and what to check
     assert f"Gave up after 5 seconds: Restate's admin API at {greetings.cloud.admin_url} cannot be reached" in said
     assert "is the URL right, and is Restate up and open to this function?" in said
 
 
-def test_a_rejected_key_fails_at_once_and_no_message_and_no_log_shows_it(
+def test_a_rejected_key_fails_at_once_and_appears_in_no_message_or_log(
     greetings: Greetings, authenticating_proxy: AuthenticatingProxy, new_secret: str
 ) -> None:
-    # given a Restate that wants a key, when a stack is deployed with another
+    # given a Restate that demands a key, when a stack is deployed with another one
     said = greetings.failure(adminUrl=authenticating_proxy.url, secret=new_secret)
 
-    # then it was asked once, and the last lines say what to do
+    # then there was one request, and the last lines say what to do
     assert authenticating_proxy.refused == 1
     assert "rejected the API key (401: who is Bearer ***?): check that the secret holds a valid one" in said
 
-    # and the key, which the server repeats, is nowhere
+    # and the key, which the server repeats, is in no log or message
     assert where_it_shows(greetings.cloud, OTHER_KEY, "***") == []
 
 
-def test_the_key_is_sent_with_every_request_and_read_again_after_it_was_rotated(
+def test_the_key_is_sent_with_every_request_and_read_again_after_a_rotation(
     greetings: Greetings, authenticating_proxy: AuthenticatingProxy, secret: str
 ) -> None:
     # given a stack that is registered with the key
@@ -113,7 +113,7 @@ def test_the_key_is_sent_with_every_request_and_read_again_after_it_was_rotated(
     assert greetings.greet().json() == "Hi Ann"
     greetings.cloud.destroy(STACK)
 
-    # then no request was without the key of its time, and neither key is anywhere
+    # then every request had the key of that time, and neither key is in any log
     assert deployments(greetings.cloud) == {}
     assert {request.split()[0] for request in authenticating_proxy.asked} == {"GET", "POST", "PATCH", "DELETE"}
     assert authenticating_proxy.refused == 0
@@ -121,7 +121,7 @@ def test_the_key_is_sent_with_every_request_and_read_again_after_it_was_rotated(
     assert where_it_shows(greetings.cloud, OTHER_KEY, authenticating_proxy.url) == []
 
 
-def test_another_secret_is_read_from_then_on_and_the_old_one_no_more(
+def test_a_new_secret_replaces_the_old_one(
     greetings: Greetings, authenticating_proxy: AuthenticatingProxy, secret: str, new_secret: str
 ) -> None:
     # given a stack that was registered with one key, when another secret with another key takes its place
@@ -129,7 +129,7 @@ def test_another_secret_is_read_from_then_on_and_the_old_one_no_more(
     authenticating_proxy.key = OTHER_KEY
     greetings.deploy(adminUrl=authenticating_proxy.url, secret=new_secret)
 
-    # then it was accepted, and the registration function may read that one only
+    # then the new key was accepted, and the registration function may read only the new secret
     assert authenticating_proxy.refused == 0
     iam = greetings.cloud.client("iam")
     roles = [role["RoleName"] for role in iam.list_roles()["Roles"] if "DeployerRole" in role["RoleName"]]
@@ -140,15 +140,15 @@ def test_another_secret_is_read_from_then_on_and_the_old_one_no_more(
 
 
 @pytest.mark.in_both_modes
-def test_destroy_ends_well_where_the_key_is_refused(
+def test_destroy_succeeds_although_the_key_is_rejected(
     greetings: Greetings, authenticating_proxy: AuthenticatingProxy, secret: str
 ) -> None:
-    # given a stack whose key is no longer accepted, and work in flight
+    # given a stack whose key is no longer accepted, with work in flight
     greetings.deploy(adminUrl=authenticating_proxy.url, secret=secret)
     greetings.wait_for_godot()
     authenticating_proxy.key = "revoked"
 
-    # when it is destroyed, then it is gone, and the log says what is left in Restate
+    # when it is destroyed, then it is gone, and the log lists what is left in Restate
     greetings.cloud.destroy(STACK)
     assert "left in Restate, to be removed by hand" in str(logged(greetings.cloud))
     assert services(greetings.cloud).keys() == {"greeter"}
@@ -159,13 +159,13 @@ def test_destroy_ends_well_where_the_key_is_refused(
 
 
 @pytest.mark.in_both_modes
-def test_destroy_ends_well_while_restate_is_down(greetings: Greetings) -> None:
-    # given a stack with work in flight, and a Restate that is gone
+def test_destroy_succeeds_while_restate_is_down(greetings: Greetings) -> None:
+    # given a stack with work in flight, and a Restate that is down
     greetings.deploy()
     greetings.wait_for_godot()
     greetings.cloud.kill_restate()
 
-    # when it is destroyed, then it is gone, and the log says what is left in Restate
+    # when it is destroyed, then it is gone, and the log lists what is left in Restate
     greetings.cloud.destroy(STACK)
     assert STACK not in stacks(greetings.cloud)
     assert "left in Restate, to be removed by hand" in str(logged(greetings.cloud))
@@ -173,14 +173,14 @@ def test_destroy_ends_well_while_restate_is_down(greetings: Greetings) -> None:
     # and what is left can be removed by hand
     greetings.cloud.restart_restate()
     known = eventually(lambda: set(services(greetings.cloud)), lambda found: found == {"greeter"})
-    assert known == {"greeter"}, "a moment after its start, Restate knows nothing yet"
+    assert known == {"greeter"}, "for a moment after its start, Restate lists no deployments"
     assert eventually(lambda: unfinished(greetings.cloud), bool), "nor what is unfinished"
     remove_by_hand(greetings.cloud)
     assert eventually(lambda: unfinished(greetings.cloud), lambda left: not left) == []
 
 
 def remove_by_hand(cloud: LocalCloud) -> None:
-    """As an operator would, with the key, or past what demands one."""
+    """Remove it as an operator would, with the key or without the proxy that demands it."""
     for invocation in cloud.admin.query(invocations.unfinished(columns="id")):
         cloud.admin.operate("kill", invocation["id"])
     for deployment in deployments(cloud):

@@ -1,4 +1,4 @@
-"""A small function, the library that it requires, and the folder in which packages are built."""
+"""A small function, the library that it requires, and the folder where packages are built."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from tests.unit.bundling.wheels import shelve
 
 @pytest.fixture
 def lambdas(tmp_path: Path) -> Path:
-    """The sources of one small function, with leftovers that do not belong into a package."""
+    """The sources of a small function, with leftovers that do not belong in a package."""
     folder = tmp_path / "lambdas"
     (folder / "greet" / "__pycache__").mkdir(parents=True)
     (folder / "greet" / "hello.py").write_text("print('hello')\n")
@@ -21,7 +21,7 @@ def lambdas(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def target(tmp_path: Path, lambdas: Path) -> Target:
-    """One for which uv finds the library that the function requires on a shelf."""
+    """A target for which uv finds the function's library in a local directory."""
     return shelve(tmp_path / "shelf", lambdas, {"greeting/__init__.py": "", "greeting/native.so": ""})
 
 

@@ -1,4 +1,4 @@
-"""Libraries: where they come from, when they are fetched again, and which are refused."""
+"""Libraries: where they come from, when they are fetched again, and which are rejected."""
 
 import shutil
 import subprocess
@@ -12,7 +12,7 @@ from holiday_stack.libraries import LAMBDA, BundlingError, Target, fetch
 from tests.unit.bundling.wheels import EM_AARCH64, EM_X86_64, NOWHERE, contents, machine_code, require, shelve
 
 
-def test_libraries_that_are_there_take_neither_uv_nor_a_network(
+def test_installed_libraries_need_neither_uv_nor_a_network(
     lambdas: Path, target: Target, local: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fetched = fetch(target, lambdas, local)
@@ -21,22 +21,22 @@ def test_libraries_that_are_there_take_neither_uv_nor_a_network(
     assert fetch(target, lambdas, local) == fetched == local / "libraries" / "shelf" / "installed"
 
 
-def test_libraries_that_uv_has_in_its_cache_take_no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # given what Lambda runs, installed once, and then a network that leads nowhere
+def test_libraries_in_uv_s_cache_need_no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # given the Lambda requirements, installed once, and then no network
     fetch(LAMBDA, local=tmp_path / "with")
     for proxy in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
         monkeypatch.setenv(proxy, "http://127.0.0.1:9")
 
-    # when it is installed elsewhere
+    # when they are installed elsewhere
     package("holiday", LAMBDA, local=tmp_path / "without")
 
-    # then it is the same
+    # then the result is the same
     installed = [tmp_path / place / "libraries" / LAMBDA.name / "installed" for place in ("with", "without")]
     assert contents(installed[0]) == contents(installed[1])
 
 
-def test_libraries_that_were_changed_since_are_not_used(lambdas: Path, target: Target, local: Path) -> None:
-    # given libraries that are there, and cannot be fetched again
+def test_modified_libraries_are_not_used(lambdas: Path, target: Target, local: Path) -> None:
+    # given installed libraries that cannot be fetched again
     installed = fetch(target, lambdas, local)
     shutil.rmtree(local.parent / "shelf")
     assert fetch(target, lambdas, local) == installed
@@ -44,19 +44,19 @@ def test_libraries_that_were_changed_since_are_not_used(lambdas: Path, target: T
     # when one of them is changed
     (installed / "greeting" / "__init__.py").write_text("print('!')\n")
 
-    # then they have to be fetched again
+    # then they must be fetched again
     with pytest.raises(BundlingError, match="Cannot fetch the libraries for shelf"):
         fetch(target, lambdas, local)
 
 
-def test_other_requirements_are_fetched_anew(lambdas: Path, target: Target, local: Path) -> None:
+def test_libraries_are_fetched_again_when_the_requirements_change(lambdas: Path, target: Target, local: Path) -> None:
     assert list(fetch(target, lambdas, local).glob("greeting*"))
     (lambdas / "requirements.txt").write_text("")
 
     assert not list(fetch(target, lambdas, local).glob("greeting*"))
 
 
-def test_libraries_that_cannot_be_fetched_are_one_sentence_and_leave_nothing(
+def test_a_failed_download_is_reported_in_one_sentence_and_leaves_nothing(
     lambdas: Path, target: Target, tmp_path: Path
 ) -> None:
     with pytest.raises(BundlingError, match=r"Cannot fetch the libraries for nowhere: .* Try `python -m") as error:
@@ -76,12 +76,12 @@ def test_libraries_that_cannot_be_fetched_are_one_sentence_and_leave_nothing(
     ],
     ids=["as pinned", "another hash", "no hash", "no version"],
 )
-def test_only_libraries_with_the_pinned_hash_are_taken(
+def test_only_libraries_with_the_pinned_hash_are_installed(
     lambdas: Path, target: Target, tmp_path: Path, pin: str, said: str | None
 ) -> None:
     require(lambdas, tmp_path / "shelf", pin)
 
-    # then it is installed, or one sentence says why not and nothing is left
+    # then it is installed, or one sentence says why not, and nothing is left behind
     if said is None:
         assert (fetch(target, lambdas, tmp_path) / "greeting" / "__init__.py").exists()
     else:
@@ -108,7 +108,7 @@ def test_only_libraries_with_the_pinned_hash_are_taken(
     ],
     ids=["as it should be", "any Python", "another CPU", "no ELF", "another Python", "misnamed", "another system"],
 )
-def test_a_native_module_for_something_else_is_refused(
+def test_a_native_module_for_another_platform_is_rejected(
     lambdas: Path, tmp_path: Path, name: str, content: bytes, said: str | None
 ) -> None:
     shelf = shelve(tmp_path / "shelf", lambdas, {f"greeting/{name}": content})

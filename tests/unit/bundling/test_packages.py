@@ -1,4 +1,4 @@
-"""Lambda packages: what is in them, and that they depend on what goes in and on nothing else."""
+"""Lambda packages: what is in them, and that they depend on their contents only."""
 
 import os
 import re
@@ -28,10 +28,8 @@ def test_a_package_holds_the_sources_in_their_folder_beside_the_libraries(
     }
 
 
-def test_what_no_function_uses_is_left_out_and_what_licences_and_scanners_need_is_kept(
-    lambdas: Path, tmp_path: Path
-) -> None:
-    # given a library with all that wheels bring along
+def test_unused_files_are_left_out_and_those_for_licences_and_scanners_are_kept(lambdas: Path, tmp_path: Path) -> None:
+    # given a library with everything that wheels may contain
     info = "greeting-1.dist-info"
     dropped = [f"{info}/sboms/core.cyclonedx.json", "greeting/py.typed", "greeting/__init__.pyi"]
     dropped += ["greeting/tests/test_it.py", "greeting/__pycache__/__init__.cpython-313.pyc"]
@@ -42,16 +40,16 @@ def test_what_no_function_uses_is_left_out_and_what_licences_and_scanners_need_i
     # when it is packaged
     files = set(contents(package("greet", target, lambdas=lambdas, local=tmp_path)))
 
-    # then that is all that is in there
+    # then only these files are in the package
     assert files == {*kept, "greet/hello.py", f"{info}/METADATA"}
 
 
-def test_nothing_that_uv_writes_of_this_machine_is_in_a_package(lambdas: Path, tmp_path: Path) -> None:
-    # given a library with a script, whose first line names the interpreter that it is installed for
+def test_a_package_contains_nothing_that_uv_wrote_about_this_machine(lambdas: Path, tmp_path: Path) -> None:
+    # given a library with a script, whose first line will name the interpreter
     script = {"greeting.py": "", "greeting-1.dist-info/entry_points.txt": "[console_scripts]\ngreet = greeting:main\n"}
     target = shelve(tmp_path / "shelf", lambdas, script)
 
-    # when it is packaged in two places, for two interpreters
+    # when it is packaged in two directories, for two interpreters
     packages = [package("greet", target, lambdas=lambdas, local=tmp_path / "here")]
     elsewhere = tmp_path / "elsewhere"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", elsewhere], check=True)
@@ -66,7 +64,7 @@ def test_nothing_that_uv_writes_of_this_machine_is_in_a_package(lambdas: Path, t
     )
     packages.append(Path(run.stdout.strip()))
 
-    # then uv has written two scripts, and the packages are the same
+    # then the installed scripts differ, and the packages are the same
     scripts = [
         tmp_path / place / "libraries" / "shelf" / "installed" / "bin" / "greet" for place in ("here", "elsewhere")
     ]
@@ -80,7 +78,7 @@ def test_a_package_without_a_target_holds_the_sources_only(lambdas: Path, local:
     assert set(contents(package("greet", lambdas=lambdas, local=local))) == {"greet/hello.py"}
 
 
-def test_the_same_sources_make_the_same_package_wherever_and_whatever_the_umask(
+def test_the_same_sources_make_the_same_package_whatever_the_path_and_umask(
     lambdas: Path, target: Target, tmp_path: Path
 ) -> None:
     before = os.umask(0o077)
@@ -93,11 +91,11 @@ def test_the_same_sources_make_the_same_package_wherever_and_whatever_the_umask(
 
     assert strict.name == open_to_all.name
     assert contents(strict) == contents(open_to_all)
-    assert contents(strict)["greet/hello.py"] == "644", "Lambda's user has to be able to read it"
+    assert contents(strict)["greet/hello.py"] == "644", "Lambda's user must be able to read it"
 
 
 def test_sources_that_git_checks_out_with_autocrlf_make_the_same_package(tmp_path: Path) -> None:
-    # given a repository with our attributes and sources, and a clone on a machine that asks for Windows' line ends
+    # given a repository with our .gitattributes and sources, and a clone on a machine that uses Windows line endings
     repository, clone = tmp_path / "repository", tmp_path / "clone"
     shutil.copytree(LAMBDAS, repository / "lambdas")
     shutil.copy(ROOT / ".gitattributes", repository)
@@ -109,13 +107,13 @@ def test_sources_that_git_checks_out_with_autocrlf_make_the_same_package(tmp_pat
     # when both are packaged
     packages = [package("holiday", lambdas=path / "lambdas", local=tmp_path) for path in (ROOT, clone)]
 
-    # then they are the same, and what the libraries are pinned by is
+    # then the packages are the same, and so are the requirements
     assert packages[0].name == packages[1].name
     for name in ("lambdas/requirements.txt", "lambdas/holiday/trips.py"):
         assert (clone / name).read_bytes() == (ROOT / name).read_bytes()
 
 
-def test_another_source_or_another_library_makes_another_package(lambdas: Path, target: Target, local: Path) -> None:
+def test_a_changed_source_or_library_makes_another_package(lambdas: Path, target: Target, local: Path) -> None:
     first = package("greet", target, lambdas=lambdas, local=local)
 
     (lambdas / "greet" / "hello.py").write_text("print('good day')\n")
@@ -126,7 +124,7 @@ def test_another_source_or_another_library_makes_another_package(lambdas: Path, 
     assert len({first.name, second.name, third.name}) == 3
 
 
-def test_another_way_to_build_makes_another_package(
+def test_a_change_to_the_build_makes_another_package(
     lambdas: Path, target: Target, local: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = package("greet", target, lambdas=lambdas, local=local)
@@ -136,7 +134,7 @@ def test_another_way_to_build_makes_another_package(
     assert package("greet", target, lambdas=lambdas, local=local).name != first.name
 
 
-def test_a_package_that_is_there_is_not_built_again(lambdas: Path, target: Target, local: Path) -> None:
+def test_an_existing_package_is_not_built_again(lambdas: Path, target: Target, local: Path) -> None:
     built = package("greet", target, lambdas=lambdas, local=local)
     (built / "mark").touch()
 
@@ -154,10 +152,10 @@ def test_only_the_latest_packages_are_kept(lambdas: Path, target: Target, local:
 
 
 @pytest.mark.parametrize("target", EACH_LAMBDA, ids=lambda target: target.name)
-def test_the_package_for_each_runtime_and_cpu_is_for_it_and_small(tmp_path: Path, target: Target) -> None:
+def test_each_runtime_and_cpu_has_its_own_small_package(tmp_path: Path, target: Target) -> None:
     built = package("holiday", target, local=tmp_path)
 
-    # every native module is for this Python, and as far as its header says for this CPU
+    # every native module is for this Python and, according to its header, for this CPU
     native = list(built.rglob("*.so"))
     cpu = EM_X86_64 if target.name.endswith("x86_64") else EM_AARCH64
     assert native and all(path.name.endswith(f".{target.abi}.so") for path in native)
@@ -166,7 +164,7 @@ def test_the_package_for_each_runtime_and_cpu_is_for_it_and_small(tmp_path: Path
     assert not [path for path in contents(built) if re.search(r"boto|\.pyc$|\.pyi$|^holiday/local\.py$", path)]
 
 
-def test_the_package_for_this_machine_can_be_imported_alone() -> None:
+def test_the_package_for_this_machine_can_be_imported_on_its_own() -> None:
     built = package("holiday", HOST)
 
     run = subprocess.run(
@@ -179,7 +177,7 @@ def test_the_package_for_this_machine_can_be_imported_alone() -> None:
     assert run.returncode == 0, run.stderr
 
 
-def test_an_unknown_target_is_one_sentence() -> None:
+def test_an_unknown_target_is_reported_in_one_sentence() -> None:
     run = subprocess.run(
         [sys.executable, "-m", "holiday_stack.libraries", "moon"],
         check=False,

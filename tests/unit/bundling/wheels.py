@@ -1,4 +1,4 @@
-"""A shelf from which uv takes the library that a made-up function requires."""
+"""A local directory, the shelf, from which uv installs the library of a made-up function."""
 
 import hashlib
 import zipfile
@@ -13,9 +13,9 @@ EM_X86_64, EM_AARCH64 = 62, 183
 
 
 def shelve(shelf: Path, lambdas: Path, files: Mapping[str, bytes | str]) -> Target:
-    """Put a library on a shelf, have the function require it, and return the target that takes it from there.
+    """Put a library on a shelf and add it to the requirements. Returns the target that installs it from there.
 
-    files: what the library holds, by path.
+    files: the library's files, by path.
     """
     shelf.mkdir(exist_ok=True)
     info = "greeting-1.dist-info"
@@ -26,7 +26,7 @@ def shelve(shelf: Path, lambdas: Path, files: Mapping[str, bytes | str]) -> Targ
     }
     with zipfile.ZipFile(shelf / "greeting-1-py3-none-any.whl", "w") as wheel:
         for name, content in {**files, **metadata}.items():
-            wheel.writestr(zipfile.ZipInfo(name), content)  # whose date is always the same
+            wheel.writestr(zipfile.ZipInfo(name), content)  # always with the same date
     require(lambdas, shelf)
     return Target("shelf", ("--no-index", f"--find-links={shelf}"))
 

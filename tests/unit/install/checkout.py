@@ -1,4 +1,4 @@
-"""A checkout whose packages are on a shelf."""
+"""A checkout whose packages come from a local directory, the shelf."""
 
 import hashlib
 import importlib.metadata
@@ -38,7 +38,7 @@ build-backend = "uv_build"
 
 
 def wheel(shelf: Path, name: str, version: str, files: dict[str, str]) -> str:
-    """Put a wheel on the shelf, and return the line that pins it. files: what it holds, by path."""
+    """Put a wheel with these files (by path) on the shelf. Returns the line that pins it."""
     info = f"{name}-{version}.dist-info"
     metadata = {
         f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
@@ -48,14 +48,14 @@ def wheel(shelf: Path, name: str, version: str, files: dict[str, str]) -> str:
     with zipfile.ZipFile(path, "w") as archive:
         for each, content in {**files, **metadata}.items():
             info_of_file = zipfile.ZipInfo(each)
-            info_of_file.external_attr = (stat.S_IFREG | 0o755) << 16  # pip leaves scripts as they are
+            info_of_file.external_attr = (stat.S_IFREG | 0o755) << 16  # pip does not rewrite scripts
             archive.writestr(info_of_file, content)
         archive.writestr(f"{info}/RECORD", "".join(f"{each},,\n" for each in {**files, **metadata}))
     return f"{name}=={version} \\\n    --hash=sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}\n"
 
 
 def make_environment(path: Path, *, with_uv: bool = True) -> Path:
-    """A virtual environment as uv makes it, without pip, in which somebody has installed a package of theirs."""
+    """A virtual environment as uv makes it, without pip, with one package that somebody has installed."""
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", path], check=True)
     if with_uv:
         (path / "bin" / "uv").symlink_to(UV)

@@ -1,4 +1,4 @@
-"""A checkout in which nothing is set up."""
+"""A checkout that is not set up."""
 
 import json
 import os
@@ -13,7 +13,7 @@ from tests.unit.install.checkout import LOCAL_PACKAGE, NPM, SERVER, UV, UV_VERSI
 
 @pytest.fixture
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A checkout in which nothing is set up, whose one library, uv and npm are on a shelf."""
+    """A checkout that is not set up, with its one library, uv and npm in a local directory."""
     root, shelf = tmp_path / "check out", tmp_path / "shelf"
     root.mkdir()
     shelf.mkdir()

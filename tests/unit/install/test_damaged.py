@@ -1,4 +1,4 @@
-"""`make setup` where something is broken, gone, or somebody else's: it says so, and mends what is its own."""
+"""`make setup` where something is broken, missing or somebody else's: it says so, and repairs only what is its own."""
 
 import fcntl
 import json
@@ -23,10 +23,10 @@ from tests.unit.install.checkout import SERVER, given_uv, installed_in, make_env
         (None, "its Python does not run"),
     ],
 )
-def test_what_somebody_else_made_and_will_not_do_is_a_sentence_and_stays(
+def test_an_unusable_environment_of_somebody_else_is_reported_and_kept(
     root: Path, python: str | None, why: str
 ) -> None:
-    # given somebody's environment
+    # given an environment that somebody else made
     binaries = root / ".venv" / "bin"
     binaries.mkdir(parents=True)
     (binaries / "precious").touch()
@@ -44,11 +44,13 @@ def test_what_somebody_else_made_and_will_not_do_is_a_sentence_and_stays(
 
 
 @pytest.mark.parametrize("broken", ["python", "place"])
-def test_what_make_made_and_will_not_do_is_made_again(root: Path, monkeypatch: pytest.MonkeyPatch, broken: str) -> None:
+def test_an_unusable_environment_that_make_made_is_made_again(
+    root: Path, monkeypatch: pytest.MonkeyPatch, broken: str
+) -> None:
     monkeypatch.setattr("dependencies.install.MAKE_ENVIRONMENT", (sys.executable, "-m", "venv", "--without-pip"))
     monkeypatch.setattr(Checkout, "_uv", given_uv)
 
-    # given an environment of make's whose Python is gone, or which was moved here
+    # given an environment that make made, whose Python is gone or which was moved here
     make_environment(root / ".venv")
     (root / ".venv" / "made-by-make").write_text(str(root / ".venv") if broken == "python" else "/somewhere/else")
     (root / ".venv" / "bin" / "precious").touch()
@@ -73,8 +75,8 @@ def test_a_link_to_another_checkout_s_environment_is_never_made_again(root: Path
     assert installed_in(other) == {"greeting", "our_constructs", "theirs"}
 
 
-def test_what_has_gone_missing_is_said_and_put_back(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    # given a checkout that is set up, from which a module and the server's binary are deleted
+def test_missing_files_are_reported_and_restored(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    # given a set-up checkout in which a module and the server's binary have been deleted
     make_environment(root / ".venv")
     Checkout(root).set_up()
     module = site_packages(root / ".venv") / "greeting" / "__init__.py"
@@ -93,8 +95,8 @@ def test_what_has_gone_missing_is_said_and_put_back(root: Path, capsys: pytest.C
     assert f"Missing, or not as pinned: {SERVER}\n" in said
 
 
-def test_a_package_that_is_gone_altogether_is_said_and_put_back(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    # given a checkout that is set up, which said nothing of what was missing then, and that somebody uninstalls from
+def test_an_uninstalled_package_is_reported_and_restored(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    # given a set-up checkout without warnings, from which somebody then uninstalls a package
     make_environment(root / ".venv")
     Checkout(root).set_up()
     assert "Missing" not in capsys.readouterr().out
@@ -109,7 +111,7 @@ def test_a_package_that_is_gone_altogether_is_said_and_put_back(root: Path, caps
     assert "Missing, or of another version: greeting==1\n" in capsys.readouterr().out
 
 
-def test_what_npm_leaves_out_is_an_error_that_names_it(root: Path) -> None:
+def test_a_package_that_npm_leaves_out_is_an_error_that_names_it(root: Path) -> None:
     # given a lock file with a package that this npm does not install
     make_environment(root / ".venv")
     lock = json.loads((root / "package-lock.json").read_text())
@@ -120,7 +122,7 @@ def test_what_npm_leaves_out_is_an_error_that_names_it(root: Path) -> None:
     with pytest.raises(SetupError, match=r"^npm left these out: left-out\. Its log is "):
         Checkout(root).set_up()
 
-    # then the next command does not take it for done
+    # then the next command does not consider it done
     assert not (root / ".venv" / "ready").exists()
 
 
@@ -133,7 +135,7 @@ def test_a_link_to_another_checkout_s_node_modules_is_not_emptied(root: Path, tm
         Checkout(root).set_up()
 
 
-def test_what_cannot_be_installed_is_said_with_the_log(root: Path, tmp_path: Path) -> None:
+def test_a_failed_installation_is_reported_with_its_log(root: Path, tmp_path: Path) -> None:
     make_environment(root / ".venv")
     shutil.rmtree(tmp_path / "shelf")
 
@@ -158,14 +160,14 @@ def test_two_set_ups_do_not_run_at_once(root: Path) -> None:
         ("*ensurepip*", "{python} cannot make virtual environments: install its venv package (Debian, Ubuntu: apt "),
     ],
 )
-def test_a_python_that_will_not_do_is_a_sentence(root: Path, missing: str, said: str) -> None:
-    # given a Python that fails when it is asked for this, in a checkout with our Makefile
+def test_an_unsuitable_python_is_reported_in_one_sentence(root: Path, missing: str, said: str) -> None:
+    # given a Python that fails this check, in a checkout with our Makefile
     shutil.copy(Path(__file__).parents[3] / "Makefile", root)
     python = root.parent / "python"
     python.write_text(f'#!/bin/sh\ncase "$2" in {missing}) exit 1 ;; esac\n')
     python.chmod(0o755)
 
-    # when it is told to set up
+    # when it is used for set-up
     command = ["make", "--no-print-directory", "setup", f"PYTHON={python}"]
     run = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
 
@@ -175,8 +177,8 @@ def test_a_python_that_will_not_do_is_a_sentence(root: Path, missing: str, said:
     assert not (root / ".venv").exists()
 
 
-def test_packages_that_share_a_file_are_whole_with_the_one_s_or_the_other_s(tmp_path: Path) -> None:
-    # given that two packages bring a file each of the same name, of two sizes, and the second was installed last
+def test_packages_that_share_a_file_are_complete_with_either_version_of_it(tmp_path: Path) -> None:
+    # given two packages with a file of the same name and different sizes, the second one installed last
     (tmp_path / "shared.py").write_text("12")
     for name, size in (("one", 1), ("two", 2)):
         (tmp_path / f"{name}-1.dist-info").mkdir()
@@ -185,6 +187,6 @@ def test_packages_that_share_a_file_are_whole_with_the_one_s_or_the_other_s(tmp_
 
     assert damaged_python_packages(tmp_path, [tmp_path / "requirements.txt"]) == []
 
-    # when it is cut short
+    # when the file is truncated
     (tmp_path / "shared.py").write_text("")
     assert damaged_python_packages(tmp_path, [tmp_path / "requirements.txt"]) == ["one", "two"]

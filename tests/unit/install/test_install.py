@@ -1,4 +1,4 @@
-"""`make setup`, on checkouts that take their packages from a shelf: uv and pip are real, npm is a script."""
+"""`make setup` in checkouts whose packages come from a local directory. uv and pip are real; npm is a script."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from tests.unit.install.checkout import NPM, SERVER, UV_VERSION, installed_in, m
 def test_a_checkout_is_set_up_in_a_hostile_shell(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    # given all that would put packages elsewhere, or leave some out, in variables and in files
+    # given variables and files that would redirect packages or leave some out
     elsewhere = str(tmp_path / "elsewhere")
     for name in ("PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "UV_PROJECT_ENVIRONMENT", "UV_PYTHON", "UV_TARGET"):
         monkeypatch.setenv(name, elsewhere)
@@ -39,10 +39,10 @@ def test_a_checkout_is_set_up_in_a_hostile_shell(
         (tmp_path / "home" / ".config" / tool).parent.mkdir(parents=True)
         (tmp_path / "home" / ".config" / tool).write_text(text)
 
-    # when it is set up
+    # when the checkout is set up
     Checkout(root).set_up()
 
-    # then everything is where it belongs, and the steps tell how long they took
+    # then everything is in its place, and each step shows how long it took
     assert installed_in(root / ".venv") == {"greeting", "our_constructs"}
     assert not Path(elsewhere).exists()
     assert missing_node_packages(root) == []
@@ -55,7 +55,7 @@ def test_a_checkout_is_set_up_in_a_hostile_shell(
     assert all(f"… {step}\n✓ {step} (" in said for step in [*steps, "Installing Node.js packages"])
 
 
-def test_for_deploying_there_is_nothing_but_what_that_takes(root: Path) -> None:
+def test_set_up_for_deploying_installs_only_what_that_needs(root: Path) -> None:
     make_environment(root / ".venv")
     (root / ".venv" / "bin" / "npm").write_text(NPM)
     (root / ".venv" / "bin" / "npm").chmod(0o755)
@@ -65,10 +65,10 @@ def test_for_deploying_there_is_nothing_but_what_that_takes(root: Path) -> None:
     assert "greeting" not in installed_in(root / ".venv")
     assert missing_node_packages(root, for_deploying=True) == []
     assert missing_node_packages(root) == [SERVER]
-    assert not (root / ".venv" / "ready").exists(), "the next `make demo` has to install the rest"
+    assert not (root / ".venv" / "ready").exists(), "the next `make demo` must install the rest"
 
 
-def test_what_somebody_else_made_is_added_to_and_nothing_is_deleted(root: Path) -> None:
+def test_an_environment_of_somebody_else_is_completed_and_nothing_is_deleted(root: Path) -> None:
     make_environment(root / ".venv", with_uv=False)
 
     Checkout(root).set_up()
@@ -76,14 +76,14 @@ def test_what_somebody_else_made_is_added_to_and_nothing_is_deleted(root: Path) 
     assert installed_in(root / ".venv") == {"greeting", "our_constructs", "theirs"}
 
 
-def test_what_make_made_is_as_pinned_and_what_is_removed_is_said(
+def test_an_environment_that_make_made_is_as_pinned_and_removals_are_reported(
     root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    # given an environment of make's, into which somebody has installed something
+    # given an environment that make made, in which somebody has installed a package
     make_environment(root / ".venv")
     (root / ".venv" / "made-by-make").write_text(str(root / ".venv"))
 
-    # when it is set up again
+    # when the checkout is set up again
     Checkout(root).set_up()
 
     # then
