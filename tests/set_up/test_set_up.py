@@ -74,7 +74,7 @@ def test_make_setup_works_in_a_hostile_shell_and_repairs_what_has_gone_missing(c
     shutil.rmtree(clone / SERVER)
     shutil.rmtree(next((clone / ".venv").glob("lib/python3.*/site-packages/httpx")))
     said = passes("make", "setup", cwd=clone)
-    assert "these are installed again: httpx\n" in said
+    assert "Reinstalling packages with missing files: httpx\n" in said
     assert f"not as pinned: {SERVER.relative_to('node_modules')}\n" in said
     passes(clone / ".venv" / "bin" / "python", "-c", "import httpx", cwd=clone)
     assert (clone / SERVER / "bin" / "restate-server").exists()
@@ -92,7 +92,7 @@ def test_uv_sync_makes_an_environment_that_tests_run_in_and_make_adds_to(clone: 
 
     # and make adds what is missing there, and deletes nothing
     (clone / ".venv" / "precious").touch()
-    assert "Making the virtual environment" not in passes("make", "setup", cwd=clone)
+    assert "Creating the virtual environment" not in passes("make", "setup", cwd=clone)
     assert (clone / ".venv" / "precious").exists()
     assert missing_node_packages(clone) == []
 

@@ -75,7 +75,7 @@ def test_one_that_fails_says_so_and_changes_nothing(
     monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path_factory.mktemp("empty")))
 
     # when
-    with pytest.raises(lock.LockError, match=r"^Nothing is changed, because uv failed: error: .*") as error:
+    with pytest.raises(lock.LockError, match=r"^uv failed, so nothing was changed: error: .*") as error:
         lock.lock(pinned_files, update=update)
 
     # then
