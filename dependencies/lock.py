@@ -1,4 +1,4 @@
-"""`make lock`: compiles the requirements files from pyproject.toml with uv. `make update`: moves to newer versions first.
+"""`make lock`: compiles the requirements files from pyproject.toml. `make update`: moves to newer versions first.
 
 Both work in a scratch directory and replace the files at the end, so a failure changes nothing. An update stays within
 the major versions: moving to a new one is a decision, which Dependabot proposes. Every file has the hashes of all

@@ -191,7 +191,7 @@ def test_at_a_terminal_it_says_what_it_will_touch_and_anything_but_yes_touches_n
     os.close(terminal)
     shown = read_until(controller, "API key")
     os.write(controller, f"{KEY}\n".encode())
-    shown += read_until(controller, "Type yes to go on: ")
+    shown += read_until(controller, "Type yes to continue: ")
     os.write(controller, b"y\n")
     shown += read_until(controller, None)
 
@@ -211,7 +211,7 @@ def test_a_restate_that_has_services_is_refused_and_nothing_is_touched(
         status, said = aws.said()
 
         assert status == 1
-        assert "has services already (cars, flights, payments, trips), and nothing was touched" in said
+        assert "already has services (cars, flights, payments, trips), and nothing was touched" in said
         assert aws.left() == list(registered.values())
         assert aws.admin.asked == ["GET /services"] and aws.ingress.asked == []
 
@@ -224,7 +224,7 @@ def test_a_rejected_key_is_one_sentence_without_the_key(
         status, said = aws.said(key="key_wrong")
 
     assert status == 1
-    assert "rejects this API key (401)" in said and "key_wrong" not in said
+    assert "rejected the API key (401)" in said and "key_wrong" not in said
 
 
 def test_where_nobody_can_be_asked_nothing_is_done(tmp_path: Path, hostile_environment: HostileEnvironment) -> None:
@@ -241,7 +241,7 @@ def test_where_nobody_can_be_asked_nothing_is_done(tmp_path: Path, hostile_envir
     )
 
     assert done.returncode == 1
-    assert "Nobody can be asked here" in done.stdout
+    assert "This needs a terminal to confirm in" in done.stdout
     assert hostile_environment.hits == []
 
 

@@ -92,7 +92,7 @@ def test_one_that_fails_at_its_end_changes_nothing_either(pinned_files: Path, mo
     monkeypatch.setenv("npm_config_fetch_retries", "0")
 
     # when
-    with pytest.raises(lock.LockError, match="because npm failed: npm error"):
+    with pytest.raises(lock.LockError, match=r"^npm failed, so nothing was changed: npm error"):
         lock.lock(pinned_files, update=True)
 
     # then
@@ -119,7 +119,7 @@ def test_a_file_that_lacks_the_hash_of_a_machine_s_wheel_is_noticed(
 
     # then it will do for the first, and not for the second
     lock.check(tmp_path, "pins.txt", "x86_64-manylinux_2_28", "3.12")
-    with pytest.raises(lock.LockError, match=r"because uv failed: error: .*greeting"):
+    with pytest.raises(lock.LockError, match=r"^uv failed, so nothing was changed: error: .*greeting"):
         lock.check(tmp_path, "pins.txt", "aarch64-manylinux_2_28", "3.12")
 
 
