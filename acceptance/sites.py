@@ -90,7 +90,9 @@ class Site:
             what = "rejected the API key" if status in (401, 403) else "is not Restate's admin API"
             raise LocalCloudError(f"{self.admin_url} {what} ({status}).") from None
         except (httpx.HTTPError, httpx.InvalidURL, ValueError, KeyError) as error:
-            raise LocalCloudError(f"{self.admin_url} cannot be reached ({type(error).__name__}).") from None
+            raise LocalCloudError(
+                f"{self.admin_url} cannot be reached, or is not Restate's admin API ({type(error).__name__})."
+            ) from None
         return {found["name"]: (found["deployment_id"], found["revision"]) for found in services}
 
     def refuse_services(self) -> None:

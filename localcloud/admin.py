@@ -1,8 +1,8 @@
 """A client of Restate's admin API for programs: local commands, the acceptance and tests.
 
-It keeps connections open, never uses a proxy, retries queries while Restate starts, and raises httpx's errors. A client
-for URLs that a user types needs the opposite, so demo.restate is another one: it uses the caller's proxy and reports
-every error in one sentence without the key.
+It keeps connections open, never uses a proxy, retries queries while Restate starts, and raises httpx's errors.
+demo.restate is a second client because its commands need the opposite: no retries, the caller's proxy for a Restate
+elsewhere, and every error in one sentence without the key.
 """
 
 import time
