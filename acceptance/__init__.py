@@ -1,5 +1,5 @@
-"""`make acceptance`: the public contract, on a stack of its own, in a local cloud or on AWS.
+"""`make acceptance`: checks the public contract on a separate stack, in a local cloud or on AWS.
 
-`driver.py` drives a deployed holiday, here and in tests/saga; `checks.py` is what must hold; `places.py` is where it
-runs, and how all of it is removed again.
+`driver.py` calls a deployed holiday, here and in tests/saga; `checks.py` has the checks; `sites.py` and `aws.py` deploy
+the stack and remove everything again.
 """

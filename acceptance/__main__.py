@@ -1,7 +1,7 @@
-"""`python -m acceptance`, or `make acceptance`: the contract on a stack of its own, and a page that says what was seen.
+"""`python -m acceptance`, or `make acceptance`: checks the contract on a separate stack, and writes a report.
 
-Without options all of it happens in a local cloud, which is stopped at the end. With `--ingress` it happens on AWS: it
-says what it will touch, and nothing is made before somebody types yes. However it ends, it cleans up.
+Without options it runs in a local cloud, which is stopped at the end. With `--ingress` it runs on AWS: it says what it
+will create, and creates nothing before the user types yes. It cleans up however it ends.
 """
 
 import argparse
@@ -33,23 +33,23 @@ SET_BY_THE_RUN = (
     *("environment", "prefix", "disposable", "registration", "adminUrl", "ingressUrl"),
     *("environmentId", "restateRegion", "authTokenSecretArn"),
 )
-"""No `-c` changes these: the run would touch another stack or Restate than it has looked at, or leave tables behind."""
+"""Settings that `-c` must not change: the run would use a stack or Restate that it has not checked, or leave tables."""
 PLAN = """
-This runs on AWS, as you, and on the Restate at {ingress}, which has no services.
+This runs on AWS, with your credentials, and on the Restate at {ingress}, which has no services.
 
-It makes, in account {account}, region {region}, under names that begin with {name}:
+It creates, in account {account}, region {region}, under names that begin with {name}:
 {makes}
 
-It deploys, deploys again without a change, deploys something that fails and is rolled back, and removes the stack. In
-between it books about twenty trips and sends about thirty bad requests: a few hundred runs of small functions. Only
-the secret is billed by time. This should cost less than a dollar, and Restate Cloud counts it as usage; that is an
-estimate, because nobody has seen a bill yet. How long it takes on AWS is not known: allow an hour.
+It deploys, deploys again without a change, deploys a version that fails and is rolled back, and removes the stack. In
+between it books about twenty trips and sends about thirty bad requests: a few hundred invocations of small functions.
+Only the secret is billed by time. Expect less than a dollar, plus usage at Restate Cloud; this is an estimate, not
+taken from a bill. It has not been timed on AWS: allow an hour.
 
-It removes all of that at the end, and also when it is interrupted. If it is killed outright (kill -9), remove it with:
+It removes all of this at the end, also when interrupted. If it is killed (kill -9), remove it with:
 {by_hand}
 
-What stays: the CDK's assets in the bootstrap bucket, as after every deployment, and in Restate the journals of these
-trips, for a day.
+What stays: the CDK's assets in the bootstrap bucket, as after every deployment, and the journals of these trips in
+Restate, for a day.
 """
 
 
@@ -78,7 +78,7 @@ def main(cloud: HolidayCloud | None = None) -> int:
 
 
 def run(site: Site, where: str) -> int:
-    """Make the checks, clean up, and write the page; returns the exit status. Whatever interrupts it goes on after."""
+    """Run the checks, clean up, and write the report; returns the exit status. An interruption is raised after that."""
     site.folder.mkdir(parents=True)
     results, left, what_runs = list[Result](), list[str](), dict[str, str]()
     ending = "interrupted"
@@ -103,7 +103,7 @@ def run(site: Site, where: str) -> int:
         text = page(site.name, where, what_runs, results, ending, left)
         report = site.folder / "report.md"
         report.write_text(text)
-        say(f"\n{text}\nThis page: {report}\nThe CDK's own words: {report.with_name('cdk.log')}")
+        say(f"\n{text}\nThis report: {report}\nThe CDK's output: {report.with_name('cdk.log')}")
     return 0 if not left and all(result.status == "ok" for result in results) else 1
 
 
@@ -122,9 +122,9 @@ def _result(check: Check, key: str | None, before: Sequence[Result]) -> Result:
 
 
 def _on_aws(name: str, arguments: argparse.Namespace, folder: Path) -> AwsSite:
-    """Ask for the key, look at both sides without changing anything, say what will be touched, and ask whether to."""
+    """Ask for the key, check AWS and Restate without changing anything, show the plan, and ask for confirmation."""
     if not (sys.stdin.isatty() or arguments.yes):
-        raise LocalCloudError("Nobody can be asked here, so nothing is done on AWS: use a terminal, or --yes.")
+        raise LocalCloudError("This needs a terminal to confirm in, so nothing was done on AWS: use one, or --yes.")
     ingress: str = arguments.ingress.rstrip("/")
     if found := RESTATE_CLOUD.fullmatch(ingress):
         admin = arguments.admin or f"https://{found['id']}.env.{found['region']}.restate.cloud:9070"
@@ -133,13 +133,13 @@ def _on_aws(name: str, arguments: argparse.Namespace, folder: Path) -> AwsSite:
         admin = arguments.admin.rstrip("/")
         settings = {"adminUrl": admin, "ingressUrl": ingress}
     else:
-        raise LocalCloudError(f"{ingress} is not Restate Cloud's: name your server's admin API, --admin https://….")
+        raise LocalCloudError(f"{ingress} is not a Restate Cloud URL: name your server's admin API, --admin https://….")
     ask = "API key for both the ingress and the admin API, which is not shown (Enter: none): "
     key = (getpass(ask) if sys.stdin.isatty() else sys.stdin.readline()).strip() or None
     for url in (ingress, admin):
         refuse_unsafe(url, key)
     if "environmentId" in settings and not key:
-        raise LocalCloudError("Restate Cloud takes an API key.")
+        raise LocalCloudError("Restate Cloud requires an API key.")
     site = AwsSite(name, (ingress, admin, key), settings, dict(arguments.context), folder)
     site.refuse_services()
     removals = site.removals()
@@ -147,17 +147,21 @@ def _on_aws(name: str, arguments: argparse.Namespace, folder: Path) -> AwsSite:
     by_hand = "\n".join(f"  {line}" for _, line in removals.values())
     plan = {"ingress": ingress, "account": site.account(), "region": site.region, "name": name, "makes": makes}
     say(PLAN.format(**plan, by_hand=by_hand))
-    if not arguments.yes and input("Type yes to go on: ").strip() != "yes":
+    if not arguments.yes and input("Type yes to continue: ").strip() != "yes":
         raise LocalCloudError("Not confirmed, and nothing was touched.")
     return site
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m acceptance", description="The contract, on a stack of its own.")
-    parser.add_argument("--ingress", metavar="URL", help="run on AWS, with the Restate whose ingress this is")
-    parser.add_argument("--admin", metavar="URL", help="its admin API; default, for Restate Cloud: the same host's")
+    parser = argparse.ArgumentParser(
+        prog="python -m acceptance", description="Checks the contract on a separate stack."
+    )
+    parser.add_argument("--ingress", metavar="URL", help="run on AWS, with the Restate that has this ingress")
     parser.add_argument(
-        "--yes", action="store_true", help="do not ask; without a terminal, read the key from the input"
+        "--admin", metavar="URL", help="its admin API; for Restate Cloud the default is the same host, port 9070"
+    )
+    parser.add_argument(
+        "--yes", action="store_true", help="do not ask for confirmation; without a terminal, read the key from stdin"
     )
     parser.add_argument("-c", dest="context", action="append", default=[], type=_setting, metavar="NAME=VALUE")
     return parser.parse_args()
@@ -166,14 +170,14 @@ def _arguments() -> argparse.Namespace:
 def _setting(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not (name and equals):
-        raise argparse.ArgumentTypeError(f"{text!r} is not of the form NAME=VALUE")
+        raise argparse.ArgumentTypeError(f"{text!r} must be NAME=VALUE")
     if name in SET_BY_THE_RUN:
-        raise argparse.ArgumentTypeError(f"{name} is set by the acceptance itself: leave it out")
+        raise argparse.ArgumentTypeError(f"{name} is set by the run itself: leave it out")
     return name, value
 
 
 def _interrupt(_signum: int, _frame: FrameType | None) -> NoReturn:
-    """Only the first one interrupts: what follows is cleaning up."""
+    """Raise for the first signal only: later ones must not interrupt the clean-up."""
     _ignore_interruptions()
     raise KeyboardInterrupt
 
@@ -184,7 +188,7 @@ def _ignore_interruptions() -> None:
 
 
 def _ignore(_signum: int, _frame: FrameType | None) -> None:
-    """Not SIG_IGN, which processes that are started would inherit."""
+    """Used instead of SIG_IGN, which child processes would inherit."""
 
 
 if __name__ == "__main__":

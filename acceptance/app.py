@@ -1,6 +1,6 @@
-"""The CDK app of the acceptance: HolidayStack, of this checkout's Lambda sources or of a copy that differs.
+"""The CDK app of the acceptance: HolidayStack with this checkout's Lambda sources, or with a modified copy.
 
-`-c acceptance:lambdas=<folder>` names the copy. All other context is settings, as for app.py.
+`-c acceptance:lambdas=<folder>` names the copy. All other context is read as settings, as in app.py.
 """
 
 from pathlib import Path

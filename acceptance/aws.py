@@ -1,7 +1,7 @@
 """An acceptance on AWS, in the caller's own account.
 
-This is the one module of the repository that gives a command the caller's AWS credentials. It is used only when an
-ingress URL is named, and nothing is made before the caller has agreed. It was never run against AWS itself.
+This is the only module of the repository that passes the caller's AWS credentials to a command. It is used only with
+`--ingress`, and creates nothing before the caller has confirmed. It has never been run against AWS itself.
 """
 
 import os
@@ -19,9 +19,9 @@ from localcloud.clients import Clients
 from localcloud.environment import ROOT, LocalCloudError, package_sources
 
 EVERY = 2.0
-"""Seconds between two looks at what takes minutes."""
+"""Seconds between polls of operations that take minutes."""
 CLEAN_UP_SECONDS = 1800
-"""For a stack to come to rest and to be deleted. Its registrations wait for work in flight."""
+"""Time-out for a stack to settle and be deleted. Its registrations wait for running invocations."""
 
 
 class AwsSite(Site):
@@ -44,20 +44,20 @@ class AwsSite(Site):
         session: Any = boto3.Session(region_name=region)
         credentials: Any = session.get_credentials()
         if not credentials:
-            raise LocalCloudError("There are no AWS credentials: log in, or set AWS_PROFILE.")
+            raise LocalCloudError("No AWS credentials found: log in, or set AWS_PROFILE.")
         self._credentials = credentials
         ingress_url, admin_url, self.key = restate
         super().__init__(name, ingress_url, admin_url, Clients(session.client), {**settings, **context}, folder)
 
     def account(self) -> str:
-        """Whose credentials these are."""
+        """The id of the account that the credentials belong to. Raises LocalCloudError if AWS rejects them."""
         try:
             return self.client("sts").get_caller_identity()["Account"]
         except (BotoCoreError, ClientError) as error:
-            raise LocalCloudError(f"AWS does not accept your credentials: {error}") from None
+            raise LocalCloudError(f"AWS rejected your credentials: {error}") from None
 
     def environment(self) -> dict[str, str]:
-        """The caller's own, with the very credentials and region that this process uses: the CDK might find others."""
+        """The caller's, with the credentials and region that this process uses: the CDK might find others."""
         now = self._credentials.get_frozen_credentials()
         keys = {"AWS_ACCESS_KEY_ID": now.access_key, "AWS_SECRET_ACCESS_KEY": now.secret_key}
         if now.token:
@@ -81,7 +81,7 @@ class AwsSite(Site):
             self.settings["authTokenSecretArn"] = secret["ARN"]
 
     def removals(self) -> dict[str, tuple[Callable[[], None], str]]:
-        """What the run makes, in the order of its removal: how that is done here, and by hand."""
+        """What the run creates, in the order of removal: the function that removes it, and the command by hand."""
         queue = f'"$(aws sqs get-queue-url --queue-name {self.name} --query QueueUrl --output text)"'
         secret = f"aws secretsmanager delete-secret --force-delete-without-recovery --secret-id {self.name}"
         return {
@@ -102,12 +102,12 @@ class AwsSite(Site):
         left: list[str] = []
         for what, (remove, by_hand) in self.removals().items():
             if left and remove == self._delete_secret:
-                left.append(f"{what}: kept, because what is left needs it. Last of all: `{by_hand}`")
+                left.append(f"{what}: kept, because the rest still needs it. Remove it last: `{by_hand}`")
                 continue
             try:
                 remove()
-            except Exception as error:  # whatever it is, the rest is removed, and this is reported
-                left.append(f"{what}: {error} Remove it: `{by_hand}`")
+            except Exception as error:  # reported below, and the rest is removed all the same
+                left.append(f"{what}: {error} Remove it with: `{by_hand}`")
         return left
 
     def _delete_stack(self) -> None:

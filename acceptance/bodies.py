@@ -1,4 +1,4 @@
-"""Requests that the acceptance and the saga's tests send: those that are refused, and a trip of the caller's own."""
+"""Requests that the acceptance and the saga's tests send: bad ones, and a trip with a full itinerary."""
 
 from holiday.services import RUN_TYPES, SERVICES
 
@@ -23,7 +23,7 @@ BAD_REQUESTS: list[tuple[str, str | bytes, list[str]]] = [
     *((f"POST /{name}/some-trip/{row.compensation}", '{"id": "x"}', ["not public"]) for name, row in SERVICES.items()),
     ("POST /trips/notify", "{}", ["not public"]),
 ]
-"""Each with the words that its refusal has to hold."""
+"""Each with the words that its error message must contain."""
 
 ITINERARY = {
     "depart_city": "Oslo",

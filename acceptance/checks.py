@@ -1,7 +1,7 @@
-"""What an acceptance checks, in order: the public contract, and what deployments do to it.
+"""The checks of an acceptance, in order: the public contract, and that it survives deployments.
 
-What is expected of a run type derives from the rows of services.py. Each check returns its evidence, a line that
-somebody who was not there can judge, or raises what was wrong.
+What a run type should do derives from the rows of services.py. Each check returns one line of evidence, or raises what
+was wrong.
 """
 
 import shutil
@@ -22,19 +22,19 @@ from holiday.services import RUN_TYPES, SERVICES
 from localcloud.environment import LocalCloudError
 
 RENAMED = ('restate.Service(\n    "trips"', 'restate.Service(\n    "acceptance"')
-"""Makes a version whose trips cannot be registered, after all other services have been."""
+"""Turns the sources into a version whose `trips` fails to register, after all other services have registered."""
 TRIES = 10
-"""To cancel a trip before it is booked."""
+"""How often to try to cancel a trip before it is booked."""
 
 Check = tuple[str, Callable[[], str]]
 
 
 class CheckError(Exception):
-    """Something is not as the contract says."""
+    """Something violates the contract."""
 
 
 def expect(what: str, found: object, expected: object) -> None:
-    """Raise CheckError unless these are the same."""
+    """Raise CheckError unless `found` equals `expected`."""
     if found != expected:
         raise CheckError(f"{what}: {found!r} instead of {expected!r}")
 
@@ -47,7 +47,7 @@ class Checks:
         self._holiday: Driver[Site] | None = None
 
     def all(self) -> list[Check]:
-        """Each with its name. If the first one fails, the others cannot run; the last one removes the stack."""
+        """Each check with its name. If the first one fails, the others cannot run; the last one removes the stack."""
         return [
             ("first deployment", self.deploy),
             ("the sample trip", self.sample),
@@ -57,7 +57,7 @@ class Checks:
             ("a trip id that is booked already", self.duplicate),
             ("a repeated idempotency key: booked", lambda: self.repeated_key("success")),
             ("a repeated idempotency key: rolled back", lambda: self.repeated_key("failPayment")),
-            ("a trip that is cancelled on its way", self.cancelled),
+            ("a trip that is cancelled midway", self.cancelled),
             ("a deployment without a change", self.idle_deployment),
             ("a deployment that fails and is rolled back", self.rollback),
             ("removal", self.removal),
@@ -107,7 +107,7 @@ class Checks:
             if invocation := response.headers.get("x-restate-id"):
                 self.holiday.settle_one(invocation)
         expect("rows", self.holiday.totals(), before)
-        return f"{len(BAD_REQUESTS)} requests: 400 each, naming what is wrong; no row was written"
+        return f"{len(BAD_REQUESTS)} requests: 400 each, each naming the error; no row was written"
 
     def duplicate(self) -> str:
         trip_id = new_id()
@@ -118,7 +118,7 @@ class Checks:
         expect("reason", response.json().get("metadata", {}).get("reason"), "duplicate")
         self.holiday.settle_one(self.holiday.invocation_of(response))
         self._unchanged(trip_id, before, "success")
-        return f"409 duplicate; the trip {trip_id} and its one notice are as they were"
+        return f"409 duplicate; the trip {trip_id} and its one notice are unchanged"
 
     def repeated_key(self, run_type: str) -> str:
         request = {"trip_id": new_id()} | ({} if run_type == "success" else {"run_type": run_type})
@@ -156,16 +156,16 @@ class Checks:
             expect("status and reason", (answer.status_code, metadata.get("reason")), (422, "cancelled"))
             found = {name: each.split()[0] for name, each in self._words(trip_id).items()}
             if standing := {name: each for name, each in found.items() if each in ("pending", "confirmed")}:
-                raise CheckError(f"of the cancelled trip {trip_id} there still is: {standing}")
+                raise CheckError(f"the cancelled trip {trip_id} left bookings: {standing}")
             self._notices(trip_id, "failure", invocation)
             return f"cut off at {metadata.get('step')} (attempt {number + 1}): 422 cancelled; {told(found)}; one notice"
-        raise CheckError(f"{TRIES} trips were all booked before they could be cancelled")
+        raise CheckError(f"all {TRIES} trips were booked before they could be cancelled")
 
     def idle_deployment(self) -> str:
         before = self.site.services()
         self.site.deploy(self.site.lambdas)
         expect("deployments and revisions", self.site.services(), before)
-        return f"{len(before)} services on the deployments and revisions that they had"
+        return f"{len(before)} services on the same deployments and revisions as before"
 
     def rollback(self) -> str:
         before, broken = self.site.services(), self.site.folder / "broken"
@@ -178,7 +178,7 @@ class Checks:
             if "offers acceptance" not in str(error):
                 raise
         else:
-            raise CheckError("a trips that cannot be registered was deployed")
+            raise CheckError("a version of trips that cannot be registered was deployed")
         expect("the stack", self.site.stack_status(), "UPDATE_ROLLBACK_COMPLETE")
         after = self.site.services()
         expect("deployments", {name: each[0] for name, each in after.items()}, {n: b[0] for n, b in before.items()})
@@ -195,7 +195,7 @@ class Checks:
         return "the stack is gone, and Restate has no services"
 
     def _check(self, response: httpx.Response, trip_id: str, run_type: str, invocation: str = "") -> str:
-        """Hold an answer, and the rows and the notice of its trip, to the contract."""
+        """Check a response, and the rows and the notice of its trip, against the contract."""
         answer: dict[str, Any] = response.json()
         status = 200 if run_type == "success" else 422
         expect(f"status of {answer}", response.status_code, status)
@@ -218,12 +218,12 @@ class Checks:
         return f"{status}; {told(words)}; one {notice['status']} notice"
 
     def _words(self, trip_id: str) -> dict[str, str]:
-        """What the tables hold of a trip, in the contract's words, by service."""
+        """What the tables have about a trip, in the contract's words, by service."""
         found = {name.lower(): rows for name, rows in self.holiday.rows(trip_id).items()}
         return {name: " and ".join(word(row) for row in found[name] or [None]) for name in SERVICES}
 
     def _notices(self, trip_id: str, status: str, invocation: str) -> dict[str, str]:
-        """The one distinct notice about a trip: SNS may deliver it twice."""
+        """The only distinct notice about a trip: SNS may deliver it twice."""
         eventually(lambda: self.holiday.notices(trip_id), bool)
         found = self.holiday.notices(trip_id)
         distinct = Counter((notice["status"], notice["invocation_id"]) for notice in found)

@@ -1,7 +1,7 @@
-"""Drives a deployed holiday the way its users do, and reads what it left: rows and notices.
+"""Calls a deployed holiday as its users do, and reads the results: rows and notices.
 
-The acceptance and the saga's tests use it against every way of running the services. It knows the ingress, the tables,
-Restate's admin API and a queue that is subscribed to the topic, and nothing of how the services are run.
+The acceptance and the saga's tests use it with every way of running the services. It uses the ingress, the tables,
+Restate's admin API and a queue subscribed to the topic, and does not depend on how the services run.
 """
 
 import time
@@ -24,7 +24,7 @@ from localcloud.tables import Row
 T = TypeVar("T")
 
 TIMEOUT = 120.0
-"""Seconds that a condition may take to come true: generous, because the machine may be busy with other things."""
+"""Seconds to wait for a condition: generous, because the machine may be busy."""
 
 
 class Place(Protocol):
@@ -44,7 +44,7 @@ P = TypeVar("P", bound=Place)
 def eventually(
     look: Callable[[], T], is_right: Callable[[T], bool], timeout: float = TIMEOUT, every: float = 0.05
 ) -> T:
-    """What `look` finds as soon as it is right, or what it found last: the caller's assertion then shows it."""
+    """Call `look` until its result is right, or for `timeout` seconds. Returns the last result, to be asserted on."""
     deadline = time.monotonic() + timeout
     while not is_right(found := look()) and time.monotonic() < deadline:
         time.sleep(every)
@@ -53,10 +53,15 @@ def eventually(
 
 @dataclass
 class Driver(Generic[P]):
-    """A holiday service in `cloud`. `names` holds the stack's outputs, or what stands in for them.
+    """A deployed holiday.
 
-    key: the API key that the ingress demands. queue: the name of the queue that hears the notices; made, not deleted.
-    wait: see Inbox. services: the rows of what it books, from which checks know what to expect.
+    Attributes:
+        services: The rows of what it books, from which checks derive what to expect.
+        cloud: Where it runs.
+        names: The stack's outputs, or equivalent values.
+        key: The API key for the ingress, if it requires one.
+        queue: The name of the queue that receives the notices. It is created, and not deleted.
+        wait: See Inbox.
     """
 
     services: ClassVar[Mapping[str, Service]] = SERVICES
@@ -73,8 +78,8 @@ class Driver(Generic[P]):
     def __post_init__(self) -> None:
         headers = {"authorization": f"Bearer {self.key}"} if self.key else {}
         url = self.cloud.ingress_url
-        # A connection for each request: Restate closes one on which it has refused to call a private handler, and
-        # a request that is already on its way there is lost.
+        # A new connection for each request: Restate closes the connection after it has rejected a call of a private
+        # handler, and a request that is already on its way is lost.
         alone = httpx.Limits(max_keepalive_connections=0)
         self.http = httpx.Client(base_url=url, headers=headers, timeout=TIMEOUT, trust_env=False, limits=alone)
         self._inbox = Inbox(self.cloud.client, self.names["TopicArn"], self.queue, self.wait)
@@ -91,23 +96,23 @@ class Driver(Generic[P]):
         return self.http.post("/trips/reserve", json=body, headers={k.replace("_", "-"): v for k, v in headers.items()})
 
     def send(self, request: dict[str, Any] | None = None, delay: str = "") -> str:
-        """The same without waiting for the answer, or for a later time ("1h"): the reservation's invocation id."""
+        """Like reserve, without waiting, after a `delay` such as "1h". Returns the reservation's invocation id."""
         body = {} if request is None else {"request": request}
         sent = self.http.post("/trips/reserve/send", json=body, params={"delay": delay} if delay else {})
         return sent.raise_for_status().json()["invocationId"]
 
     def answer(self, invocation: str) -> httpx.Response:
-        """Wait for what the caller of a reservation is told."""
+        """Wait for a reservation's response."""
         return self.http.get(f"/restate/invocation/{invocation}/attach")
 
     def forget(self, invocation: str) -> None:
-        """Make Restate forget an invocation that has ended, and its idempotency key, as it does after the retention."""
+        """Purge an invocation that has ended, and its idempotency key, as Restate does after the retention time."""
         self.cloud.admin.operate("purge", invocation)
         known = f"SELECT id FROM sys_invocation_status WHERE id = '{invocation}'"
         assert eventually(lambda: self.query(known), lambda found: not found) == []
 
     def invocation_of(self, response: httpx.Response) -> str:
-        """Which run of the saga answered: the id that its notice carries."""
+        """The id of the invocation that sent this response, which its notice has too."""
         return response.headers["x-restate-id"]
 
     def rows(self, trip_id: str) -> dict[str, list[Row]]:
@@ -115,7 +120,7 @@ class Driver(Generic[P]):
         return {table: tables.of_key(self.cloud.client, name, trip_id) for table, name in self.tables.items()}
 
     def totals(self) -> dict[str, int]:
-        """How many rows each table holds, of all trips."""
+        """The number of rows in each table, for all trips."""
         return {table: len(tables.all_of(self.cloud.client, name)) for table, name in self.tables.items()}
 
     def statuses(self, trip_id: str) -> dict[str, list[str]]:
@@ -131,25 +136,25 @@ class Driver(Generic[P]):
         return [notice for notice in self._notices if notice["trip_id"] == trip_id]
 
     def query(self, sql: str) -> list[dict[str, Any]]:
-        """Ask Restate's introspection tables."""
+        """Query Restate's introspection tables."""
         return self.cloud.admin.query(sql)
 
     def unfinished(self) -> int:
-        """How many invocations Restate has not finished, those that are about to begin included."""
+        """The number of invocations that Restate has not finished, including those about to begin."""
         return len(self.query(unfinished(columns="id")) or self.query(SENT_AND_NOT_DONE))
 
     def settle(self) -> None:
-        """Wait until every invocation, one-way compensation and notice included, has ended."""
+        """Wait until every invocation has ended, including one-way compensations and notices."""
         assert eventually(self.unfinished, lambda count: count == 0) == 0
 
     def unfinished_of(self, invocation: str) -> list[str]:
-        """The ids of what Restate has not finished of one reservation: itself, and what it has called and sent."""
+        """The ids of one reservation's unfinished invocations: its own, and those that it called and sent."""
         own = f"SELECT id FROM sys_invocation WHERE id = '{invocation}' OR invoked_by_id = '{invocation}'"
         rows = self.query(unfinished(f"id IN ({own})", "id"))
         rows = rows or self.query(f"SELECT id FROM ({SENT_AND_NOT_DONE} AND id = '{invocation}')")
         return [row["id"] for row in rows]
 
     def settle_one(self, invocation: str) -> None:
-        """Wait until this reservation, and what it has called and sent, has ended: whatever other trips do."""
+        """Wait until this reservation, and everything that it called and sent, has ended."""
         left = eventually(lambda: self.unfinished_of(invocation), lambda left: not left)
         assert not left, f"not finished after {TIMEOUT:.0f} s: {', '.join(left)}"

@@ -1,5 +1,6 @@
-"""The one page that an acceptance leaves: what was checked, how it ended, and what is left. Fit to be sent to others:
-it holds no key, no account's number and no environment's id.
+"""The report of an acceptance: what was checked, how it ended, and what is left behind.
+
+It can be shared: it contains no key, account number or environment id.
 """
 
 import importlib.metadata
@@ -26,7 +27,7 @@ SECRETS = {
 
 @dataclass(frozen=True)
 class Result:
-    """How a check ended. evidence: what it saw, or what was wrong."""
+    """How a check ended. `evidence` is what it saw, or what was wrong."""
 
     title: str
     status: Literal["ok", "failed", "not run"]
@@ -35,7 +36,7 @@ class Result:
 
 
 def redact(text: str, key: str | None) -> str:
-    """The text without the key, and without what names an account or an environment. On one line."""
+    """The text on one line, without the key, account numbers and environment ids."""
     if key:
         text = text.replace(key, "<key>")
     for pattern, name in SECRETS.items():
@@ -44,7 +45,7 @@ def redact(text: str, key: str | None) -> str:
 
 
 def versions(site: Site) -> dict[str, str]:
-    """What ran. Raises nothing: a version that cannot be read is unknown."""
+    """The versions of everything that runs; "unknown" if one cannot be read."""
     found = {name: importlib.metadata.version(name) for name in PACKAGES}
     try:
         restate = site.admin.version()
@@ -60,7 +61,7 @@ def versions(site: Site) -> dict[str, str]:
 def page(
     name: str, where: str, versions: dict[str, str], results: Sequence[Result], ending: str, left: Sequence[str]
 ) -> str:
-    """The page, in Markdown. `ending` is the verdict in a sentence."""
+    """The report in Markdown. `ending` is the result in one sentence."""
     seconds = sum(result.seconds for result in results)
     lines = [
         f"# {name}: {ending}",

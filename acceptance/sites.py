@@ -1,7 +1,7 @@
-"""Where an acceptance runs, and how its stack comes and goes: in a local cloud of its own, or on AWS.
+"""Where an acceptance runs, and how its stack is deployed and removed: in a local cloud of its own, or on AWS.
 
-Everything that a run makes has a name that begins with the run's, so that clean-up needs no memory of how far the run
-had come: it removes by name what is there.
+The name of everything that a run creates begins with the run's name, so the clean-up does not depend on how far the run
+got: it removes what it finds by name.
 """
 
 import json
@@ -27,7 +27,7 @@ APP = f"{shlex.quote(sys.executable)} -m acceptance.app"
 
 
 class Site:
-    """A Restate, an AWS, and the one stack of this run. `settings` are what it is told; `folder` has the logs."""
+    """A Restate, an AWS, and the one stack of this run. `settings` configure the stack; `folder` has the logs."""
 
     key: str | None = None
     wait = 0
@@ -43,27 +43,30 @@ class Site:
     ) -> None:
         self.name, self.ingress_url, self.admin_url, self.client = name, ingress_url, admin_url, client
         self.admin = Admin(admin_url, self.key)
-        # Of this run alone: no file in environments/ is read, whatever cdk.json says.
+        # For this run alone: no file in environments/ is read, whatever cdk.json says.
         self.settings = {"environment": environments.NONE, "prefix": name, "disposable": "true", **settings}
         self.stack = Settings(prefix=name).stack_name
         self.lambdas = Path(self.settings.get("acceptance:lambdas", ROOT / "lambdas"))
         self.folder = folder
 
     def environment(self) -> dict[str, str]:
-        """What the CDK CLI gets."""
+        """The environment variables of the CDK CLI."""
         raise NotImplementedError
 
     def prepare(self) -> None:
-        """Make what the stack needs."""
+        """Create what the stack needs."""
         raise NotImplementedError
 
     def clean_up(self) -> list[str]:
-        """Remove all that this run has made, and return a line for each thing that is left: what, why, and how to
-        remove it."""
+        """Remove everything that this run created.
+
+        Returns:
+            A line for each thing that is left: what, why, and how to remove it.
+        """
         raise NotImplementedError
 
     def deploy(self, lambdas: Path) -> dict[str, str]:
-        """`cdk deploy`, with these Lambda sources; returns the outputs. Raises LocalCloudError with cdk's words."""
+        """`cdk deploy`, with these Lambda sources; returns the outputs. Raises LocalCloudError with cdk's error."""
         outputs = self.folder / "outputs.json"
         outputs.unlink(missing_ok=True)
         settings = self.settings | {"acceptance:lambdas": str(lambdas)}
@@ -71,34 +74,37 @@ class Site:
         return json.loads(outputs.read_text())[self.stack]
 
     def destroy(self) -> None:
-        """`cdk destroy`, of what was deployed last."""
+        """`cdk destroy` what was deployed last."""
         self._cdk(["destroy", self.stack, "--force", "--app", str(self.folder / "cdk.out")])
 
     def services(self) -> dict[str, tuple[str, int]]:
-        """Each service that Restate has: the id of its latest deployment, and the revision that it has reached.
+        """Every registered service, by name: the id of its latest deployment, and its revision.
 
-        Raises LocalCloudError, whose sentence does not hold the key.
+        Raises:
+            LocalCloudError: Restate's admin API cannot be used. The message never contains the key.
         """
         try:
             services = self.admin.services()
         except httpx.HTTPStatusError as error:
             status = error.response.status_code
-            what = "rejects this API key" if status in (401, 403) else "is not Restate's admin API"
+            what = "rejected the API key" if status in (401, 403) else "is not Restate's admin API"
             raise LocalCloudError(f"{self.admin_url} {what} ({status}).") from None
         except (httpx.HTTPError, httpx.InvalidURL, ValueError, KeyError) as error:
-            raise LocalCloudError(f"{self.admin_url} does not answer as Restate ({type(error).__name__}).") from None
+            raise LocalCloudError(
+                f"{self.admin_url} cannot be reached, or is not Restate's admin API ({type(error).__name__})."
+            ) from None
         return {found["name"]: (found["deployment_id"], found["revision"]) for found in services}
 
     def refuse_services(self) -> None:
-        """Raise LocalCloudError if Restate has services: what is there is somebody's."""
+        """Raise LocalCloudError if Restate has services, because they are not this run's."""
         if services := self.services():
             raise LocalCloudError(
-                f"This Restate has services already ({', '.join(sorted(services))}), and nothing was touched: an "
-                "acceptance takes an environment of its own, without any."
+                f"This Restate already has services ({', '.join(sorted(services))}), and nothing was touched: an "
+                "acceptance needs an environment without any."
             )
 
     def stack_status(self) -> str | None:
-        """What CloudFormation says of the stack, or None if there is none."""
+        """The stack's status in CloudFormation, or None if there is no such stack."""
         try:
             (stack,) = self.client("cloudformation").describe_stacks(StackName=self.stack)["Stacks"]
         except ClientError as error:
@@ -112,7 +118,7 @@ class Site:
 
 
 class LocalSite(Site):
-    """A local cloud that is started for the run, and stopped at its end with all that is in it."""
+    """A local cloud that is started for the run, and stopped and deleted at its end."""
 
     def __init__(self, name: str, cloud: HolidayCloud, context: Mapping[str, str], folder: Path) -> None:
         settings = {"adminUrl": cloud.admin_url, "ingressUrl": cloud.ingress_url, "bundleFor": "host", **context}
@@ -126,7 +132,7 @@ class LocalSite(Site):
 
     def prepare(self) -> None:
         self._cloud.step = step
-        self._cloud.stop()  # of a run that was killed
+        self._cloud.stop()  # left by a run that was killed
         self._cloud.start()
         stacks.bootstrap(self._cloud)
         self.refuse_services()

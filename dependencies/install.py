@@ -1,7 +1,7 @@
-"""`make setup`: what is pinned into `.venv` and `node_modules`; and again, to repair what has gone missing since.
+"""`make setup`: installs the pinned packages into `.venv` and `node_modules`, and repairs what is missing or damaged.
 
-uv comes by pip, with its hash, and installs the rest. A `.venv` that make made is kept exactly as pinned. One that
-somebody else made is theirs: what is pinned is added to it, and nothing is deleted.
+pip installs uv, checked against its hash, and uv installs the rest. A `.venv` that make created is kept exactly as
+pinned. To one that the user created, the pinned packages are added, and nothing is removed.
 """
 
 import contextlib
@@ -33,7 +33,7 @@ REQUIREMENTS = {
     "bench": ("requirements-dev.txt", "requirements-bench.txt"),
     "deploy": ("requirements.txt",),
 }
-# Of a virtual environment that is active, the Python beneath it: what is active could be the one to be made again.
+# The base Python of an active virtual environment, which could be the very one that is replaced.
 MAKE_ENVIRONMENT = (getattr(sys, "_base_executable", None) or sys.executable, "-m", "venv")
 NPM_CI = (
     *("ci", "--no-progress", "--loglevel=error", "--include=prod", "--include=optional", "--include=peer"),
@@ -43,18 +43,23 @@ NPM_CI = (
 
 
 class SetupError(Exception):
-    """The set-up cannot go on. The message says why, and what to do."""
+    """Set-up failed. The message says why, and what to do."""
 
 
 class Checkout:
-    """One checkout's set-up. `part`: "" for everything but the benchmark's packages, "bench" for these too, or
-    "deploy" for no more than `cdk deploy` takes."""
+    """The set-up of one checkout.
+
+    Args:
+        root: The checkout.
+        part: "" for everything except the benchmark's packages, "bench" to include these, or "deploy" for only what
+            `cdk deploy` needs.
+    """
 
     def __init__(self, root: Path, part: str = "") -> None:
         self.root = root
         self.venv = root / ".venv"
         self.python = self.venv / "bin" / "python"
-        self.made_by_make = self.venv / "made-by-make"  # holds where: a virtual environment cannot be moved
+        self.made_by_make = self.venv / "made-by-make"  # contains its path: a virtual environment cannot be moved
         self.log = root / ".local" / "setup.log"
         self.for_deploying = part == "deploy"
         self.was_ready = False
@@ -65,7 +70,11 @@ class Checkout:
         self.environment["PATH"] = ":".join([*map(str, tools), self.environment.get("PATH", "/usr/bin:/bin")])
 
     def set_up(self) -> None:
-        """Install what is missing. Raises SetupError."""
+        """Install what is missing.
+
+        Raises:
+            SetupError: It failed, or another set-up is running here.
+        """
         self.log.parent.mkdir(exist_ok=True)
         with self._alone():
             self.log.write_bytes(b"")
@@ -79,25 +88,27 @@ class Checkout:
                 (self.venv / "ready").touch()
 
     def _virtual_environment(self) -> bool:
-        """See that there is one whose Python will do, and return whether it is make's own."""
+        """Ensure that there is a usable virtual environment; returns whether make created it."""
         marked = self.made_by_make.is_file() and not self.venv.is_symlink()
         if self.venv.exists() or self.venv.is_symlink():
             why = self._unfit()
             if marked and self.made_by_make.read_text(encoding="utf-8") != str(self.venv):
-                why = "it was made elsewhere, and moved or copied here"
+                why = "it was created elsewhere, and moved or copied here"
             if not why:
                 return marked
             if not marked:
-                raise SetupError(f".venv is not make's, and {why}: move it away or delete it, then run this again.")
+                raise SetupError(
+                    f".venv was not created by make, and {why}: move it away or delete it, then run this again."
+                )
             shutil.rmtree(self.venv)
-        with step("Making the virtual environment"):
+        with step("Creating the virtual environment"):
             self.venv.mkdir()
             self.made_by_make.write_text(str(self.venv), encoding="utf-8")
             self._run("virtual environment", [*MAKE_ENVIRONMENT, str(self.venv)])
         return True
 
     def _unfit(self) -> str | None:
-        """Why the Python in `.venv` will not do, or None."""
+        """Why `.venv` cannot be used, or None."""
         question = "import sys; print(*sys.version_info[:2], sys.prefix != sys.base_prefix)"
         try:
             answer = subprocess.run([self.python, "-c", question], check=True, capture_output=True, text=True).stdout
@@ -105,13 +116,13 @@ class Checkout:
         except (OSError, subprocess.CalledProcessError, ValueError):
             return "its Python does not run"
         if is_virtual != "True":
-            return "it is no virtual environment"
+            return "it is not a virtual environment"
         if (found := tuple(map(int, version))) < OLDEST:
             return f"its Python is {found[0]}.{found[1]}, older than {OLDEST[0]}.{OLDEST[1]}"
         return None
 
     def _uv(self, scratch: Path) -> Path:
-        """uv as it is pinned: `.venv`'s, or else brought by pip. Without pip in there, by another's in `scratch`."""
+        """The pinned uv: the one in `.venv`, else installed by pip, from `scratch` if `.venv` has no pip."""
         block = re.search(r"^uv==(?:.*\\\n)*.*\n", (self.root / "requirements.txt").read_text("utf-8"), re.MULTILINE)
         assert block, "requirements.txt pins no uv"
         pinned, uv = PIN.findall(block[0])[0][1], self.venv / "bin" / "uv"
@@ -135,7 +146,7 @@ class Checkout:
         site_packages = Path(self._run("Python packages", where).strip())
         damaged = damaged_python_packages(site_packages, self.requirements)
         if damaged:
-            say(f"Files are missing, so these are installed again: {', '.join(damaged)}")
+            say(f"Reinstalling packages with missing files: {', '.join(damaged)}")
         sync = is_ours and not self.for_deploying
         files = [str(file) for file in self.requirements]
         what = ["sync", *files] if sync else ["install", *(word for file in files for word in ("-r", file))]
@@ -145,19 +156,21 @@ class Checkout:
             said = self._run("Python packages", [*command, *sources.uv_options(self.environment)])
         added = re.findall(r"^ \+ (\S+)", said, re.MULTILINE)
         if added and self.was_ready and not damaged:
-            say(f"Missing, or of another version: {', '.join(added)}")
+            say(f"Missing, or at another version: {', '.join(added)}")
         local = {Path(package).name: self.root / package for package in local_packages(self.root)}
         removed = [
             each for each in re.findall(r"^ - (\S+)", said, re.MULTILINE) if each.partition("==")[0] not in local
         ]
         gone = [each for each in removed if f" + {each.partition('==')[0]}==" not in said]
         if gone:
-            say(f"Removed, because nothing that is pinned needs it: {', '.join(gone)}")
-        for folder in local.values():  # which may have no hashes, so they are installed by themselves
+            say(f"Removed, because no pinned package needs it: {', '.join(gone)}")
+        for folder in local.values():  # which cannot have hashes, so they are installed separately
             command = [str(uv), "pip", "install", "--quiet", "--offline", "--no-deps", "--python", str(self.python)]
             self._run("Python packages", [*command, "--editable", str(folder)])
         if damaged := damaged_python_packages(site_packages, self.requirements):
-            raise SetupError(f"These Python packages still lack files: {', '.join(damaged)}. The log is {self.log}")
+            raise SetupError(
+                f"These Python packages still have missing files: {', '.join(damaged)}. The log is {self.log}"
+            )
 
     def _install_node_packages(self) -> None:
         node_modules = self.root / "node_modules"
@@ -184,7 +197,7 @@ class Checkout:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise SetupError("Another set-up is running here: run this again when it has ended.") from None
+                raise SetupError("Another set-up is running here: run this again when it has finished.") from None
             yield
 
     def _run(self, what: str, command: list[str]) -> str:
@@ -211,7 +224,7 @@ def main(part: str = "") -> int:
         print(error, file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("Interrupted: the next run goes on from here.", file=sys.stderr)
+        print("Interrupted: the next run continues from here.", file=sys.stderr)
         return 130
     say(f"Set up in {time.monotonic() - begin:.1f} s")
     return 0

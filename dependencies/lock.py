@@ -1,8 +1,8 @@
-"""`make lock`: the requirements files, compiled by uv from pyproject.toml. `make update`: the newest versions first.
+"""`make lock`: compiles the requirements files from pyproject.toml. `make update`: moves to newer versions first.
 
-Both do all their work in a scratch directory and move it into place at the end, so one that fails changes nothing. An
-update stays within the major versions: a new one is a decision, and Dependabot proposes it. Every file has the hashes
-of all wheels, for any machine, and the name of no index.
+Both work in a scratch directory and replace the files at the end, so a failure changes nothing. An update stays within
+the major versions: moving to a new one is a decision, which Dependabot proposes. Every file has the hashes of all
+wheels, for every machine, and names no index.
 """
 
 import json
@@ -21,34 +21,42 @@ from dependencies.missing import PIN, local_packages, normal
 from dependencies.output import accept_any_encoding
 
 ROOT = Path(__file__).resolve().parent.parent
-COMPILED = {  # what each file is compiled from, and what stands at its top
-    "requirements.txt": (["pyproject.toml"], "What `cdk synth` and `cdk deploy` take."),
+COMPILED = {  # what each file is compiled from, and its first line
+    "requirements.txt": (["pyproject.toml"], "What `cdk synth` and `cdk deploy` need."),
     "requirements-dev.txt": (
         ["pyproject.toml", "--group=dev"],
         "All but the benchmark's: the CDK app, what runs in Lambda, the local cloud, the tests.",
     ),
-    "requirements-bench.txt": (["--group=bench"], "What `make bench` and `make test-all` take besides."),
+    "requirements-bench.txt": (["--group=bench"], "What `make bench` and `make test-all` also need."),
     "lambdas/requirements.txt": (["--group=lambda"], "What runs in Lambda."),
 }
 NPM = ("package.json", "package-lock.json")
 FILES = ("pyproject.toml", *COMPILED, *NPM)
-OLDEST_PYTHON = "3.11"  # what is pinned has to install there too
+OLDEST_PYTHON = "3.11"  # the pinned versions must install there too
 MACHINES = ("x86_64-manylinux_2_28", "aarch64-manylinux_2_28", "x86_64-apple-darwin", "aarch64-apple-darwin")
 LAMBDA_PYTHONS = ("3.12", "3.13", "3.14")
 NAMED = re.compile(r'"([A-Za-z0-9][A-Za-z0-9._-]*)(\[[^]]*\])?==([^\s;"]+)"')
 
 Pins = dict[str, str]
-"""Names, normalized, and their exact versions."""
+"""Normalized names and their exact versions."""
 
 
 class LockError(Exception):
-    """The pins could not be worked out. The message says why; no file was changed."""
+    """Resolving the versions failed. The message says why; no file was changed."""
 
 
 def lock(root: Path = ROOT, *, update: bool = False) -> list[str]:
-    """Compile the files under `root`; with `update`, from newer versions. Returns what changed, one line each.
+    """Compile the requirements files.
 
-    Raises LockError.
+    Args:
+        root: The checkout.
+        update: Move to newer versions first.
+
+    Returns:
+        What changed, one line each.
+
+    Raises:
+        LockError: uv or npm failed; no file was changed.
     """
     before = pinned(root)
     (root / ".local").mkdir(exist_ok=True)
@@ -69,7 +77,7 @@ def lock(root: Path = ROOT, *, update: bool = False) -> list[str]:
 
 
 def pinned(root: Path) -> Pins:
-    """All that the files under `root` pin, direct or not; npm's packages as `npm:<name>`."""
+    """Everything that the files under `root` pin, direct or transitive; npm packages as `npm:<name>`."""
     found: Pins = {}
     for name in COMPILED:
         found |= {normal(pin[1]): pin[2] for pin in PIN.finditer((root / name).read_text(encoding="utf-8"))}
@@ -91,8 +99,10 @@ def changes(before: Pins, after: Pins) -> list[str]:
 
 
 def newer(pyproject: str) -> str:
-    """What to ask uv for instead of what is named: at least that version, which keeps uv from falling back to an old
-    release of one package to please another, and less than the next major one."""
+    """pyproject.toml with each exact version replaced by a range, from that version up to the next major one.
+
+    The lower bound keeps uv from choosing an old release of one package to satisfy another.
+    """
     return NAMED.sub(lambda pin: f'"{pin[1]}{pin[2] or ""}>={pin[3]},<{_next_major(pin[3])}"', pyproject)
 
 
@@ -103,7 +113,7 @@ def _next_major(version: str) -> int:
 def _lock_python(root: Path, update: bool) -> None:
     pyproject = root / "pyproject.toml"
     named = pyproject.read_text(encoding="utf-8")
-    every = root / "every.txt"  # one resolution of everything, which each file is then a part of
+    every = root / "every.txt"  # one resolution of everything; each file is a part of it
     if update:
         pyproject.write_text(newer(named), encoding="utf-8")
     else:
@@ -120,7 +130,7 @@ def _lock_python(root: Path, update: bool) -> None:
         _compile(root, root / name, [*asked, "--generate-hashes", f"--constraints={every}"])
         header = f"# {purpose} Compiled by uv from pyproject.toml: `make lock`.\n"
         (root / name).write_text(header + (root / name).read_text(encoding="utf-8"), encoding="utf-8")
-    print("Looking for each package's wheels for Linux and macOS", flush=True)
+    print("Checking that each package has wheels for Linux and macOS", flush=True)
     for machine in MACHINES:
         _install(root, "requirements-dev.txt", machine, OLDEST_PYTHON, "--dry-run")
     for python in LAMBDA_PYTHONS:
@@ -135,7 +145,7 @@ def _compile(root: Path, output: Path, options: list[str]) -> None:
 
 
 def check(root: Path, requirements: str, machine: str, python: str) -> None:
-    """See that what a file pins can be installed for that machine and Python, by its hashes. Raises LockError."""
+    """Check that a file's packages install, by their hashes, on that machine and Python. Raises LockError."""
     with tempfile.TemporaryDirectory(dir=root) as target:
         _install(root, requirements, machine, python, f"--target={target}")
 
@@ -156,8 +166,8 @@ def _lock_npm(root: Path, update: bool) -> None:
 
 
 def _environment(caller: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """Without the indexes that pip has besides: they may have some of a package's wheels only, whose hashes would then
-    be the only ones in the files."""
+    """Without pip's extra indexes, which may have only some of a package's wheels: the files would lack the hashes of
+    the others."""
     environment = sources.environment(caller)
     for name in ("UV_EXTRA_INDEX_URL", "UV_FIND_LINKS", "UV_INDEX_STRATEGY"):
         if name not in caller:
@@ -170,11 +180,11 @@ def _run(command: list[str], cwd: Path) -> str:
     try:
         done = subprocess.run(command, cwd=cwd, env=_environment(), check=False, capture_output=True)
     except FileNotFoundError:
-        raise LockError(f"{command[0]} is not here: run `make setup`, then this again.") from None
+        raise LockError(f"{command[0]} not found: run `make setup`, then this again.") from None
     if done.returncode:
         said = done.stderr.decode(errors="replace").splitlines()
-        why = next((line for line in said if "error" in line.lower()), "it does not say why")
-        raise LockError(f"Nothing is changed, because {command[0]} failed: {why.strip()}")
+        why = next((line for line in said if "error" in line.lower()), "no error message")
+        raise LockError(f"{command[0]} failed, so nothing was changed: {why.strip()}")
     return done.stdout.decode(errors="replace")
 
 
@@ -186,9 +196,9 @@ def main(command: str = "lock") -> int:
         print(error, file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("Interrupted: nothing is changed.", file=sys.stderr)
+        print("Interrupted: nothing was changed.", file=sys.stderr)
         return 130
-    print("\n".join(changed) or "Nothing has changed.")
+    print("\n".join(changed) or "Nothing changed.")
     return 0
 
 

@@ -1,7 +1,7 @@
-"""What an installation lacks: a package's RECORD, or the lock file, says what should be there, and the disk what is.
+"""Finds missing and damaged packages: compares the files on disk with each package's RECORD, or with the lock file.
 
-uv believes a `dist-info` directory and npm is only asked when something is missing, so a file that was deleted or cut
-short since would be noticed by neither.
+uv trusts a `dist-info` directory, and npm only runs when something is missing, so neither would notice a file that was
+deleted or truncated later.
 """
 
 import csv
@@ -21,12 +21,12 @@ SIZES = ".sizes.json"
 
 
 def normal(name: str) -> str:
-    """A Python package's name as all its spellings are compared."""
+    """A Python package's normalized name, which is the same for all its spellings."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def damaged_python_packages(site_packages: Path, requirements: list[Path]) -> list[str]:
-    """The pinned packages that are installed, but without all of their files. Those not installed are uv's to see."""
+    """The pinned packages that are installed, but have missing files. uv finds those that are not installed."""
     pinned = {normal(pin[1]) for file in requirements for pin in PIN.finditer(file.read_text(encoding="utf-8"))}
     owners: dict[str, set[str]] = {}
     sizes: dict[str, set[str]] = {}
@@ -35,13 +35,13 @@ def damaged_python_packages(site_packages: Path, requirements: list[Path]) -> li
         for path, _, size in csv.reader(record.read_text(encoding="utf-8").splitlines()) if name in pinned else ():
             if not path.endswith((".pyc", ".dist-info/RECORD")):
                 owners.setdefault(path, set()).add(name)
-                sizes.setdefault(path, set()).add(size)  # two packages may share a file, and have it differ
+                sizes.setdefault(path, set()).add(size)  # two packages may install different versions of one file
     damaged = (path for path in owners if not _is_whole(site_packages / path, sizes[path]))
     return sorted({name for path in damaged for name in owners[path]})
 
 
 def missing_node_packages(root: Path, *, for_deploying: bool = False) -> list[str]:
-    """The packages of package-lock.json for this machine that are not in node_modules, or not as npm installed them."""
+    """The packages of package-lock.json for this machine that are missing from node_modules, or damaged there."""
     lock: dict[str, dict[str, Any]] = json.loads((root / "package-lock.json").read_text(encoding="utf-8"))["packages"]
     wanted = {path: about for path, about in lock.items() if path and _is_for_this_machine(about)}
     if for_deploying:
@@ -55,7 +55,7 @@ def missing_node_packages(root: Path, *, for_deploying: bool = False) -> list[st
 
 
 def note_sizes(node_modules: Path) -> None:
-    """Remember what npm has just installed."""
+    """Record the sizes of what npm has just installed."""
     sizes = {str(file.relative_to(node_modules)): file.stat().st_size for file in _files(node_modules)}
     (node_modules / SIZES).write_text(json.dumps(sizes), encoding="utf-8")
 
@@ -64,7 +64,7 @@ def _damaged_node_packages(node_modules: Path) -> Iterator[str]:
     try:
         sizes: dict[str, int] = json.loads((node_modules / SIZES).read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return  # installed by npm without us
+        return  # npm was run by hand
     for path, size in sizes.items():
         if not _is_whole(node_modules / path, {str(size)}):
             parts = path.split("/")

@@ -1,4 +1,4 @@
-"""What a command of this checkout prints: lines that appear at once, and end in no traceback on any terminal."""
+"""How the commands of this checkout print: each line at once, and without encoding errors on any terminal."""
 
 import io
 import sys
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 
 def accept_any_encoding() -> None:
-    """Print `?` for what the terminal's encoding does not have, in Latin-1 or ASCII, instead of raising."""
+    """Print `?` for characters that the terminal's encoding lacks, such as Latin-1 or ASCII, instead of raising."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
@@ -16,7 +16,7 @@ def accept_any_encoding() -> None:
 
 @contextmanager
 def step(title: str) -> Generator[None]:
-    """A line before, and one after that says how long it took."""
+    """Print a line before the block, and one after it with the time it took."""
     begin = time.monotonic()
     say(f"… {title}")
     yield

@@ -1,8 +1,8 @@
-"""The environment in which pip, uv and npm run here: the caller says where packages come from, never where they go.
+"""The environment of pip, uv and npm: the caller decides where packages come from, never where they are installed.
 
-Each of the three reads dozens of variables and files. What names an index, a proxy or a certificate is kept, and what
-pip is configured with is handed to uv, which reads no pip.conf. All else is dropped: PIP_TARGET, NODE_ENV=production,
-UV_PROJECT_ENVIRONMENT and their like would put packages elsewhere, or leave some out.
+Each of the three reads dozens of variables and files. Indexes, proxies and certificates are kept, and pip's
+configuration is passed on to uv, which does not read pip.conf. Everything else is dropped: PIP_TARGET,
+NODE_ENV=production, UV_PROJECT_ENVIRONMENT and the like would install packages elsewhere, or omit some.
 """
 
 import configparser
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, cast
 
 CACHE = Path(__file__).resolve().parent.parent / ".local" / "cache"
-"""What takes the place of a cache that cannot be written to."""
+"""Used instead of a cache that is not writable."""
 
 DROPPED = re.compile(
     r"(PIP|UV|NPM)_.*|NODE_ENV|PYTHON.*|VIRTUAL_ENV|CONDA_(PREFIX|DEFAULT_ENV)|(CLI)?(FORCE_)?COLOR(_FORCE)?",
@@ -39,7 +39,7 @@ OF_THE_SYSTEM = {
     "pip": [Path("/etc/pip.conf"), Path("/Library/Application Support/pip/pip.conf")],
     "uv": [Path("/etc/uv/uv.toml")],
 }
-UV_TOML = {  # keys of uv.toml, and the variables that say the same
+UV_TOML = {  # keys of uv.toml, and the equivalent variables
     "index-url": "UV_DEFAULT_INDEX",
     "extra-index-url": "UV_EXTRA_INDEX_URL",
     "find-links": "UV_FIND_LINKS",
@@ -53,7 +53,7 @@ UV_TOML = {  # keys of uv.toml, and the variables that say the same
 
 
 def environment(caller: Mapping[str, str] = os.environ, cache: Path = CACHE) -> dict[str, str]:
-    """Every variable that pip, uv and npm get, from the caller's. `cache` is used where theirs cannot be written to."""
+    """The variables for pip, uv and npm, derived from the caller's. `cache` replaces caches that are not writable."""
     kept = {name: value for name, value in caller.items() if _is_kept(name)}
     pip = pip_settings(caller)
     for name, value in [*_from_uv_toml(caller).items(), *_from_pip(pip, caller).items()]:
@@ -71,16 +71,16 @@ def environment(caller: Mapping[str, str] = os.environ, cache: Path = CACHE) -> 
 
 
 def uv_options(environment: Mapping[str, str]) -> list[str]:
-    """What uv cannot be told by a variable: pip's `no-index`, with which all comes from `find-links`."""
+    """What has no uv variable: pip's `no-index`, with which all packages come from `find-links`."""
     return ["--no-index"] if environment.get("PIP_NO_INDEX", "").lower() in ("1", "true", "yes", "on", "y", "t") else []
 
 
 def pip_settings(caller: Mapping[str, str]) -> dict[str, str]:
-    """Where pip is configured to get packages from, by its files and variables: `{"index-url": …}`."""
+    """pip's settings of where packages come from, read from its files and variables: `{"index-url": …}`."""
     found: dict[str, dict[str, str]] = {"global": {}, "install": {}, "variables": {}}
     for path in _pip_files(caller):
         parser = configparser.RawConfigParser()
-        with suppress(configparser.Error, UnicodeDecodeError, OSError):  # pip itself says what is wrong there
+        with suppress(configparser.Error, UnicodeDecodeError, OSError):  # pip itself reports what is wrong there
             parser.read(path, encoding="utf-8")
             for section in found.keys() & set(parser.sections()):
                 found[section] |= {_pip_name(name): value for name, value in parser.items(section)}
@@ -101,7 +101,7 @@ def _pip_name(name: str) -> str:
 
 
 def _pip_files(caller: Mapping[str, str]) -> Iterator[Path]:
-    """pip's configuration files, the ones that count most last."""
+    """pip's configuration files, highest precedence last."""
     own = caller.get("PIP_CONFIG_FILE")
     if own == os.devnull:
         return
@@ -117,11 +117,11 @@ def _pip_files(caller: Mapping[str, str]) -> Iterator[Path]:
 
 
 def _from_pip(pip: Mapping[str, str], caller: Mapping[str, str]) -> dict[str, str]:
-    """pip's settings in uv's words."""
+    """pip's settings as uv's variables."""
     said: dict[str, str | None] = {
         "UV_DEFAULT_INDEX": None if caller.get("UV_INDEX_URL") else pip.get("index-url"),
         "UV_EXTRA_INDEX_URL": None if caller.get("UV_INDEX") else pip.get("extra-index-url"),
-        # As pip does it: the best version of all indexes. What it is has been decided by a hash.
+        # As pip does: the best version from any index. The hashes already decide what is accepted.
         "UV_INDEX_STRATEGY": "unsafe-best-match" if pip.get("extra-index-url") else None,
         "UV_FIND_LINKS": pip.get("find-links", "").replace(" ", ","),
         "UV_INSECURE_HOST": pip.get("trusted-host"),
@@ -138,7 +138,7 @@ def _from_pip(pip: Mapping[str, str], caller: Mapping[str, str]) -> dict[str, st
 
 
 def _from_uv_toml(caller: Mapping[str, str]) -> dict[str, str]:
-    """Where uv's own configuration files get packages from; the rest of them could say where to put those."""
+    """What uv's own files say about where packages come from; the rest could say where to install them."""
     files = [Path(folder) / "uv" / "uv.toml" for folder in caller.get("XDG_CONFIG_DIRS", "/etc/xdg").split(os.pathsep)]
     files += OF_THE_SYSTEM["uv"]
     if user := caller.get("XDG_CONFIG_HOME") or (caller.get("HOME") and f"{caller['HOME']}/.config"):
@@ -172,7 +172,7 @@ def _user_cache(caller: Mapping[str, str], home: Path | None) -> Path | None:
 
 
 def _can_write(folder: Path) -> bool:
-    """Tried, because the permissions do not tell of a file system that is full or read-only."""
+    """Tried out, because permissions do not show that a file system is full or read-only."""
     with suppress(OSError):
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):

@@ -1,4 +1,9 @@
-"""Restate's admin API, as far as local commands and tests need it."""
+"""A client of Restate's admin API for programs: local commands, the acceptance and tests.
+
+It keeps connections open, never uses a proxy, retries queries while Restate starts, and raises httpx's errors.
+demo.restate is a second client because its commands need the opposite: no retries, the caller's proxy for a Restate
+elsewhere, and every error in one sentence without the key.
+"""
 
 import time
 from collections.abc import Iterable, Mapping
@@ -15,7 +20,7 @@ TIMEOUT = 60.0
 
 
 class Admin:
-    """The admin API at `url`, and the API key that it demands, if it does."""
+    """The admin API at `url`, with an API key if it requires one."""
 
     def __init__(self, url: str, key: str | None = None) -> None:
         self._url, self._key = url, key
@@ -42,7 +47,7 @@ class Admin:
         body = {**address, "force": True, "breaking": True} | ({"metadata": metadata} if metadata else {})
         answer = self._http.post("/deployments", json=body)
         if answer.is_error:
-            raise LocalCloudError(f"Restate does not register {next(iter(address.values()))}: {answer.text}")
+            raise LocalCloudError(f"Restate could not register {next(iter(address.values()))}: {answer.text}")
 
     def register_versions(self, arns: Iterable[str]) -> None:
         """Make these function versions the latest deployments of their services. Raises LocalCloudError."""
@@ -54,20 +59,20 @@ class Admin:
         return next((found["id"] for found in self.deployments() if found.get("uri", "").rstrip("/") == uri), None)
 
     def remove(self, deployment: str) -> None:
-        """Remove a deployment, also one that something is pinned to."""
+        """Deregister a deployment, even if invocations are pinned to it."""
         self._http.delete(f"/deployments/{deployment}", params={"force": "true"}).raise_for_status()
 
     def publish(self, service: str, *, public: bool) -> None:
-        """Let callers from outside call a service, or do not, until it is registered again."""
+        """Make a service public or private at the ingress, until it is registered again."""
         self._http.patch(f"/services/{service}", json={"public": public}).raise_for_status()
 
     def operate(self, verb: str, invocation: str) -> dict[str, Any]:
-        """What an operator does to an invocation: cancel, kill, pause, resume or purge it. What Restate answers."""
+        """Cancel, kill, pause, resume or purge (`verb`) an invocation; returns Restate's response."""
         answer = self._http.patch(f"/invocations/{invocation}/{verb}").raise_for_status()
         return answer.json() if answer.content else {}
 
     def try_again(self, invocation: str) -> None:
-        """At once. One that is being tried at this moment, or has ended, is refused with 409, and needs no more."""
+        """Retry an invocation now. Restate answers 409 if it is running or has ended, which is ignored."""
         answer = self._http.patch(f"/invocations/{invocation}/resume")
         if answer.status_code != HTTPStatus.CONFLICT:
             answer.raise_for_status()
@@ -77,7 +82,7 @@ class Admin:
         return len(self.query(unfinished(f"pinned = '{deployment}'", "id")))
 
     def query(self, sql: str) -> list[dict[str, Any]]:
-        """Ask Restate's introspection tables. For a moment after a start it answers 500."""
+        """Query Restate's introspection tables. For a moment after a start it answers 500, and is retried."""
         deadline = time.monotonic() + TIMEOUT
         while (answer := self._query(sql)).is_server_error and time.monotonic() < deadline:
             time.sleep(0.05)

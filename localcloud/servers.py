@@ -126,7 +126,7 @@ def restate_server() -> Path:
     package = f"restate-server-{sys.platform}-{machine}"
     binary = ROOT / "node_modules" / "@restatedev" / package / "bin" / "restate-server"
     if not binary.exists():
-        raise LocalCloudError(f"There is no restate-server for this machine ({package}): run `make setup`.")
+        raise LocalCloudError(f"No restate-server for this machine ({package}): run `make setup`.")
     return binary
 
 

@@ -37,7 +37,7 @@ class StateFile:
             return None
         except (ValueError, TypeError):
             raise LocalCloudError(
-                f"{self._path} does not say which servers run: end what listens on ports "
+                f"{self._path} is damaged: stop the processes that listen on ports "
                 f"{', '.join(str(port) for port in asdict(self._ports).values())}, then delete that file."
             ) from None
 

@@ -137,7 +137,7 @@ def test_at_a_terminal_it_lists_what_it_will_create_and_does_nothing_without_a_y
     os.close(terminal)
     shown = read_until(controller, "API key")
     os.write(controller, f"{KEY}\n".encode())
-    shown += read_until(controller, "Type yes to go on: ")
+    shown += read_until(controller, "Type yes to continue: ")
     os.write(controller, b"y\n")
     shown += read_until(controller, None)
 
@@ -157,7 +157,7 @@ def test_a_restate_that_has_services_is_rejected_and_nothing_is_changed(
         status, said = aws.run()
 
         assert status == 1
-        assert "has services already (cars, flights, payments, trips), and nothing was touched" in said
+        assert "already has services (cars, flights, payments, trips), and nothing was touched" in said
         assert aws.leftovers() == list(registered.values())
         assert aws.admin.asked == ["GET /services"] and aws.ingress.asked == []
 
@@ -170,7 +170,7 @@ def test_a_rejected_key_is_reported_in_one_sentence_without_the_key(
         status, said = aws.run(key="key_wrong")
 
     assert status == 1
-    assert "rejects this API key (401)" in said and "key_wrong" not in said
+    assert "rejected the API key (401)" in said and "key_wrong" not in said
 
 
 def test_without_a_terminal_or_yes_nothing_is_done(tmp_path: Path, hostile_environment: HostileEnvironment) -> None:
@@ -187,5 +187,5 @@ def test_without_a_terminal_or_yes_nothing_is_done(tmp_path: Path, hostile_envir
     )
 
     assert done.returncode == 1
-    assert "Nobody can be asked here" in done.stdout
+    assert "This needs a terminal to confirm in" in done.stdout
     assert hostile_environment.hits == []

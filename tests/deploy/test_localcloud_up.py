@@ -118,7 +118,7 @@ def test_a_python_without_the_packages_is_reported_in_one_sentence(tmp_path: Pat
     ("arguments", "sentence"),
     [
         (("up", "One"), "the following arguments are required: --app"),
-        (("up", "--app", "python main.py", "-c", "colour"), "'colour' is not of the form NAME=VALUE"),
+        (("up", "--app", "python main.py", "-c", "colour"), "'colour' must be NAME=VALUE"),
         (("up", "--app", "python main.py", "--folder", "nowhere"), "nowhere is not a folder"),
         (("destroy", "--app", "python other.py"), "Nothing was deployed of `python other.py` in "),
         (("destroy",), "the following arguments are required: --app"),

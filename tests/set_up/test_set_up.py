@@ -74,7 +74,7 @@ def test_make_setup_works_in_a_hostile_shell_and_restores_missing_files(clone: P
     shutil.rmtree(clone / SERVER)
     shutil.rmtree(next((clone / ".venv").glob("lib/python3.*/site-packages/httpx")))
     said = passes("make", "setup", cwd=clone)
-    assert "these are installed again: httpx\n" in said
+    assert "Reinstalling packages with missing files: httpx\n" in said
     assert f"not as pinned: {SERVER.relative_to('node_modules')}\n" in said
     passes(clone / ".venv" / "bin" / "python", "-c", "import httpx", cwd=clone)
     assert (clone / SERVER / "bin" / "restate-server").exists()
@@ -92,7 +92,7 @@ def test_tests_run_in_an_environment_of_uv_sync_and_make_completes_it(clone: Pat
 
     # and make adds what is missing and deletes nothing
     (clone / ".venv" / "precious").touch()
-    assert "Making the virtual environment" not in passes("make", "setup", cwd=clone)
+    assert "Creating the virtual environment" not in passes("make", "setup", cwd=clone)
     assert (clone / ".venv" / "precious").exists()
     assert missing_node_packages(clone) == []
 

@@ -68,7 +68,7 @@ def test_no_setting_leads_a_run_to_another_stack_or_restate_than_its_own(
         monkeypatch.setattr(sys, "argv", ["acceptance", "-c", f"{name}=https://production.example.com:9070"])
         with pytest.raises(SystemExit):
             main(cloud)
-        assert f"{name} is set by the acceptance itself: leave it out" in capsys.readouterr().err
+        assert f"{name} is set by the run itself: leave it out" in capsys.readouterr().err
 
 
 def test_what_clean_up_cannot_remove_is_named_with_the_command_that_removes_it(

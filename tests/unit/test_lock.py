@@ -75,7 +75,7 @@ def test_a_failed_lock_or_update_says_so_and_changes_nothing(
     monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path_factory.mktemp("empty")))
 
     # when
-    with pytest.raises(lock.LockError, match=r"^Nothing is changed, because uv failed: error: .*") as error:
+    with pytest.raises(lock.LockError, match=r"^uv failed, so nothing was changed: error: .*") as error:
         lock.lock(pinned_files, update=update)
 
     # then
@@ -94,7 +94,7 @@ def test_an_update_that_fails_at_the_end_changes_nothing_either(
     monkeypatch.setenv("npm_config_fetch_retries", "0")
 
     # when
-    with pytest.raises(lock.LockError, match="because npm failed: npm error"):
+    with pytest.raises(lock.LockError, match=r"^npm failed, so nothing was changed: npm error"):
         lock.lock(pinned_files, update=True)
 
     # then
@@ -119,7 +119,7 @@ def test_a_missing_hash_of_another_machine_s_wheel_is_noticed(tmp_path: Path, mo
 
     # then the file is complete for the first machine and not for the second
     lock.check(tmp_path, "pins.txt", "x86_64-manylinux_2_28", "3.12")
-    with pytest.raises(lock.LockError, match=r"because uv failed: error: .*greeting"):
+    with pytest.raises(lock.LockError, match=r"^uv failed, so nothing was changed: error: .*greeting"):
         lock.check(tmp_path, "pins.txt", "aarch64-manylinux_2_28", "3.12")
 
 

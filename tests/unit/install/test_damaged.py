@@ -19,7 +19,7 @@ from tests.unit.install.checkout import SERVER, given_uv, installed_in, make_env
     [
         ("#!/bin/sh\nexit 1\n", "its Python does not run"),
         ("#!/bin/sh\necho 3 10 True\n", r"its Python is 3\.10, older than 3\.11"),
-        ("#!/bin/sh\necho 3 12 False\n", "it is no virtual environment"),
+        ("#!/bin/sh\necho 3 12 False\n", "it is not a virtual environment"),
         (None, "its Python does not run"),
     ],
 )
@@ -35,7 +35,9 @@ def test_an_unusable_environment_of_somebody_else_is_reported_and_kept(
         (binaries / "python").chmod(0o755)
 
     # when the checkout is set up
-    with pytest.raises(SetupError, match=rf"^\.venv is not make's, and {why}: move it away or delete it,") as error:
+    with pytest.raises(
+        SetupError, match=rf"^\.venv was not created by make, and {why}: move it away or delete"
+    ) as error:
         Checkout(root).set_up()
 
     # then
@@ -91,7 +93,7 @@ def test_missing_files_are_reported_and_restored(root: Path, capsys: pytest.Capt
     # then
     assert module.exists() and binary.exists()
     said = capsys.readouterr().out
-    assert "Files are missing, so these are installed again: greeting\n" in said
+    assert "Reinstalling packages with missing files: greeting\n" in said
     assert f"Missing, or not as pinned: {SERVER}\n" in said
 
 
@@ -108,7 +110,7 @@ def test_an_uninstalled_package_is_reported_and_restored(root: Path, capsys: pyt
 
     # then
     assert installed_in(root / ".venv") == {"greeting", "our_constructs", "theirs"}
-    assert "Missing, or of another version: greeting==1\n" in capsys.readouterr().out
+    assert "Missing, or at another version: greeting==1\n" in capsys.readouterr().out
 
 
 def test_a_package_that_npm_leaves_out_is_an_error_that_names_it(root: Path) -> None:
@@ -155,9 +157,9 @@ def test_two_set_ups_do_not_run_at_once(root: Path) -> None:
 @pytest.mark.parametrize(
     ("missing", "said"),
     [
-        ("*", "{python} is not here: install Python 3.11 or newer, or name one: make PYTHON=python3.12 setup"),
+        ("*", "{python} not found: install Python 3.11 or newer, or name one: make PYTHON=python3.12 setup"),
         ("*version_info*", "{python} is older than Python 3.11: name a newer one: make PYTHON=python3.12 setup"),
-        ("*ensurepip*", "{python} cannot make virtual environments: install its venv package (Debian, Ubuntu: apt "),
+        ("*ensurepip*", "{python} cannot create virtual environments: install its venv package (Debian, Ubuntu: apt "),
     ],
 )
 def test_an_unsuitable_python_is_reported_in_one_sentence(root: Path, missing: str, said: str) -> None:

@@ -50,7 +50,7 @@ def test_a_checkout_is_set_up_in_a_hostile_shell(
     assert "--include=dev" in (root / "npm.arguments").read_text()
     told = (root / "npm.environment").read_text()
     assert not [name for name in ("NODE_ENV", "npm_config_omit", "npm_config_prefix") if name in told]
-    steps = ["Making the virtual environment", f"Installing uv {UV_VERSION}", "Installing Python packages"]
+    steps = ["Creating the virtual environment", f"Installing uv {UV_VERSION}", "Installing Python packages"]
     said = capsys.readouterr().out
     assert all(f"… {step}\n✓ {step} (" in said for step in [*steps, "Installing Node.js packages"])
 
@@ -88,4 +88,4 @@ def test_an_environment_that_make_made_is_as_pinned_and_removals_are_reported(
 
     # then
     assert installed_in(root / ".venv") == {"greeting", "our_constructs"}
-    assert "Removed, because nothing that is pinned needs it: theirs==1" in capsys.readouterr().out
+    assert "Removed, because no pinned package needs it: theirs==1" in capsys.readouterr().out
