@@ -54,7 +54,7 @@ class Restate:
 
     def _unexpected(self, answer: httpx.Response) -> LocalCloudError:
         status = answer.status_code
-        return LocalCloudError(f"{self.url} answered {status}: is it Restate's admin API, usually at port 9070?")
+        return LocalCloudError(f"{self.url} answered {status}: is it Restate's admin API, usually on port 9070?")
 
 
 def refuse_unsafe(url: str, key: str | None) -> bool:

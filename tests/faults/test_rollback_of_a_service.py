@@ -166,7 +166,7 @@ def test_a_trip_that_does_not_end_in_time_is_left_alone_and_ends_when_the_servic
         await holiday.deploy({})
         assert holiday.services() == OF_THE_ORIGINAL
         lines = [line for found in logged(holiday.cloud).values() for line in found]
-        [said] = [line for line in lines if "began on older versions" in line]
+        [said] = [line for line in lines if "begun on older versions" in line]
         assert invocation in said
 
         # and the trip is retried

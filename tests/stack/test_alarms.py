@@ -154,7 +154,7 @@ LOGGED_BY_THE_SDK = {
 RAISED = {
     "timestamp": "2026-11-28T10:00:00",
     "level": "ERROR",
-    "errorMessage": "CloudFormation's answer did not arrive",
+    "errorMessage": "The response did not reach CloudFormation",
     "errorType": "UnavailableError",
     "requestId": "0c90003a-8970-474c-b696-fca5336ef4f5",
 }

@@ -98,7 +98,7 @@ def test_an_answer_that_is_not_the_admin_api_s_is_final_and_asks_about_the_url(
     with pytest.raises(RefusedError) as refused:
         Admin(restate.url).check_health()
 
-    sentence = f"{restate.url} answered {said}: is it Restate's admin API, usually at port 9070?"
+    sentence = f"{restate.url} answered {said}: is it Restate's admin API, usually on port 9070?"
     assert str(refused.value) == sentence
 
 
@@ -114,7 +114,7 @@ def test_a_redirect_is_not_followed_because_it_would_take_the_key_elsewhere(rest
 def test_a_server_that_is_not_there_may_come_up() -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))  # bound, but nobody listens
-        with pytest.raises(UnavailableError, match=r"cannot be reached .*: is the URL right"):
+        with pytest.raises(UnavailableError, match=r"cannot be reached .*: check the URL, that Restate is running"):
             Admin(f"http://127.0.0.1:{unused.getsockname()[1]}").check_health()
 
 
@@ -153,7 +153,7 @@ def test_a_function_that_cannot_be_invoked_yet_is_waited_for_and_its_dump_is_cut
     said = "lambda returned: AccessDeniedException (ServiceError(ServiceError { source: Unhandled, raw: Response }))"
     restate.answers_before = [(500, {"message": said, "restate_code": "META0003"})]
 
-    with pytest.raises(UnavailableError, match=r"check what its role may invoke.*AccessDeniedException$"):
+    with pytest.raises(UnavailableError, match=r"check the permissions of its role.*AccessDeniedException$"):
         Admin(restate.url).register(V1, None)
 
 

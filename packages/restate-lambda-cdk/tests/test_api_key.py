@@ -128,18 +128,18 @@ def test_secrets_manager_out_of_reach_is_waited_for(monkeypatch: pytest.MonkeyPa
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "holds no text"),
-        (BINARY, "holds no text"),
-        (' {"key": "key_123"}', "holds JSON"),
-        ('["key_123"]', "holds JSON"),
-        ('"key_123"', "holds quotes"),
-        ("'key_123'", "holds quotes"),
-        ('"key_123', "holds quotes"),
-        ("key_123'", "holds quotes"),
-        ("key_123\x07", "holds spaces or characters that no key has"),
-        ("key_123\nHost: elsewhere", "holds spaces or characters that no key has"),
-        ("key_123 key_123", "holds spaces or characters that no key has"),
-        ("kéy", "holds spaces or characters that no key has"),
+        ("", "is empty"),
+        (BINARY, "is empty"),
+        (' {"key": "key_123"}', "contains JSON"),
+        ('["key_123"]', "contains JSON"),
+        ('"key_123"', "contains quotes"),
+        ("'key_123'", "contains quotes"),
+        ('"key_123', "contains quotes"),
+        ("key_123'", "contains quotes"),
+        ("key_123\x07", "contains spaces or characters that are invalid in a key"),
+        ("key_123\nHost: elsewhere", "contains spaces or characters that are invalid in a key"),
+        ("key_123 key_123", "contains spaces or characters that are invalid in a key"),
+        ("kéy", "contains spaces or characters that are invalid in a key"),
     ],
 )
 def test_what_cannot_be_a_key_is_told_apart_from_a_wrong_one_and_not_shown(
@@ -150,4 +150,4 @@ def test_what_cannot_be_a_key_is_told_apart_from_a_wrong_one_and_not_shown(
     with pytest.raises(RefusedError) as refused:
         read_api_key(Secret(ARN), deadline)
 
-    assert str(refused.value) == f"The secret {ARN} {said}: it has to hold an API key and nothing else."
+    assert str(refused.value) == f"The secret {ARN} {said}: it must hold an API key and nothing else."

@@ -159,7 +159,7 @@ def test_an_old_server_that_is_gone_neither_fails_nor_delays_the_move(
     assert failure_of(event("Update", restate, V1, old=first), deadline) is None
 
     assert restate.latest("trips") == V1
-    assert "something stale may be left" in caplog.text
+    assert "stale deployments may be left" in caplog.text
     assert clock.now <= UNREACHABLE_SECONDS
 
 
@@ -212,7 +212,7 @@ def test_time_is_kept_back_for_the_answer(restate: FakeAdmin, clock: Clock) -> N
 
     failure = failure_of(event("Create", restate, V1), all_but_the_answer)
 
-    assert failure == "Gave up after 255 seconds: Restate answered 503: down"
+    assert failure == "Timed out after 255 seconds: Restate answered 503: down"
     assert clock.now <= 255
 
 
@@ -223,7 +223,7 @@ def test_only_a_published_version_is_registered(restate: FakeAdmin, deadline: De
     failure_of(first, deadline)
     restate.offers[arn] = {"trips": ["reserve"]}
     restate.asked.clear()
-    refused = f"{arn} is not a published version of a function: register one by its number."
+    refused = f"{arn} is not a published version of a function: pass one, such as current_version."
 
     assert failure_of(event("Create", restate, arn), deadline) == refused
     assert failure_of(event("Update", restate, arn, old=first), deadline) == refused

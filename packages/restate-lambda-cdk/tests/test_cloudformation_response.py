@@ -48,7 +48,7 @@ def told(monkeypatch: pytest.MonkeyPatch, statuses: list[int]) -> Iterator[list[
 
 
 RESPONSE_URL = ""
-NAME_ALL = "name all services that the function offers, and no other."
+NAME_ALL = "list exactly the services that the function offers."
 
 
 def test_a_create_registers_and_answers_with_a_physical_id(restate: FakeAdmin, told: list[dict[str, str]]) -> None:
@@ -113,7 +113,7 @@ def test_the_answer_is_given_up_when_time_is_up_and_its_signed_url_is_in_no_mess
     statuses += [503] * 1000
 
     with pytest.raises(
-        UnavailableError, match=r"^Gave up after 300 seconds: CloudFormation's answer was refused with 503$"
+        UnavailableError, match=r"^Timed out after 300 seconds: CloudFormation rejected the response with 503$"
     ):
         answer(event("Create", restate, V1) | {"ResponseURL": RESPONSE_URL}, None, deadline)
 
@@ -127,7 +127,7 @@ def test_a_refused_answer_is_final(
     """The URL has expired: CloudFormation waits no more."""
     statuses += [403]
 
-    with pytest.raises(RefusedError, match=r"^CloudFormation's answer was refused with 403$"):
+    with pytest.raises(RefusedError, match=r"^CloudFormation rejected the response with 403$"):
         answer(event("Create", restate, V1) | {"ResponseURL": RESPONSE_URL}, None, deadline)
 
     assert clock.pauses == []
@@ -169,7 +169,7 @@ def test_a_bug_is_told_by_its_kind_and_its_own_text_is_only_logged(
     handler(event("Create", restate, V1) | {"ResponseURL": RESPONSE_URL}, LambdaContext())
 
     assert told[0]["Status"] == "FAILED"
-    assert told[0]["Reason"] == "The registration function failed with ZeroDivisionError: its log says where."
+    assert told[0]["Reason"] == "The registration function failed with ZeroDivisionError: see its log."
     assert "ZeroDivisionError: while holding" in caplog.text
 
 

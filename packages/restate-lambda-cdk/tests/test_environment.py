@@ -85,11 +85,11 @@ def test_both_can_be_made_from_attributes_in_another_app_without_a_resource(stac
     [
         (
             {"environment_id": "production"},
-            "environment_id 'production' must be env_ and then lower-case letters and digits",
+            "environment_id must be env_ and lower-case letters or digits, but is 'production'",
         ),
-        ({"environment_id": "env_…"}, "environment_id 'env_…' must be env_ and then lower-case letters and digits"),
-        ({"environment_id": None}, "environment_id None must be env_ and then lower-case letters and digits"),
-        ({"environment_id": ID, "region": "mars"}, "region 'mars' must be one of Restate Cloud's: us, eu."),
+        ({"environment_id": "env_…"}, "environment_id must be env_ and lower-case letters or digits, but is 'env_…'"),
+        ({"environment_id": None}, "environment_id must be env_ and lower-case letters or digits, but is None"),
+        ({"environment_id": ID, "region": "mars"}, "region must be one of us, eu, but is 'mars'."),
         ({"environment_id": ID, "admin_url": "restate"}, "admin_url 'restate' is not a URL such as https://"),
         ({"environment_id": ID, "admin_url": "http://10.0.0.7:9070"}, "http://10.0.0.7:9070 is plain HTTP"),
     ],
@@ -148,7 +148,7 @@ def test_a_key_over_plain_http_is_refused(stack: Stack, url: str, insecure: bool
         )
         assert [each.get("Insecure") for each in registrations(stack)] == ["true" if insecure else None]
     else:
-        with pytest.raises(ValueError, match="is plain HTTP, over which an API key can be read: use https, or set ins"):
+        with pytest.raises(ValueError, match="is plain HTTP, which exposes the API key: use https, or set ins"):
             make()
 
 
@@ -179,7 +179,7 @@ def test_an_environment_whose_services_are_registered_by_hand_needs_no_key(stack
     assert cloud.grant_invoke(version)
     assert [each["Effect"] for each in of_action(stack, "lambda:InvokeFunction")] == ["Allow", "Deny"]
     assert server(stack, "Server").grant_invoke(version) is None
-    with pytest.raises(ValueError, match="has no api_key"):
+    with pytest.raises(ValueError, match="needs an api_key to register services"):
         ServiceDeployer(stack, "Deployer").register(
             function(stack, "Other").current_version, environment=cloud, services=["greeter"]
         )

@@ -130,7 +130,7 @@ def test_a_restate_that_does_not_answer_is_asked_again_and_then_raised(
 
     # and given one that goes on failing, then the look fails, and nothing is published
     restate.answers_before = [(503, "starting")] * 1000
-    with pytest.raises(AdminError, match="Gave up after 300 seconds: Restate answered 503: starting"):
+    with pytest.raises(AdminError, match="Timed out after 300 seconds: Restate answered 503: starting"):
         look.look(look.connect(settings, deadline), settings, Deadline(300, lambda: clock.now, clock.sleep))
     assert cloudwatch.published == []
 
@@ -199,7 +199,7 @@ def test_durations_are_not_asked_for_when_the_time_is_up(restate: FakeAdmin) -> 
     settings = look.Settings("Stack/Monitor", restate.url, 300, durations=("trips/reserve",))
     event = {"time": "2026-11-28T12:00:00Z"}
 
-    with pytest.raises(UnavailableError, match="raise the monitor's timeout"):
+    with pytest.raises(UnavailableError, match="increase the monitor's timeout"):
         look.took(Admin(restate.url), settings, event, Deadline(0))
 
     assert restate.asked == []

@@ -127,20 +127,23 @@ def test_what_is_named_reaches_the_function(stack: Stack) -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (lambda_.FunctionOptions(timeout=Duration.minutes(1)), "names timeout, arguments of InvocationMonitor"),
-        (lambda_.FunctionOptions(retry_attempts=2), "names retry_attempts, the monitor's own"),
+        (
+            lambda_.FunctionOptions(timeout=Duration.minutes(1)),
+            "must not set timeout: pass it to InvocationMonitor instead",
+        ),
+        (lambda_.FunctionOptions(retry_attempts=2), "must not set retry_attempts: the monitor sets it itself"),
     ],
 )
 def test_what_is_an_argument_or_the_monitor_s_own_is_refused_among_the_options(
     stack: Stack, options: lambda_.FunctionOptions, said: str
 ) -> None:
-    with pytest.raises(ValueError, match=f"^function_options {said}: leave that out there"):
+    with pytest.raises(ValueError, match=f"^function_options {said}"):
         InvocationMonitor(stack, "Monitor", environment=server(stack), function_options=options)
 
 
 @pytest.mark.parametrize("services", ["trips", [], ["trips", ""]])
 def test_services_are_a_list_of_names_or_left_out(stack: Stack, services: Any) -> None:
-    with pytest.raises(ValueError, match="list those that count, or leave it out for all"):
+    with pytest.raises(ValueError, match="services must list service names, or be None for all, but is"):
         InvocationMonitor(stack, "Monitor", environment=server(stack), services=services)
 
 
@@ -157,7 +160,9 @@ def test_services_are_a_list_of_names_or_left_out(stack: Stack, services: Any) -
     ],
 )
 def test_durations_are_a_list_of_up_to_twenty_handlers_without_keys(stack: Stack, handlers: Any) -> None:
-    with pytest.raises(ValueError, match="list up to 20 handlers, each as service/handler without a key"):
+    with pytest.raises(
+        ValueError, match="durations must list at most 20 handlers, each as service/handler without a key"
+    ):
         InvocationMonitor(stack, "Monitor", environment=server(stack), durations=handlers)
 
 
@@ -165,7 +170,9 @@ def test_there_is_no_metric_of_a_handler_that_is_not_timed(stack: Stack) -> None
     monitor = InvocationMonitor(stack, "Monitor", environment=server(stack), durations=["my.other-service/_1"])
     assert monitor.metric_duration("my.other-service/_1").statistic == "p99"
 
-    with pytest.raises(ValueError, match="'trips/reserve' is not among the durations of Stack/Monitor"):
+    with pytest.raises(
+        ValueError, match=r"handler must be one of the durations of Stack/Monitor, .* but is 'trips/reserve'"
+    ):
         monitor.metric_duration("trips/reserve")
 
 
@@ -188,7 +195,7 @@ def test_the_metric_of_a_handler_is_the_one_that_the_function_publishes(stack: S
 def test_restate_cloud_cannot_be_asked_without_a_key(stack: Stack) -> None:
     cloud = RestateCloudEnvironment(stack, "Cloud", environment_id="env_1", api_key=None)
 
-    with pytest.raises(ValueError, match="Stack/Cloud has no api_key, without which nothing can be asked there"):
+    with pytest.raises(ValueError, match="Stack/Cloud needs an api_key to be monitored"):
         InvocationMonitor(stack, "Monitor", environment=cloud)
 
 

@@ -30,10 +30,10 @@ def read(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 @pytest.mark.parametrize(
     ("url", "said"),
     [
-        ("http://10.255.255.1:9070", "is plain HTTP, over which an API key can be read: use https, or set insecure."),
+        ("http://10.255.255.1:9070", "is plain HTTP, which exposes the API key: use https, or set insecure."),
         ("http://127.0.0.1.example.com:9070", "is plain HTTP"),
         ("http://localhost.example.com:9070", "is plain HTTP"),
-        ("", "An empty text is not a URL such as https://restate.example.com:9070."),
+        ("", "An empty string is not a URL such as https://restate.example.com:9070."),
         ("restate", "restate is not a URL"),
         ("ftp://restate", "ftp://restate is not a URL"),
         ("https://", "is not a URL"),
@@ -96,7 +96,7 @@ def test_a_partition_in_which_restate_cloud_can_invoke_nothing_is_refused(
     restate.offers[arn] = {"trips": ["reserve"]}
 
     assert failure_of(event("Create", restate, arn, RestateCloud="true"), deadline) == (
-        f"Restate Cloud is in the partition aws, and cannot invoke {arn}, which is in {partition}."
+        f"Restate Cloud, which is in the partition aws, cannot invoke {arn} in {partition}."
     )
     assert not restate.known
     assert failure_of(event("Create", restate, arn), deadline) is None, "a self-hosted server may be there"

@@ -133,7 +133,7 @@ def test_another_role_that_may_not_invoke_a_known_version_is_refused_and_the_old
     register(admin, version(V1, ROLE), deadline)
     restate.roles = {ROLE}
 
-    with pytest.raises(UnavailableError, match="check what its role may invoke"):
+    with pytest.raises(UnavailableError, match="check the permissions of its role"):
         register(admin, version(V1, f"{ROLE}-2"), deadline)
 
     assert {known.role for known in restate.known.values()} == {ROLE}
@@ -167,7 +167,7 @@ def test_a_version_of_another_type_is_refused(restate: FakeAdmin, admin: Admin, 
     restate.objects = {V2}
     register(admin, version(V1), deadline)
 
-    with pytest.raises(RefusedError, match="trips would turn from a Service into a VirtualObject"):
+    with pytest.raises(RefusedError, match="trips would change from a Service to a VirtualObject"):
         register(admin, version(V2), deadline)
 
     assert restate.arns() == {V1}
@@ -215,7 +215,7 @@ def test_a_server_that_stays_down_is_given_up_with_the_reason_when_time_is_over(
 ) -> None:
     restate.answers_before = [(503, "starting")] * 1000
 
-    with pytest.raises(UnavailableError, match="Gave up after 300 seconds: Restate answered 503: starting"):
+    with pytest.raises(UnavailableError, match="Timed out after 300 seconds: Restate answered 503: starting"):
         register(admin, version(V1), deadline)
 
     assert 290 < clock.now <= 300

@@ -146,7 +146,7 @@ def test_removing_kills_what_does_not_end_so_that_nothing_is_retried_for_ever(
     assert restate.killed == ["inv_1", "trips.queued"]
     killed, removed = "PATCH /invocations/inv_1/kill", f"DELETE /deployments/{deployment_id}?force=true"
     assert restate.asked.index(killed) < restate.asked.index(removed)
-    assert "killing invocation inv_1" in caplog.text
+    assert "killing unfinished invocation inv_1" in caplog.text
     assert list(restate.unfinished) == ["reports.queued"]
     assert not restate.known
 
@@ -204,7 +204,7 @@ def test_callers_that_do_not_end_are_not_killed_and_one_line_says_which_and_what
     assert 20 < clock.now <= 35
     assert not restate.killed and not restate.known
     (line,) = (each.getMessage() for each in caplog.records if each.levelno == logging.ERROR)
-    assert line.startswith("unfinished invocations of agent, planner began on older versions, which call trips, and")
+    assert line.startswith("unfinished invocations of agent, planner, begun on older versions, call trips, which")
     assert "planner.0, planner.1," in line and "planner.20" not in line and "and 5 more" in line
     assert "restate invocations kill <id>" in line
 

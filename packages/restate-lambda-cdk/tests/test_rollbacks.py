@@ -152,7 +152,7 @@ def test_what_would_take_another_service_from_somebody_else_is_not_handed_back(
     # then the log says so, and callers are not turned away
     assert restate.latest("bills") == SERVER
     assert (restate.latest("reports"), restate.is_open("reports")) == (V2, True)
-    assert f"reports is not handed back to {ANNS}, which would take ['bills'] too" in caplog.text
+    assert f"reports is not handed back to {ANNS}, because that would also take ['bills']" in caplog.text
 
 
 def test_one_who_cannot_be_asked_any_more_is_handed_nothing_and_the_rollback_goes_well(

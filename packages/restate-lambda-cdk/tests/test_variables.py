@@ -45,8 +45,7 @@ def of(kind: str, restate: FakeAdmin, arn: str, table: str, old: Event | None = 
 
 
 REFUSED = (
-    f"{V1} was published with another TABLE than the stack has now: publish a new version of the function, because a "
-    "version never changes."
+    f"{V1} was published with a different value of TABLE than the stack has now: publish a new version of the function."
 )
 
 
@@ -183,7 +182,7 @@ def test_variables_that_cannot_be_read_are_one_warning(
 
     assert failure_of(of("Create", restate, V1, "one"), deadline) is None
 
-    assert f"the variables of {V1} are not compared with the stack's" in caplog.text
+    assert f"could not compare the variables of {V1} with the stack's" in caplog.text
     assert clock.now <= 20
     assert restate.latest("trips") == V1
 

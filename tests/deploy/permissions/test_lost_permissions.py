@@ -59,7 +59,7 @@ def test_restate_with_another_external_id_can_neither_register_nor_invoke(deploy
 
     # then the last lines say what to check, and nothing is registered
     said = " ".join(str(failure.value).split())
-    assert "Restate cannot invoke the function: check what its role may invoke" in said
+    assert "Restate cannot invoke the function: check the permissions of its role" in said
     assert deployments_of(deployed.cloud, "greeter") == set()
 
     # and given a Restate with another external id, when a trip is booked, then it cannot begin

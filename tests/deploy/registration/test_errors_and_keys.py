@@ -29,9 +29,9 @@ def test_each_mistake_in_the_code_is_reported_in_one_sentence_and_the_old_code_s
 
     for service, sentence in {
         SERVICE: "greeter would lose part, which callers may rely on: keep it, or set allow_breaking_changes.",
-        AS_OBJECT: "greeter would turn from a Service into a VirtualObject, which callers may rely on: keep it, or set "
+        AS_OBJECT: "greeter would change from a Service to a VirtualObject, which callers may rely on: keep it, or set "
         "allow_breaking_changes.",
-        BROKEN: "The function fails when Restate asks what it offers: see its log.",
+        BROKEN: "The function failed during service discovery: see its log.",
     }.items():
         # when it is deployed with a mistake, then the last lines name it, and the previous version still serves
         assert sentence in greetings.failure(service)
@@ -58,7 +58,7 @@ def test_a_requested_breaking_change_is_made_and_can_be_rolled_back(greetings: G
     ("url", "sentence"),
     [
         ("http://restate.invalid:9070", "at http://restate.invalid:9070 cannot be reached ([Errno -2] Name or service"),
-        ("http://127.0.0.1:{ingress}", "is it Restate's admin API, usually at port 9070?"),
+        ("http://127.0.0.1:{ingress}", "is it Restate's admin API, usually on port 9070?"),
     ],
 )
 def test_a_wrong_url_is_reported(greetings: Greetings, url: str, sentence: str) -> None:
@@ -80,8 +80,8 @@ def test_a_restate_that_is_down_is_waited_for_and_then_reported(greetings: Greet
         greetings.cloud.restart_restate()
 
     # then the last lines say what was waited for, for how long, and what to check
-    assert f"Gave up after 5 seconds: Restate's admin API at {greetings.cloud.admin_url} cannot be reached" in said
-    assert "is the URL right, and is Restate up and open to this function?" in said
+    assert f"Timed out after 5 seconds: Restate's admin API at {greetings.cloud.admin_url} cannot be reached" in said
+    assert "check the URL, that Restate is running, and that this function can reach it." in said
 
 
 def test_a_rejected_key_fails_at_once_and_appears_in_no_message_or_log(

@@ -1,4 +1,4 @@
-"""The function that registers services with Restate, and what a stack asks of it."""
+"""The Lambda function that registers services with Restate, and the call that a stack makes to use it."""
 
 from collections.abc import Sequence
 
@@ -13,30 +13,33 @@ from .environment import RestateEnvironment
 from .handler_function import handler_function
 from .registration import ServiceRegistration
 
-# How long Lambda may hold an event back while the function is throttled. An older one is dropped: CloudFormation may
-# have gone on by the time it is done.
+# How long Lambda may hold back an event while the function is throttled. Older ones are dropped, because CloudFormation
+# may have moved on.
 MAX_EVENT_AGE = Duration.minutes(5)
 
 
 class ServiceDeployer(Construct):
-    """The Lambda function that registers services with Restate. One will do for an app, in any of its stacks.
+    """The Lambda function that registers services with Restate. An app needs one, in any of its stacks.
 
-    vpc, vpc_subnets, security_groups: run it in a VPC. Default none: it reaches what the internet reaches. In a VPC it
-        has to reach the admin API, S3 (CloudFormation's answer goes there) and, for a key, Secrets Manager; without the
-        Lambda API it cannot compare a version's variables, and says so in its log.
-    role: what it runs as; it is given what it needs. Default: a role that can log.
-    tracing: X-Ray. Default none.
-    log_group: where it logs. Default: a group that keeps entries for a month and outlives the stack, because only it
-        says what a removal had to leave in Restate.
-    architecture: Default arm64. No effect on what it does.
-    runtime: a Python, 3.11 or newer. Default 3.13.
-    timeout: how long one registration, or removal, waits for Restate. Default 5 minutes: a deployment fails after that,
-        and says what was waited for. At most 15 minutes, which is Lambda's limit.
-    environment_encryption: the key for the function's variables, of which there are none by default.
-    function_options: everything else that CDK's Function takes, such as `memory_size` or `function_name`.
+    Args:
+        vpc, vpc_subnets, security_groups: Run the function in a VPC. Default: no VPC. In a VPC it must reach the admin
+            API, S3 (for CloudFormation's response) and, if there is an API key, Secrets Manager. Without access to the
+            Lambda API it cannot compare a version's variables, and logs that.
+        role: The execution role, which gets the permissions it needs. Default: a new role that can write logs.
+        tracing: X-Ray tracing mode. Default: none.
+        log_group: Default: a group with a retention of one month. It outlives the stack, because only its entries say
+            what a removal left in Restate.
+        architecture: Default: arm64.
+        runtime: Python 3.11 or newer. Default: 3.13.
+        timeout: How long one registration or removal waits for Restate, after which a deployment fails and says what
+            it waited for. Default: 5 minutes. At most 15 minutes, Lambda's limit.
+        environment_encryption: KMS key for the function's variables, of which there are none by default. Default: an
+            AWS managed key.
+        function_options: Any other option of CDK's `Function`, such as `memory_size` or `function_name`.
 
-    Raises ValueError for another runtime, for a longer timeout, and if `function_options` names what is an argument
-    here, or what is the deployer's own: `code`, `handler`, `retry_attempts` and `max_event_age`.
+    Raises:
+        ValueError: The runtime is not supported, the timeout is too long, or `function_options` sets one of the
+            arguments above or `code`, `handler`, `retry_attempts` or `max_event_age`.
     """
 
     def __init__(
@@ -94,26 +97,34 @@ class ServiceDeployer(Construct):
         drain: Duration | None = None,
         skip_invoke_grant: bool = False,
     ) -> ServiceRegistration:
-        """Make a published version the one that `environment` sends new invocations of these services to.
+        """Register a published version, so that `environment` sends new invocations of its services to it.
 
-        version: `function.current_version`, or one that is imported or made by hand, of a function on any runtime and
-            architecture. It is retained. With `current_version`, what its variables refer to counts: a table or a topic
-            that is replaced makes a new version.
-        services: all services that the function offers. More or less than that is refused.
-        after: registrations that have to stand first; name those of the services that these ones call. Default none.
-            When such a service is removed, unfinished work of these ones on older versions is waited for.
-        allow_breaking_changes: accept that a handler is gone, or that a service has become another type. Default no:
-            the deployment fails, because callers and invocations in flight may need what is gone.
-        take_over: take services from another function, or from a server by URL, that serves them now. Default no: the
-            deployment fails, because two stacks would answer for one service. Whoever was taken over is refused at its
-            own next deployment.
-        drain: how long a removal waits for work in flight before it kills what is left of these services. Default 2
-            minutes. It has to fit into the deployer's `timeout`.
-        skip_invoke_grant: do not let the environment's invoker role invoke the function. Default no. With yes, see to
-            it that it may invoke `<function>:*` before this registration, and until after its removal.
+        Args:
+            version: `function.current_version`, or a version that is imported or created by hand, of any runtime and
+                architecture. It is retained. With `current_version`, replacing a resource that its variables refer to,
+                such as a table, publishes a new version.
+            environment: Where to register it.
+            services: The names of all services that the function offers. The deployment fails if it offers more or
+                fewer.
+            after: Registrations that must come first: those of the services that these services call. Default: none.
+                The removal of such a service waits for unfinished work of these services on older versions.
+            allow_breaking_changes: Accept that a handler is removed or that a service changes its type. Default: False,
+                and the deployment fails, because callers and invocations in flight may need what is gone.
+            take_over: Take services from the other function, or HTTP server, that serves them now. Default: False, and
+                the deployment fails, because two stacks would claim one service. The next deployment of the previous
+                owner fails.
+            drain: How long a removal waits for work in flight before it kills what is left of these services. Default:
+                2 minutes. At least 45 seconds shorter than the deployer's `timeout`.
+            skip_invoke_grant: Do not allow the environment's invoker role to invoke the function. Default: False. If
+                True, it must be allowed to invoke `<function>:*` from before this registration until after its removal.
 
-        Returns what other registrations can come `after`. Raises ValueError for an alias or `$LATEST`, for a function
-        that is registered with this environment already, and where Restate Cloud could not invoke it.
+        Returns:
+            The registration, which others can list in `after`.
+
+        Raises:
+            ValueError: `version` is an alias or `$LATEST`, the function is already registered with this environment,
+                another function serves one of the services, `drain` is too long, or Restate Cloud could not invoke the
+                function.
         """
         return ServiceRegistration(
             version.stack,

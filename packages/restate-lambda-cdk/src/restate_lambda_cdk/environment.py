@@ -1,10 +1,10 @@
-"""Where Restate is: an environment of Restate Cloud, or a server of your own. Knows nothing of what is deployed.
+"""Where Restate runs: Restate Cloud, or a self-hosted server. This module does not know what is deployed.
 
 |              | RestateCloudEnvironment               | RestateServer                                          |
 |--------------|---------------------------------------|--------------------------------------------------------|
-| invoker role | made here, unless one is given        | none, unless one is given: it has credentials already  |
+| invoker role | created here, unless one is given     | none, unless one is given: it has credentials already  |
 | API key      | required                              | optional                                               |
-| URLs         | follow from the environment's id      | admin_url is required                                  |
+| URLs         | derived from the environment id       | admin_url is required                                  |
 """
 
 import re
@@ -20,17 +20,19 @@ from . import interfaces, policies, urls
 RESTATE_CLOUD_ACCOUNT = "654654156625"
 RESTATE_CLOUD_ROLE = f"arn:aws:iam::{RESTATE_CLOUD_ACCOUNT}:role/RestateCloud"
 REGIONS = ("us", "eu")
-ENVIRONMENT_ID = re.compile("env_[a-z0-9]+")  # a part of the host's name
+ENVIRONMENT_ID = re.compile("env_[a-z0-9]+")  # part of the host name
 
 
 class RestateEnvironment(Construct):
-    """One Restate, as `ServiceDeployer.register` wants to know it. Make a RestateCloudEnvironment or a RestateServer.
+    """One Restate environment: create a `RestateCloudEnvironment` or a `RestateServer`.
 
-    admin_url, ingress_url: where the admin API is, and where callers reach Restate (None: not known).
-    auth_token: the secret that holds an API key, or None.
-    invoker_role: the role that Restate assumes to invoke functions, or None: its own credentials do.
-    insecure: whether the key may be sent over plain HTTP.
-    is_cloud: whether this is Restate Cloud.
+    Attributes:
+        admin_url: URL of the admin API.
+        ingress_url: URL that callers use, or None if unknown.
+        auth_token: The secret that holds an API key, or None.
+        invoker_role: The role that Restate assumes to invoke functions, or None if it uses its own credentials.
+        insecure: Whether the key may be sent over plain HTTP.
+        is_cloud: Whether this is Restate Cloud.
     """
 
     def __init__(
@@ -49,9 +51,7 @@ class RestateEnvironment(Construct):
         if ingress_url is not None:
             urls.refuse_others("ingress_url", ingress_url)
         if auth_token and not insecure and urls.is_plain_http(admin_url):
-            raise ValueError(
-                f"{admin_url} is plain HTTP, over which an API key can be read: use https, or set insecure=True."
-            )
+            raise ValueError(f"{admin_url} is plain HTTP, which exposes the API key: use https, or set insecure=True.")
         self.admin_url = admin_url
         self.ingress_url = ingress_url or urls.on_port_8080(admin_url)
         self.auth_token = auth_token
@@ -59,12 +59,16 @@ class RestateEnvironment(Construct):
         self.insecure = insecure
         self.is_cloud = is_cloud
         self.serving: dict[str, tuple[str, bool]] = {}
-        """Of each service that is registered in this app: the function's path, and whether it may take over."""
+        """For each service registered in this app: the function's path, and whether it may take over."""
 
     def grant_invoke(self, version: interfaces.Version) -> iam.Policy | None:
-        """Let Restate invoke the version's function, where that is registered by hand; `register` does it by itself.
+        """Allow Restate to invoke a function that you register by hand; `register` does this itself.
 
-        Returns the policy, in the function's stack. None without an invoker role.
+        Args:
+            version: A version of the function. Restate may invoke all of its published versions.
+
+        Returns:
+            The policy, in the function's stack, or None without an invoker role.
         """
         if not self.invoker_role:
             return None
@@ -72,12 +76,12 @@ class RestateEnvironment(Construct):
         return policies.invoke(scope, self.invoker_role, version)
 
     def refuse_partition(self, stack: Stack) -> None:
-        """Raise ValueError for a stack in which Restate Cloud could assume no role, as far as synth can see that."""
+        """Raise ValueError if Restate Cloud cannot assume roles in this stack's partition, as far as synth can tell."""
         region = stack.region
         partition = None if Token.is_unresolved(region) else RegionInfo.get(region).partition
         if self.is_cloud and partition not in (None, "aws"):
             raise ValueError(
-                f"Restate Cloud is in the partition aws, and cannot assume a role in {region} ({partition}): "
+                f"Restate Cloud, which is in the partition aws, cannot assume a role in {region} ({partition}): "
                 "use a RestateServer there."
             )
 
@@ -85,16 +89,19 @@ class RestateEnvironment(Construct):
 class RestateCloudEnvironment(RestateEnvironment):
     """An environment of Restate Cloud.
 
-    environment_id: `env_…`. It is the external id without which nobody, another customer of Restate Cloud included, can
-        assume the invoker role. Another id is another environment: services move there, and are drained here.
-    api_key: the secret whose text is an API key with the Admin role, and nothing else. Read at each registration, and
-        never in a template. None where nothing is registered from here.
-    region: where the environment is, `us` or `eu`. Default `us`. No effect where both URLs are given.
-    invoker_role: a role that Restate Cloud can assume already. Default: one is made, for this environment alone.
-    admin_url: the admin API. Default: port 9070 of the environment's host.
-    ingress_url: where callers reach Restate; nothing here calls it. Default: port 8080 of the environment's host.
+    Args:
+        environment_id: `env_…`. It is the external id in the invoker role's trust policy, so no other customer of
+            Restate Cloud can assume the role. A different id is a different environment: services move there, and are
+            drained in the old one.
+        api_key: The secret whose whole text is an API key with the Admin role. It is read at each registration, and is
+            never in a template. None if nothing is registered from this app.
+        region: `us` or `eu`. Default: `us`. No effect if both URLs are given.
+        invoker_role: A role that Restate Cloud can already assume. Default: a new role for this environment only.
+        admin_url: URL of the admin API. Default: port 9070 of the environment's host.
+        ingress_url: URL that callers use. Nothing here calls it. Default: port 8080 of the environment's host.
 
-    Raises ValueError for an id or a region that cannot be right, and where Restate Cloud could assume no role.
+    Raises:
+        ValueError: The id, region or a URL is invalid, or Restate Cloud cannot assume roles in this partition.
     """
 
     ingress_url: str  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -112,9 +119,11 @@ class RestateCloudEnvironment(RestateEnvironment):
         ingress_url: str | None = None,
     ) -> None:
         if not Token.is_unresolved(region) and region not in REGIONS:
-            raise ValueError(f"region {region!r} must be one of Restate Cloud's: {', '.join(REGIONS)}.")
+            raise ValueError(f"region must be one of {', '.join(REGIONS)}, but is {region!r}.")
         if not Token.is_unresolved(environment_id) and not ENVIRONMENT_ID.fullmatch(str(environment_id)):
-            raise ValueError(f"environment_id {environment_id!r} must be env_ and then lower-case letters and digits.")
+            raise ValueError(
+                f"environment_id must be env_ and lower-case letters or digits, but is {environment_id!r}."
+            )
         host = f"{_without_prefix(environment_id)}.env.{region}.restate.cloud"
         super().__init__(
             scope,
@@ -142,11 +151,14 @@ class RestateCloudEnvironment(RestateEnvironment):
         admin_url: str | None = None,
         ingress_url: str | None = None,
     ) -> Self:
-        """The same environment in another app than the one that made its invoker role. Makes no resource.
+        """Use the environment in another app than the one that created its invoker role. Creates no resource.
 
-        invoker_role: that role, imported, such as `Role.from_role_arn(…)`. An import of another account's role cannot
-            be given a policy from here: then let it invoke the functions in its own app, and register with
-            `skip_invoke_grant=True`.
+        Args:
+            invoker_role: That role, imported, for example with `Role.from_role_arn(…)`. A role of another account
+                cannot be given a policy from here: allow it to invoke the functions in its own app, and register with
+                `skip_invoke_grant=True`.
+
+        The other arguments are those of the constructor.
         """
         return cls(
             scope,
@@ -162,8 +174,8 @@ class RestateCloudEnvironment(RestateEnvironment):
     def _invoker_role(self, environment_id: str) -> interfaces.Role:
         """Only Restate Cloud can assume it, and only for the environment that is the external id.
 
-        A role per environment: should that change, CloudFormation drops the old role only after it has updated the
-        registrations, so that the old environment can finish its work, or go on with it after a rollback.
+        One role per environment: when the id changes, CloudFormation deletes the old role only after it has updated the
+        registrations, so the old environment can finish its work, or continue after a rollback.
         """
         restate_cloud = iam.AccountPrincipal(RESTATE_CLOUD_ACCOUNT)
         conditions = {"aws:PrincipalArn": RESTATE_CLOUD_ROLE, "sts:ExternalId": environment_id}
@@ -182,17 +194,19 @@ class RestateCloudEnvironment(RestateEnvironment):
 
 
 class RestateServer(RestateEnvironment):
-    """A Restate server that somebody else runs: single or clustered, in this VPC or elsewhere.
+    """A self-hosted Restate server or cluster, in this VPC or elsewhere.
 
-    admin_url: the admin API, as the deployer's function reaches it. May be a token.
-    ingress_url: where callers reach Restate; nothing here calls it. Default: port 8080 of the admin API's host, or
-        None if `admin_url` is a token.
-    auth_token: the secret whose text is a key that the admin API demands. Default none: it is called without one.
-    invoker_role: the role that the server is to assume to invoke functions; it is given leave to invoke those that are
-        registered. Default none: the server invokes with its own credentials, which have to allow it.
-    insecure: send `auth_token` over plain HTTP, to another host than this one. Default no: that is refused.
+    Args:
+        admin_url: URL of the admin API, as the deployer's function reaches it. May be a token.
+        ingress_url: URL that callers use. Nothing here calls it. Default: port 8080 of the admin API's host, or None if
+            `admin_url` is a token.
+        auth_token: The secret whose whole text is the key that the admin API requires. Default: none.
+        invoker_role: The role that the server assumes to invoke functions; it is allowed to invoke those that are
+            registered. Default: none, and the server's own credentials must allow it.
+        insecure: Allow `auth_token` to be sent over plain HTTP to another host. Default: False, which is an error.
 
-    Raises ValueError for what is no URL, and for a key over plain HTTP.
+    Raises:
+        ValueError: A URL is invalid, or a key would be sent over plain HTTP.
     """
 
     def __init__(
@@ -229,7 +243,7 @@ class RestateServer(RestateEnvironment):
         invoker_role: interfaces.Role | None = None,
         insecure: bool = False,
     ) -> Self:
-        """The same server in another app. As a server makes no resource anyway, this is its constructor."""
+        """Use the server in another app. A server creates no resource, so this is the same as the constructor."""
         return cls(
             scope,
             construct_id,

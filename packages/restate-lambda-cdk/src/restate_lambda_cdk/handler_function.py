@@ -1,4 +1,4 @@
-"""A Lambda function of this package: its code is in `handler/`, and it takes whatever CDK's Function takes."""
+"""Creates the Lambda functions of this package, whose code is in `handler/`."""
 
 import inspect
 import re
@@ -20,7 +20,7 @@ from . import interfaces
 from .acknowledgments import acknowledge
 
 HANDLER = Path(__file__).resolve().parent / "handler"
-"""The functions' package: the standard library and the Lambda runtime's boto3 do."""
+"""The source folder of the functions. It needs only the standard library and the Lambda runtime's boto3."""
 
 SOURCES = ("*.py", "*.sql")
 LONGEST_TIMEOUT = Duration.minutes(15)  # Lambda's
@@ -41,15 +41,17 @@ def handler_function(
     log_group: logs.ILogGroup | None,
     **others: Any,
 ) -> tuple[lambda_.Function, interfaces.Role]:
-    """Make the function of a construct, with what that was given, and the role and the log group that it was not.
+    """Create a construct's function, and the role and log group that it was not given.
 
-    noun: what a message calls the construct.
-    own: properties that nobody else may set.
-    defaults: properties that `function_options` may set.
-    keep_logs: whether the log group that is made here outlives the stack.
+    Args:
+        noun: What error messages call the construct.
+        own: Properties that only the construct sets.
+        defaults: Properties that `function_options` may override.
+        keep_logs: Whether a log group that is created here outlives the stack.
 
-    Raises ValueError if `function_options` names an argument of the construct, or what is its own, and for a runtime or
-    a time-out that Lambda cannot run this with.
+    Raises:
+        ValueError: `function_options` sets an argument of the construct or a property in `own`, or Lambda cannot run
+            this with the given runtime or time-out.
     """
     _refuse_what_lambda_cannot_run(runtime, timeout)
     if isinstance(function_options, dict):  # as CDK takes its structs, too
@@ -68,17 +70,17 @@ def handler_function(
         function = lambda_.Function(scope, "Function", code=lambda_.Code.from_asset(str(package)), **properties)
     if vpc:
         function.node.add_dependency(_network_interfaces(scope, role))
-    acknowledge(function, "AwsSolutions-L1", "The default is what is tested; another is somebody's choice.")
+    acknowledge(function, "AwsSolutions-L1", "The default runtime is the tested one; callers may choose another.")
     return function, role
 
 
 def _refuse_what_lambda_cannot_run(runtime: lambda_.Runtime, timeout: Duration) -> None:
-    """At synth: CDK only warns of some of it, and a function that cannot start never answers CloudFormation."""
+    """Fail at synth: CDK only warns of some of it, and a function that cannot start never answers CloudFormation."""
     version = re.fullmatch(r"python3\.(\d+)", runtime.name)
     if not version or int(version[1]) < 11:
-        raise ValueError(f"runtime must be Python 3.11 or newer, and is {runtime.name}.")
+        raise ValueError(f"runtime must be Python 3.11 or newer, but is {runtime.name}.")
     if timeout.to_seconds() > LONGEST_TIMEOUT.to_seconds():
-        raise ValueError(f"timeout must be at most 15 minutes, and is {timeout.to_seconds():.0f} seconds.")
+        raise ValueError(f"timeout must be at most 15 minutes, but is {timeout.to_seconds():.0f} seconds.")
 
 
 def _role(scope: Construct) -> interfaces.Role:
@@ -92,28 +94,32 @@ def _log_group(scope: Construct, keep: bool) -> logs.ILogGroup:
 
 
 def _write_log(scope: Construct, role: interfaces.Role, log_group: logs.ILogGroup) -> None:
-    """`grant_write` would change the stack of a role that is given, and close a circle of stacks."""
+    """`grant_write` would change the stack of the given role, and make two stacks depend on each other."""
     actions = ["logs:CreateLogStream", "logs:PutLogEvents"]
     write = iam.PolicyStatement(actions=actions, resources=[log_group.log_group_arn])
     iam.Policy(scope, "Log", statements=[write]).attach_to_role(role)  # pyright: ignore[reportArgumentType]
 
 
 def _network_interfaces(scope: Construct, role: interfaces.Role) -> iam.Policy:
-    """CDK gives this permission to a role that it makes itself, and to no other."""
+    """CDK grants this only to a role that it creates itself."""
     actions = [
         *("ec2:CreateNetworkInterface", "ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets"),
         *("ec2:DeleteNetworkInterface", "ec2:AssignPrivateIpAddresses", "ec2:UnassignPrivateIpAddresses"),
     ]
     policy = iam.Policy(scope, "NetworkInterfaces", statements=[iam.PolicyStatement(actions=actions, resources=["*"])])
     policy.attach_to_role(role)  # pyright: ignore[reportArgumentType]
-    acknowledge(policy, "AwsSolutions-IAM5[Resource::*]", "Lambda makes network interfaces whose ids nobody knows.")
+    acknowledge(
+        policy,
+        "AwsSolutions-IAM5[Resource::*]",
+        "Lambda creates network interfaces with ids that are not known in advance.",
+    )
     return policy
 
 
 @contextmanager
 def _package() -> Generator[Path]:
-    """The sources and nothing else, as Lambda's user can read them: an installation under a strict umask is for its
-    owner alone, and pip leaves bytecode beside them."""
+    """Only the sources, readable by Lambda's user: under a strict umask an installation is readable by its owner only,
+    and pip leaves bytecode beside them."""
     with tempfile.TemporaryDirectory() as directory:
         package = Path(directory) / "handler"
         for source in (path for pattern in SOURCES for path in HANDLER.rglob(pattern)):
@@ -131,6 +137,6 @@ def _given(
     names = inspect.signature(type(options).__init__).parameters if options else ()
     given = {name: getattr(options, name) for name in names if getattr(options, name, None) is not None}
     if clash := sorted(given.keys() & {*arguments, *own}):
-        what = f"{noun}'s own" if set(clash) & set(own) else f"arguments of {construct}"
-        raise ValueError(f"function_options names {', '.join(clash)}, {what}: leave that out there.")
+        what = f"{noun} sets it itself" if set(clash) & set(own) else f"pass it to {construct} instead"
+        raise ValueError(f"function_options must not set {', '.join(clash)}: {what}.")
     return given

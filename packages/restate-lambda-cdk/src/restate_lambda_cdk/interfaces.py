@@ -1,5 +1,5 @@
-"""A CDK interface, or the class that implements it: to a type checker the class does not satisfy it, because jsii gives
-some parameters other names there. So what a caller may pass is written as either."""
+"""Each a CDK interface or the class that implements it. jsii names some parameters differently in the class, so type
+checkers reject it where the interface is expected; callers may pass either."""
 
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_cloudwatch_actions as actions

@@ -1,8 +1,8 @@
-"""Looks for stuck invocations on a schedule, publishes metrics, and has alarms.
+"""Looks for stuck invocations on a schedule, publishes metrics and defines alarms.
 
-An invocation that fails is retried by Restate, for ever by default, and to Lambda most failures are no errors; one
-whose function is never reached, because a role, a version or a payload is wrong, leaves no trace in AWS at all. Only
-Restate knows of them, so it is asked.
+Restate retries an invocation that fails, by default without end, and Lambda counts most of these failures as successes.
+If the function is never reached, because a role, version or payload is wrong, nothing appears in AWS at all. Only
+Restate knows, so the monitor asks Restate.
 """
 
 import re
@@ -29,47 +29,51 @@ HANDLER_NAME = re.compile(
     r"([a-zA-Z]|_[a-zA-Z0-9])[a-zA-Z0-9._-]*/([a-zA-Z]|_[a-zA-Z0-9])[a-zA-Z0-9_]*"
 )  # Restate's rules
 MOST_DURATIONS = 20
-"""Handlers whose durations fit into one request to CloudWatch, however much they differ."""
+"""So many handlers fit into one CloudWatch request, however much their durations differ."""
 LOOKS_UNTIL_ALARM = {"Stuck": 2, "NotLooking": 3}
-"""How many looks in a row have to be bad: a second one, so that no alarm fires for what a retry fixes; a third for a
-monitor that fails, because Restate may only be restarting."""
+"""How many looks in a row must be bad: two, so that no alarm fires for what a retry fixes; three for a failing monitor,
+because Restate may only be restarting."""
 
 
 class InvocationMonitor(Construct):
-    """A scheduled function that asks Restate which invocations are stuck, and publishes how many and for how long.
+    """A scheduled function that publishes how many invocations are stuck in Restate, and for how long.
 
-    Stuck is what fails and is retried, is paused, or has not begun, and has not got any further for `threshold`. An
-    invocation that waits for a call it has made is not stuck: what it called is. What is queued behind another is.
+    An invocation is stuck if it keeps failing, is paused or has not started, and has made no progress for `threshold`.
+    One that waits for a call it made is not stuck (the callee is), nor is one that is queued behind another.
 
-    Metrics in the namespace `Restate`, with the dimension `Monitor`, this construct's path: `StuckInvocations` and
-    `OldestStuckInvocationAge`, in seconds. They are 0 when nothing is stuck. A service of which something is stuck has
-    both of its own too, with the dimension `Service` besides.
+    Metrics are in the namespace `Restate`, with this construct's path as the dimension `Monitor`:
 
-    Each handler in `durations` has `InvocationDuration`, in milliseconds, with the dimension `Handler` besides, while
-    invocations of it succeed. That includes queues, retries and whatever they waited for.
+    - `StuckInvocations` and `OldestStuckInvocationAge` (seconds), 0 if nothing is stuck. Each service with stuck
+      invocations also has both with the dimension `Service`.
+    - `InvocationDuration` (milliseconds) with the dimension `Handler`, for the handlers in `durations`, whenever
+      invocations of them succeed. Includes time in queues, retries and waiting.
 
-    environment: which Restate.
-    services: those that count. Default: all that this Restate has, also what is registered later or by others.
-    threshold: how long an invocation may get no further. Default 5 minutes. A whole number of seconds.
-    interval: how often it looks. Default 1 minute, the shortest that there is. An alarm fires 2 looks after the
-        threshold, and what a look costs is next to nothing beside what the metrics and the alarms do.
-    durations: handlers, such as `greeter/greet`, of which it publishes how long each invocation took that succeeded. A
-        virtual object has one metric for all of its keys. Restate has to keep completed invocations for longer than
-        the interval and a minute, as it does by default. Default none. At most 20: CloudWatch bills each.
-    vpc, vpc_subnets, security_groups: run it in a VPC. Default none: it reaches what the internet reaches. In a VPC it
-        has to reach the admin API, CloudWatch and, for a key, Secrets Manager.
-    role: what it runs as; it is given what it needs. Default: a role that can log.
-    tracing: X-Ray. Default none.
-    log_group: where it logs. Default: a group that keeps entries for a month, and is deleted with the stack.
-    architecture: Default arm64. No effect on what it does.
-    runtime: a Python, 3.11 or newer. Default 3.13.
-    timeout: of one look. Default 1 minute, of which it asks Restate anew for half as long as Restate does not answer.
-    environment_encryption: the key for the function's variables, none of which is secret.
-    function_options: everything else that CDK's Function takes, such as `memory_size` or `function_name`.
+    Args:
+        environment: The Restate environment to watch.
+        services: Names of the services to watch. Default: all, including those registered later or by others.
+        threshold: How long an invocation may make no progress, in whole seconds. Default: 5 minutes.
+        interval: How often to look. Default: 1 minute, the shortest EventBridge allows. Alarms fire 2 looks after the
+            threshold. Looks cost next to nothing compared with the metrics and alarms.
+        durations: Handlers, such as `greeter/greet`, whose successful invocations are timed. All keys of a virtual
+            object share one metric. Restate must keep completed invocations for longer than the interval plus one
+            minute, as it does by default. Default: none. At most 20, because CloudWatch bills each.
+        vpc, vpc_subnets, security_groups: Run the function in a VPC. Default: no VPC. In a VPC it must reach the admin
+            API, CloudWatch and, if there is an API key, Secrets Manager.
+        role: The execution role, which gets the permissions it needs. Default: a new role that can write logs.
+        tracing: X-Ray tracing mode. Default: none.
+        log_group: Default: a group with a retention of one month that is deleted with the stack.
+        architecture: Default: arm64.
+        runtime: Python 3.11 or newer. Default: 3.13.
+        timeout: Time limit of one look, at most 15 minutes; half a minute of it is kept for the last request and for
+            publishing, and until then a look retries while Restate does not answer. Default: 1 minute.
+        environment_encryption: KMS key for the function's variables, none of which is secret. Default: an AWS managed
+            key.
+        function_options: Any other option of CDK's `Function`, such as `memory_size` or `function_name`.
 
-    Raises ValueError for an environment of Restate Cloud without a key, for a malformed name, and if
-    `function_options` names what is an argument here, or what is the monitor's own: `code`, `handler`, `retry_attempts`
-    and `max_event_age`.
+    Raises:
+        ValueError: The environment is Restate Cloud without an API key, a name is malformed, the runtime is not
+            supported, the timeout is too long, or `function_options` sets one of the arguments above or `code`,
+            `handler`, `retry_attempts` or `max_event_age`.
     """
 
     def __init__(
@@ -96,14 +100,14 @@ class InvocationMonitor(Construct):
     ) -> None:
         super().__init__(scope, construct_id)
         if environment.is_cloud and not environment.auth_token:
-            raise ValueError(f"{environment.node.path} has no api_key, without which nothing can be asked there.")
+            raise ValueError(f"{environment.node.path} needs an api_key to be monitored.")
         if isinstance(services, str) or (services is not None and not (services and all(services))):
-            raise ValueError(f"services is {services!r}: list those that count, or leave it out for all.")
+            raise ValueError(f"services must list service names, or be None for all, but is {services!r}.")
         wrong = [name for name in durations if not HANDLER_NAME.fullmatch(name)]
         if isinstance(durations, str) or wrong or len({*durations}) > MOST_DURATIONS:
             raise ValueError(
-                f"durations is {durations!r}: list up to {MOST_DURATIONS} handlers, each as service/handler "
-                "without a key."
+                f"durations must list at most {MOST_DURATIONS} handlers, each as service/handler without a key, "
+                f"but is {durations!r}."
             )
         self.environment = environment
         self.services = sorted({*(services or ())})
@@ -137,30 +141,50 @@ class InvocationMonitor(Construct):
         self.alarms: list[cloudwatch.Alarm] = []
 
     def metric_stuck(self, service: str | None = None) -> cloudwatch.Metric:
-        """How many invocations are stuck: of all that count, or of one service, which has data only if some are."""
+        """The number of stuck invocations.
+
+        Args:
+            service: One service, which has data only while invocations of it are stuck. Default: all watched services.
+        """
         return self._metric(STUCK, cloudwatch.Unit.COUNT, {"Service": service} if service else {})
 
     def metric_oldest_age(self, service: str | None = None) -> cloudwatch.Metric:
-        """For how many seconds the oldest of them has been stuck, likewise."""
+        """How long the oldest stuck invocation has been stuck, in seconds.
+
+        Args:
+            service: One service, which has data only while invocations of it are stuck. Default: all watched services.
+        """
         return self._metric(OLDEST_AGE, cloudwatch.Unit.SECONDS, {"Service": service} if service else {})
 
     def metric_duration(self, handler: str, *, statistic: str = "p99") -> cloudwatch.Metric:
-        """How many milliseconds invocations took, of a handler in `durations`: data only while some complete.
+        """How long successful invocations of a handler took, in milliseconds. Has data only while some complete.
 
-        Raises ValueError for another handler, of which there would never be any.
+        Args:
+            handler: One of `durations`.
+            statistic: A CloudWatch statistic. Default: `p99`.
+
+        Raises:
+            ValueError: The handler is not one of `durations`, so the metric would never have data.
         """
         if handler not in self.durations:
-            raise ValueError(f"{handler!r} is not among the durations of {self.node.path}: {self.durations}.")
+            raise ValueError(
+                f"handler must be one of the durations of {self.node.path}, {self.durations}, but is {handler!r}."
+            )
         return self._metric(DURATION, cloudwatch.Unit.MILLISECONDS, {"Handler": handler}, statistic)
 
     def add_alarms(self, *actions: interfaces.AlarmAction, runbook: str = "") -> list[cloudwatch.Alarm]:
-        """Make two alarms with these actions, and return them, as `alarms` does from then on.
+        """Create two alarms, which `alarms` holds from then on.
 
-        One fires when something has been stuck in 2 looks, so at most 2 looks after the threshold, and ends with the
-        first look that finds nothing. The other fires when 3 looks have failed or not been made: nothing would be
-        noticed. It may fire once before the function has looked for the first time, as there is no data yet.
+        `Stuck` fires when 2 looks in a row find something stuck, and clears with the first look that finds nothing.
+        `NotLooking` fires when 3 looks in a row have failed or were not made. It may fire once before the first look,
+        because there is no data yet.
 
-        runbook: a sentence at the end of the first one's text: where your people look then.
+        Args:
+            actions: What each alarm does when it fires, such as `SnsAction(topic)`.
+            runbook: A sentence that ends the text of `Stuck`: where your team looks next. Default: none.
+
+        Returns:
+            The two alarms.
         """
         minutes = f"{self.threshold.to_seconds() / 60:g} minutes"
         of = ", ".join(self.services) or "any service"
@@ -181,8 +205,8 @@ class InvocationMonitor(Construct):
             self,
             "NotLooking",
             alarm_description=f"The monitor of stuck invocations in Restate {at}, {self.function.function_name}, "
-            "fails or does not run. Its log says why: Restate or CloudWatch cannot be reached, or the API key is "
-            "rejected. If the log is silent, its schedule is off, or Lambda throttles it.",
+            "is failing or not running. Its log says why: Restate or CloudWatch cannot be reached, or the API key was "
+            "rejected. If the log is empty, its schedule is disabled or Lambda is throttling it.",
             threshold=1,
             comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
             evaluation_periods=LOOKS_UNTIL_ALARM["NotLooking"],

@@ -1,7 +1,7 @@
-"""Who may do what: Restate invoke versions, the deployer's function read a key and a version's variables.
+"""Permissions: Restate invokes versions; the deployer's function reads a key and a version's variables.
 
-Each is a policy of its own in the stack of the function that is registered. So neither the environment's stack nor the
-deployer's has to know who uses it, and CloudFormation takes a permission away after what depends on it is gone.
+Each is a separate policy in the stack of the registered function. So the stacks of the environment and the deployer
+need not know who uses them, and CloudFormation revokes a permission only after what depends on it is gone.
 """
 
 import hashlib
@@ -18,10 +18,10 @@ from .acknowledgments import acknowledge
 
 
 def invoke(scope: Construct, invoker: interfaces.Role, version: interfaces.Version) -> iam.Policy:
-    """Every published version, because earlier ones finish what was begun on them, and nothing unpublished.
+    """Allow every published version, because earlier ones finish what they began, and deny `$LATEST`.
 
-    A policy per function: should CloudFormation replace that, it drops the old policy only after the registration is
-    updated, so that the old function can finish its work.
+    One policy per function: when CloudFormation replaces the function, it deletes the old policy only after the
+    registration is updated, so the old function can finish its work.
     """
     function = unqualified(version)
     actions = ["lambda:InvokeFunction"]
@@ -30,9 +30,7 @@ def invoke(scope: Construct, invoker: interfaces.Role, version: interfaces.Versi
         iam.PolicyStatement(actions=actions, resources=[f"{function}:*"]),
         iam.PolicyStatement(actions=actions, resources=[f"{function}:$LATEST"], effect=iam.Effect.DENY),
     )
-    _acknowledge_versions(
-        policy, version, "The numbers of versions that are published later are not known; $LATEST is denied."
-    )
+    _acknowledge_versions(policy, version, "Version numbers published later are not known yet; $LATEST is denied.")
     return policy
 
 
@@ -40,21 +38,21 @@ def read_variables(scope: Construct, registrar: interfaces.Role, version: interf
     policy = _policy(scope, "ReadVariables", registrar)
     actions = ["lambda:GetFunctionConfiguration"]
     policy.add_statements(iam.PolicyStatement(actions=actions, resources=[f"{unqualified(version)}:*"]))
-    _acknowledge_versions(policy, version, "The numbers of versions that are published later are not known.")
+    _acknowledge_versions(policy, version, "Version numbers published later are not known yet.")
     return policy
 
 
 def read_key(stack: Stack, registrar: interfaces.Role, secret: interfaces.Secret) -> iam.Policy:
-    """A policy per secret: should the secret change, CloudFormation drops the old policy only after it has updated the
-    registrations, so that what the old key opened can still be cleaned up.
+    """One policy per secret: when it changes, CloudFormation deletes the old policy only after it has updated the
+    registrations, so what the old key opened can still be cleaned up.
 
-    `secret.grant_read` would change the secret's own stack, and close a circle of stacks.
+    `secret.grant_read` would change the secret's own stack, and make two stacks depend on each other.
     """
     arn = secret.secret_arn
-    name = f"RestateApiKey{_mark([registrar.node.path, stack.resolve(arn)])}"
+    name = f"RestateApiKey{_digest([registrar.node.path, stack.resolve(arn)])}"
     if made := stack.node.try_find_child(name):
         return cast(iam.Policy, made.node.find_child("Read"))
-    # An ARN that is not complete may be that of a secret of just this name, or lack the six random characters.
+    # A partial ARN may be complete, or lack the six random characters.
     resources = [secret.secret_full_arn] if secret.secret_full_arn else [arn, f"{arn}-??????"]
     policy = _policy(Construct(stack, name), "Read", registrar)
     policy.add_statements(iam.PolicyStatement(actions=["secretsmanager:GetSecretValue"], resources=resources))
@@ -65,7 +63,7 @@ def read_key(stack: Stack, registrar: interfaces.Role, secret: interfaces.Secret
 
 
 def place(version: interfaces.Version) -> str:
-    """Where the version's function is in its stack, or the version where that is imported and has no function there."""
+    """The path, in its stack, of the version's function, or of the version if that is imported."""
     owned = isinstance(version.lambda_.node.default_child, CfnElement)
     path = (version.lambda_ if owned else version).node.path
     return path.removeprefix(version.stack.node.path).strip("/").replace("/", "-")
@@ -80,27 +78,29 @@ def unqualified(version: interfaces.Version) -> str:
 
 
 def _policy(scope: Construct, construct_id: str, role: interfaces.Role) -> iam.Policy:
-    """With a name of its own: CDK's is the logical id, which another stack's policy for the same role may have too."""
+    """With a unique name: CDK's is the logical id, which a policy in another stack for the same role may share."""
     stack = Stack.of(scope)
-    name = f"{Names.unique_resource_name(scope, max_length=100)}{construct_id}{_mark(stack.resolve(stack.stack_name))}"
+    name = (
+        f"{Names.unique_resource_name(scope, max_length=100)}{construct_id}{_digest(stack.resolve(stack.stack_name))}"
+    )
     policy = iam.Policy(scope, construct_id, policy_name=name)
     policy.attach_to_role(role)  # pyright: ignore[reportArgumentType]
     return policy
 
 
-def _mark(what: object) -> str:
+def _digest(what: object) -> str:
     return hashlib.sha256(json.dumps(what).encode()).hexdigest()[:8]
 
 
 def _id_of_function(version: interfaces.Version) -> str:
-    """Another one for a function that replaces this one in the same place, and none where nothing of that is set."""
+    """Changes when CloudFormation would replace the function; empty if it sets nothing that does so."""
     function = version.lambda_.node.default_child
     if not isinstance(function, lambda_.CfnFunction):
-        return _mark(version.stack.resolve(unqualified(version)))
-    # what CloudFormation cannot change in a function that is there
+        return _digest(version.stack.resolve(unqualified(version)))
+    # what CloudFormation cannot change without replacing the function
     replacing = [function.function_name, function.package_type, getattr(function, "tenancy_config", None)]
-    set_here = [value for value in map(version.stack.resolve, replacing) if value]  # a name that is not is a token
-    return _mark(set_here) if set_here else ""
+    set_here = [value for value in map(version.stack.resolve, replacing) if value]  # an unset name is a token
+    return _digest(set_here) if set_here else ""
 
 
 def _acknowledge_versions(policy: iam.Policy, version: interfaces.Version, reason: str) -> None:

@@ -1,8 +1,7 @@
 """The registration of one function's services with Restate: a custom resource, and the permissions that it needs.
 
-Its properties say what should be true; the handler makes it so at every deployment, CloudFormation's rollbacks
-included. Nothing happens when nothing changed, because then CloudFormation does not ask. All of it is in the stack of
-the function, so that environment and deployer may be in other stacks.
+Its properties are the desired state, which the handler establishes at every deployment and rollback that changes them.
+All of it is in the function's stack, so the environment and the deployer may be in other stacks.
 """
 
 from collections.abc import Sequence
@@ -17,14 +16,20 @@ from .environment import RestateEnvironment
 from .references import follow_references, referenced_variables
 
 KEPT_BACK = Duration.seconds(45)
-"""Of the deployer's time-out, for the answer (KEPT_BACK_SECONDS in handler/registration/cloudformation.py)."""
+"""Part of the deployer's time-out, reserved for the response (KEPT_BACK_SECONDS in the handler's cloudformation.py)."""
 
 
 class ServiceRegistration(Construct):
-    """What `ServiceDeployer.register` makes, which documents the arguments.
+    """A function's registration with Restate. Created by `ServiceDeployer.register`, which documents the arguments.
 
-    Named after the environment and the function, so that naming other services is an update. A function that is moved
-    in the construct tree is another function, which has to `take_over` for that one deployment.
+    Its construct id is that of the environment and the function, so that a change of services is an update. A function
+    that is moved in the construct tree is a different function, and needs `take_over` for that one deployment.
+
+    Attributes:
+        resource: The custom resource, for dependencies.
+        version: The registered version.
+        environment: Where it is registered.
+        services: The names of its services.
     """
 
     def __init__(
@@ -52,15 +57,15 @@ class ServiceRegistration(Construct):
         self.version = version
         self.environment = environment
         if environment.is_cloud and not environment.auth_token:
-            raise ValueError(f"{environment.node.path} has no api_key, without which nothing can be registered there.")
+            raise ValueError(f"{environment.node.path} needs an api_key to register services.")
         environment.refuse_partition(stack)
         if drain.to_seconds() > timeout.to_seconds() - KEPT_BACK.to_seconds():
             raise ValueError(
                 f"drain must be at least {KEPT_BACK.to_seconds():.0f} seconds shorter than the deployer's timeout of "
-                f"{timeout.to_seconds():.0f} seconds, and is {drain.to_seconds():.0f} seconds."
+                f"{timeout.to_seconds():.0f} seconds, but is {drain.to_seconds():.0f} seconds."
             )
         _refuse_two_functions(version, environment, self.services, take_over)
-        # CloudFormation takes these away after the services are drained, and not before.
+        # CloudFormation revokes these only after the services are drained.
         permissions: list[IConstruct] = []
         if environment.invoker_role and not skip_invoke_grant:
             _refuse_another_account(environment.invoker_role, stack)
@@ -97,7 +102,7 @@ class ServiceRegistration(Construct):
             properties={key: value for key, value in properties.items() if value is not None},
         )
         self.resource.node.add_dependency(version, *permissions, *after)
-        if Stage.of(environment) is Stage.of(stack):  # CDK refuses the others, which can make nothing that is used here
+        if Stage.of(environment) is Stage.of(stack):  # CDK rejects a dependency on another stage
             self.resource.node.add_dependency(environment)
         self._callers: set[str] = set()
         for callee in after:
@@ -111,51 +116,49 @@ class ServiceRegistration(Construct):
 
 def _named(services: Sequence[str]) -> list[str]:
     if isinstance(services, str) or not services or not all(services):
-        raise ValueError(f"services must list every service that the function offers, and is {services!r}.")
+        raise ValueError(f"services must list every service that the function offers, but is {services!r}.")
     return sorted(set(services))
 
 
 def _refuse_unpublished(version: interfaces.Version, services: Sequence[str]) -> None:
-    alias: str | None = getattr(version, "alias_name", None)  # one that is imported has no class of its own
+    alias: str | None = getattr(version, "alias_name", None)  # an imported alias has no class of its own
     try:
         qualifier = alias or version.version
     except (AttributeError, RuntimeError):  # the function itself; an ARN that ends with its name
         qualifier = "the function itself"
     if alias or not (Token.is_unresolved(qualifier) or qualifier.isdecimal()):
-        raise ValueError(
-            f"{', '.join(services)} needs a published version, such as current_version, and not {qualifier}."
-        )
+        raise ValueError(f"{', '.join(services)} needs a published version, such as current_version, not {qualifier}.")
 
 
 def _refuse_twice(made: IConstruct | None, version: interfaces.Version, environment: RestateEnvironment) -> None:
     if isinstance(made, ServiceRegistration) and made.environment is not environment:
         raise ValueError(
             f"{version.lambda_.node.path} is registered with {made.environment.node.path} and with "
-            f"{environment.node.path}, which have the same construct id: give one of them another."
+            f"{environment.node.path}, which have the same construct id: rename one of them."
         )
     if made:
         raise ValueError(
-            f"{version.lambda_.node.path} is registered with {environment.node.path} already: register it once, "
-            "and name all of its services."
+            f"{version.lambda_.node.path} is already registered with {environment.node.path}: register it once, "
+            "with all of its services."
         )
 
 
 def _refuse_two_functions(
     version: interfaces.Version, environment: RestateEnvironment, services: Sequence[str], take_over: bool
 ) -> None:
-    """CloudFormation would register both at the same time, when neither can see that the other one serves."""
+    """CloudFormation would register both at the same time, and neither would see the other."""
     path = version.lambda_.node.path
     for service in services:
         other, takes_over = environment.serving.setdefault(service, (path, take_over))
         if other != path and not take_over and not takes_over:
             raise ValueError(
-                f"{service} is registered with {environment.node.path} by {other} already, and {path} cannot serve it "
-                "too: leave it out of one of them, or set take_over for the one that is to serve."
+                f"{service} is already registered with {environment.node.path} by {other}, so {path} cannot serve it: "
+                "remove it from one of them, or set take_over on the one that should serve it."
             )
 
 
 def _refuse_another_account(role: interfaces.Role, stack: Stack) -> None:
-    """CDK would give the policy to a role of that name in the stack's own account."""
+    """CDK would attach the policy to the role of that name in the stack's own account."""
     account = role.principal_account
     if (
         account
@@ -164,7 +167,7 @@ def _refuse_another_account(role: interfaces.Role, stack: Stack) -> None:
         and not Token.is_unresolved(stack.account)
     ):
         raise ValueError(
-            f"{role.node.path} is in the account {account}, where no policy can be added from here: let it invoke the "
+            f"{role.node.path} is in account {account}, where this app cannot add a policy: allow it to invoke the "
             "function there, and set skip_invoke_grant."
         )
 

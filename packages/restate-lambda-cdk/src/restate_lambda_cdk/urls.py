@@ -1,4 +1,4 @@
-"""URLs, as far as synth can see them: of a token, the registration function sees what it is."""
+"""Checks of URLs at synth. Tokens have no value yet: the registration function checks those."""
 
 from ipaddress import ip_address
 from urllib.parse import urlsplit
@@ -7,7 +7,7 @@ from aws_cdk import Token
 
 
 def refuse_others(name: str, url: str) -> None:
-    """Raise ValueError, naming it, for what is no http(s) URL of a server, such as the None of a missing context."""
+    """Raise ValueError unless it is the http(s) URL of a server; a missing context value, for one, is None."""
     if Token.is_unresolved(url):
         return
     try:

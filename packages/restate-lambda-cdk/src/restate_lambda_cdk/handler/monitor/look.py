@@ -94,7 +94,7 @@ def took(admin: Admin, settings: Settings, event: object, deadline: Deadline) ->
     if window is None:
         return []
     if not deadline.left():
-        raise UnavailableError("No time was left to ask how long invocations took: raise the monitor's timeout.")
+        raise UnavailableError("No time was left to query durations: increase the monitor's timeout.")
     return retry(deadline, lambda: durations.metrics(admin, settings.monitor, settings.durations, window))
 
 

@@ -189,9 +189,7 @@ class Admin:
         try:
             return status, json.loads(text) if text else None
         except ValueError:
-            raise RefusedError(
-                f"{self.url} answered with something other than JSON: is it Restate's admin API?"
-            ) from None
+            raise RefusedError(f"{self.url} did not answer with JSON: is it Restate's admin API?") from None
 
     def _exchange(self, method: str, path: str, body: str | None) -> tuple[int, str]:
         parts = urlsplit(self.url)
@@ -206,7 +204,9 @@ class Admin:
             return response.status, response.read().decode(errors="replace")
         except (OSError, http.client.HTTPException) as error:
             why = f"Restate's admin API at {self.url} cannot be reached ({str(error) or repr(error)})"
-            raise UnavailableError(f"{why}: is the URL right, and is Restate up and open to this function?") from error
+            raise UnavailableError(
+                f"{why}: check the URL, that Restate is running, and that this function can reach it."
+            ) from error
         finally:
             connection.close()
 
@@ -224,14 +224,14 @@ class Admin:
             what, todo = rejected if self.api_key else missing
             return RefusedError(f"Restate's admin API at {self.url} {what} ({status}: {said}): {todo}.")
         if code == "META0003" and "returned an error during execution" in said:
-            return RefusedError(f"The function fails when Restate asks what it offers: see its log. {said}")
+            return RefusedError(f"The function failed during service discovery: see its log. {said}")
         if code == "META0003":
-            return UnavailableError(f"Restate cannot invoke the function: check what its role may invoke. {said}")
+            return UnavailableError(f"Restate cannot invoke the function: check the permissions of its role. {said}")
         if status >= 500 or status in (http.client.REQUEST_TIMEOUT, http.client.TOO_MANY_REQUESTS):
             return UnavailableError(f"Restate answered {status}: {said}")
         if code:
             return RefusedError(f"Restate answered {status}: {said}")
-        return RefusedError(f"{self.url} answered {status} ({said}): is it Restate's admin API, usually at port 9070?")
+        return RefusedError(f"{self.url} answered {status} ({said}): is it Restate's admin API, usually on port 9070?")
 
 
 def _service(answer: dict[str, Any]) -> Service:

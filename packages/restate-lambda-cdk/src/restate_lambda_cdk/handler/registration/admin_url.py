@@ -18,13 +18,13 @@ def check_url(url: str, *, has_key: bool, insecure: bool) -> None:
     if not is_url or extra or not re.fullmatch("[!-~]+", url):
         raise RefusedError(_no_url(url))
     if has_key and parts.scheme == "http" and not insecure and not _is_loopback(parts.hostname or ""):
-        raise RefusedError(f"{url} is plain HTTP, over which an API key can be read: use https, or set insecure.")
+        raise RefusedError(f"{url} is plain HTTP, which exposes the API key: use https, or set insecure.")
 
 
 def _no_url(url: str) -> str:
     # What is no URL may be a secret that was meant for something else.
     shown = url if re.fullmatch(r"[\w.:/-]{0,80}", url) else "The admin URL"
-    return f"{shown or 'An empty text'} is not a URL such as https://restate.example.com:9070."
+    return f"{shown or 'An empty string'} is not a URL such as https://restate.example.com:9070."
 
 
 def _is_loopback(host: str) -> bool:

@@ -69,18 +69,18 @@ def _read(secret: Secret) -> str:
         raise UnavailableError(f"Secrets Manager cannot be reached ({error}).") from None
     key = found.get("SecretString", "").strip()
     if what := _what_else(key):
-        raise RefusedError(f"The secret {secret.arn} {what}: it has to hold an API key and nothing else.")
+        raise RefusedError(f"The secret {secret.arn} {what}: it must hold an API key and nothing else.")
     return key
 
 
 def _what_else(key: str) -> str | None:
     """What a secret holds that is no key, without a character of it. A key that Restate rejects is another matter."""
     if not key:
-        return "holds no text"
+        return "is empty"
     if key[0] in "{[":
-        return "holds JSON"
+        return "contains JSON"
     if key[0] in "\"'" or key[-1] in "\"'":
-        return "holds quotes"
+        return "contains quotes"
     if not key.isascii() or not key.isprintable() or " " in key:
-        return "holds spaces or characters that no key has"
+        return "contains spaces or characters that are invalid in a key"
     return None

@@ -57,8 +57,8 @@ def failure_of(event: Mapping[str, Any], deadline: Deadline) -> str | None:
         log.error("%s", error)
         failure = str(error)
     except Exception as error:
-        log.exception("this is a bug")
-        failure = f"The registration function failed with {type(error).__name__}: its log says where."
+        log.exception("unexpected error")
+        failure = f"The registration function failed with {type(error).__name__}: see its log."
     return None if event["RequestType"] == "Delete" else failure
 
 
@@ -115,7 +115,7 @@ def clean_up(admin: Admin, deployment_id: str, wanted: Wanted, old: Wanted, dead
         keep = {wanted.version.arn, old.version.arn}
         retry(deadline.within(UNREACHABLE_SECONDS), lambda: prune(admin, wanted.version, keep))
     except AdminError as error:
-        log.error("something stale may be left at %s: %s", old.admin_url, error)
+        log.error("stale deployments may be left at %s: %s", old.admin_url, error)
 
 
 def deregister(wanted: Wanted, deadline: Deadline, *, create_failed: bool = False) -> None:
@@ -175,9 +175,9 @@ def send(url: str, content: bytes) -> None:
         urllib.request.urlopen(request, timeout=ANSWER_SECONDS).close()
     except urllib.error.HTTPError as error:
         error.close()
-        said = f"CloudFormation's answer was refused with {error.code}"
+        said = f"CloudFormation rejected the response with {error.code}"
         raise (
             UnavailableError(said) if error.code >= http.client.INTERNAL_SERVER_ERROR else RefusedError(said)
         ) from None
     except (OSError, http.client.HTTPException) as error:
-        raise UnavailableError(f"CloudFormation's answer did not arrive ({error!r})") from None
+        raise UnavailableError(f"The response did not reach CloudFormation ({error!r})") from None

@@ -61,5 +61,5 @@ def retry(deadline: Deadline, ask: Callable[[], Answer]) -> Answer:
         except UnavailableError as error:
             if str(error) != reason:
                 reason = str(error)
-                log.warning("will ask again: %s", reason)
-    raise UnavailableError(f"Gave up after {deadline.seconds:.0f} seconds: {reason}")
+                log.warning("retrying: %s", reason)
+    raise UnavailableError(f"Timed out after {deadline.seconds:.0f} seconds: {reason}")

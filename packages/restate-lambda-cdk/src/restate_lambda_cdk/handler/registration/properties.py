@@ -88,12 +88,10 @@ class Wanted:
         """Refuse what synth could not see, because it was a token there. Raises RefusedError."""
         arn = self.version.arn
         if not self.version.is_published:
-            raise RefusedError(f"{arn} is not a published version of a function: register one by its number.")
+            raise RefusedError(f"{arn} is not a published version of a function: pass one, such as current_version.")
         partition = arn.split(":")[1]
         if self.is_cloud and partition != "aws":
-            raise RefusedError(
-                f"Restate Cloud is in the partition aws, and cannot invoke {arn}, which is in {partition}."
-            )
+            raise RefusedError(f"Restate Cloud, which is in the partition aws, cannot invoke {arn} in {partition}.")
 
     def check_url(self) -> None:
         """Before a key is sent there. Raises RefusedError."""

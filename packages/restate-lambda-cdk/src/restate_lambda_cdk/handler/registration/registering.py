@@ -63,7 +63,7 @@ def discover(admin: Admin, version: Version, before: Before | None) -> bool:
     if found.services.keys() != version.services:
         raise RefusedError(
             f"{version.arn} was expected to offer {_listed(version.services)}, but offers {_listed(found.services)}: "
-            "name all services that the function offers, and no other."
+            "list exactly the services that the function offers."
         )
     services = admin.services()
     servers = {known.id: known for known in admin.deployments()}
@@ -75,7 +75,7 @@ def discover(admin: Admin, version: Version, before: Before | None) -> bool:
     if taken and not version.take_over:
         # To refuse what the registration had before would leave the stack in UPDATE_ROLLBACK_FAILED.
         if may_be_rollback:
-            log.warning("%s, and so left alone: %s is not made the latest", taken, version.arn)
+            log.warning("%s, so %s does not become the latest", taken, version.arn)
             return False
         raise RefusedError(f"{taken}: remove that deployment, register with another Restate, or set take_over.")
     if found.new and not version.allow_breaking_changes:
@@ -122,7 +122,7 @@ def refuse_breaking_change(live: Service, offered: Service) -> None:
     """Restate itself refuses another type only, and says nothing of handlers that are gone."""
     gone = ", ".join(sorted(live.handlers - offered.handlers))
     if offered.type != live.type:
-        change = f"would turn from a {live.type} into a {offered.type}"
+        change = f"would change from a {live.type} to a {offered.type}"
     elif gone:
         change = f"would lose {gone}"
     else:

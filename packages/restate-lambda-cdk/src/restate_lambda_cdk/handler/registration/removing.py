@@ -28,12 +28,12 @@ def prune(admin: Admin, version: Version, keep: Set[str]) -> None:
     services = admin.services().values()
     dropped = dropped_by(version, ours, services)
     for name in sorted(dropped - kept_open):
-        log.info("closing %s, which the function offers no more", name)
+        log.info("closing %s, which the function no longer offers", name)
         admin.close(name)
     live = {each.deployment_id for each in services if each.name not in dropped}
     for old in ours:
         if old.arn not in keep and old.id not in live and not admin.unfinished([old.id], dropped & old.services):
-            log.info("forgetting drained %s (%s)", old.arn, old.id)
+            log.info("removing drained version %s (%s)", old.arn, old.id)
             admin.remove(old.id)
 
 
@@ -60,7 +60,7 @@ def hand_back(admin: Admin, version: Version) -> set[str]:
         rest = before.services - dropped
         failed.add(name)
         if elsewhere := sorted(each for each in rest if each in services and services[each].deployment_id != before.id):
-            log.error("%s is not handed back to %s, which would take %s too", name, before.address, elsewhere)
+            log.error("%s is not handed back to %s, because that would also take %s", name, before.address, elsewhere)
             continue
         log.warning("handing %s back to %s (%s)", name, before.address, before.id)
         try:
@@ -111,8 +111,8 @@ def remove(
     retry(deadline, lambda: kill_unfinished(admin, ours.keys(), orphans))  # what came in meanwhile
     if left := retry(deadline, lambda: admin.unfinished_on_older_versions(callers)):
         log.error(
-            "unfinished invocations of %s began on older versions, which call %s, and that is gone now: %s. Each is "
-            "retried until that is registered again; or end it: restate invocations kill <id>",
+            "unfinished invocations of %s, begun on older versions, call %s, which was removed: %s. Each is retried "
+            "until it is registered again; to end one: restate invocations kill <id>",
             ", ".join(sorted(callers)),
             ", ".join(sorted(orphans)),
             _shown(left),
@@ -128,7 +128,7 @@ def leave_to_others(admin: Admin, version: Version, known_of_it: list[Deployment
         serves = frozenset(each.name for each in services if each.deployment_id == known.id)
         others = {name: by for name, by in known.registrations.items() if name != version.registration}
         if serves and others:
-            log.warning("%s is left to the registration %s", known.arn, ", ".join(others))
+            log.warning("%s is kept for the registration %s", known.arn, ", ".join(others))
             role, others = role_of(others, known.role, version.role)
             if role and role != known.role:
                 for each in sorted(known_of_it, key=lambda each: each is known):  # until this one has it, ask again
@@ -160,12 +160,12 @@ def check_drained(
 def check_idle(admin: Admin, deployment_ids: Set[str], services: Set[str], callers: Set[str]) -> None:
     unfinished = admin.unfinished(deployment_ids, services) + admin.unfinished_on_older_versions(callers)
     if unfinished:
-        raise UnavailableError(f"Waiting for {len(unfinished)} invocations, {unfinished[0]} among them.")
+        raise UnavailableError(f"Waiting for {len(unfinished)} invocations, including {unfinished[0]}.")
 
 
 def kill_unfinished(admin: Admin, deployment_ids: Iterable[str], services: Iterable[str]) -> None:
     for invocation_id in admin.unfinished(deployment_ids, services):
-        log.warning("killing invocation %s, which is unfinished", invocation_id)
+        log.warning("killing unfinished invocation %s", invocation_id)
         admin.kill(invocation_id)
 
 

@@ -24,15 +24,15 @@ def check_variables(version: Version, deadline: Deadline, before: Version | None
     try:
         own = retry(deadline.within(DENIED_SECONDS), lambda: _read(version))
     except (RefusedError, UnavailableError) as error:
-        log.warning("the variables of %s are not compared with the stack's: %s", version.arn, error)
+        log.warning("could not compare the variables of %s with the stack's: %s", version.arn, error)
         return
     differ = _differing(version, own)
     if differ and before and before.arn == version.arn and _differing(before, own):
         log.warning("%s differs from the stack in %s, as it did before", version.arn, ", ".join(differ))
     elif differ:
         raise RefusedError(
-            f"{version.arn} was published with another {', '.join(differ)} than the stack has now: publish a new "
-            "version of the function, because a version never changes."
+            f"{version.arn} was published with a different value of {', '.join(differ)} than the stack has now: "
+            "publish a new version of the function."
         )
 
 
