@@ -22,7 +22,7 @@ def test_a_role_of_another_account_is_granted_nothing_here(deployer: ServiceDepl
     role = iam.Role.from_role_arn(stack, "Theirs", "arn:aws:iam::444455556666:role/invoker")
     restate = RestateServer(stack, "Restate", admin_url=SERVER, invoker_role=role)
 
-    with pytest.raises(ValueError, match=r"Theirs is in the account 444455556666, .* set skip_invoke_grant"):
+    with pytest.raises(ValueError, match=r"Theirs is in account 444455556666, .* set skip_invoke_grant"):
         there.register(function(stack).current_version, environment=restate, services=["greeter"])
 
     there.register(function(stack, "B").current_version, environment=restate, services=["b"], skip_invoke_grant=True)

@@ -39,8 +39,8 @@ def test_a_function_that_offers_more_or_less_than_is_named_never_goes_live(
     restate: FakeAdmin, deadline: Deadline, named: list[str]
 ) -> None:
     assert failure_of(event("Create", restate, V1, ServiceNames=named), deadline) == (
-        f"{V1} was expected to offer {', '.join(sorted(named))}, but offers reports, trips: name all services that the "
-        "function offers, and no other."
+        f"{V1} was expected to offer {', '.join(sorted(named))}, but offers reports, trips: list exactly the services "
+        "that the function offers."
     )
     assert not restate.known
 

@@ -103,7 +103,7 @@ def test_a_refused_update_rolls_back_and_leaves_the_other_alone(
     # and nothing has changed, which the log says
     assert what_is_known(restate) == before
     assert changes(restate) == []
-    assert f"{V2} is not made the latest" in caplog.text
+    assert f"{V2} does not become the latest" in caplog.text
 
 
 @pytest.mark.parametrize("lost", [False, True])

@@ -86,7 +86,7 @@ def test_a_service_becomes_private_and_public_with_its_code(greetings: Greetings
 @pytest.mark.in_both_modes
 def test_a_service_that_the_function_no_longer_offers_is_removed_only_on_request(greetings: Greetings) -> None:
     # given a function with two services, both registered
-    assert "offers greeter, porter: name all services" in greetings.failure(WITH_ANOTHER)
+    assert "offers greeter, porter: list exactly the services" in greetings.failure(WITH_ANOTHER)
     greetings.deploy(WITH_ANOTHER, services="greeter,porter")
     assert services(greetings.cloud).keys() == {"greeter", "porter"}
 
