@@ -46,3 +46,8 @@ def event(kind: str, restate: FakeAdmin, arn: str, *, old: Event | None = None, 
     before = {"OldResourceProperties": old["ResourceProperties"]} if old else {}
     physical = {} if kind == "Create" else {"PhysicalResourceId": "restate-TripsRegistration"}
     return {"RequestType": kind, "ResourceProperties": wanted | properties} | identity | before | physical
+
+
+def renamed(kind: str, restate: FakeAdmin, arn: str, old: Event | None = None) -> Event:
+    """The event of a registration that was renamed: to CloudFormation it is another resource."""
+    return event(kind, restate, arn, old=old) | {"LogicalResourceId": "RenamedRegistration"}

@@ -3,8 +3,10 @@
 from typing import Any
 
 from aws_cdk import App, Stack
+from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk.assertions import Template
+from constructs import Construct
 
 from restate_lambda_cdk import RestateServer
 
@@ -55,3 +57,8 @@ def statements(stack: Stack) -> list[dict[str, Any]]:
 
 def of_action(stack: Stack, action: str) -> list[dict[str, Any]]:
     return [each for each in statements(stack) if action in each["Action"]]
+
+
+def table(scope: Construct, key: str = "pk", **options: Any) -> dynamodb.Table:
+    partition_key = dynamodb.Attribute(name=key, type=dynamodb.AttributeType.STRING)
+    return dynamodb.Table(scope, "Table", partition_key=partition_key, **options)

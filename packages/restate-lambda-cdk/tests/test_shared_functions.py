@@ -3,59 +3,16 @@
 A registration that is renamed is a second one to CloudFormation, which makes it before it deletes the first.
 """
 
-import json
 from typing import Any
 
 import pytest
 
-from events import ROLE, V1, V2, V3, Event, event
+from events import ROLE, V1, V2, V3, event, renamed
 from fake_admin import FakeAdmin
-from registration import cloudformation
-from registration.admin import AdminError
 from registration.cloudformation import failure_of
 from registration.deadline import Deadline
 
 DOWN = (503, "down")
-
-
-def renamed(kind: str, restate: FakeAdmin, arn: str, old: Event | None = None) -> Event:
-    return event(kind, restate, arn, old=old) | {"LogicalResourceId": "RenamedRegistration"}
-
-
-def deleted(create: Event, failure: str | None, monkeypatch: pytest.MonkeyPatch, deadline: Deadline) -> Event:
-    """The Delete of what a Create has made, by the physical id that this is answered with."""
-    told: list[bytes] = []
-
-    def send(_url: str, content: bytes) -> None:
-        told.append(content)
-
-    monkeypatch.setattr(cloudformation, "send", send)
-    cloudformation.answer(create | {"ResponseURL": ""}, failure, deadline)
-    physical_id = json.loads(told[0])["PhysicalResourceId"]
-    return create | {"RequestType": "Delete", "PhysicalResourceId": physical_id, "RequestId": "of the Delete"}
-
-
-@pytest.fixture
-def never_latest(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    """A registration fails after all that it does in Restate."""
-
-    def check_latest(*_: object) -> None:
-        raise AdminError("not the latest")
-
-    monkeypatch.setattr("registration.registering.check_latest", check_latest)
-    return monkeypatch
-
-
-@pytest.fixture
-def restate_goes_away(restate: FakeAdmin, monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    """At the end of a registration, and for good."""
-
-    def check_latest(*_: object) -> None:
-        restate.answers_before = [DOWN] * 1000
-        raise AdminError("not the latest")
-
-    monkeypatch.setattr("registration.registering.check_latest", check_latest)
-    return monkeypatch
 
 
 def test_a_stack_that_is_made_anew_is_the_owner_of_what_its_removal_had_to_leave(
@@ -198,59 +155,6 @@ def test_what_was_registered_by_hand_goes_with_the_registration_that_succeeded(
     assert failure_of(event("Delete", restate, V1), deadline) is None
 
     assert not restate.known
-
-
-def test_a_create_that_fails_while_restate_goes_away_is_cleaned_up_by_its_delete(
-    restate: FakeAdmin, deadline: Deadline, restate_goes_away: pytest.MonkeyPatch
-) -> None:
-    # given a first registration that failed, and that could not be cleaned up
-    create = event("Create", restate, V1)
-    failure = failure_of(create, deadline)
-    assert failure == "not the latest" and restate.arns() == {V1}
-
-    # when CloudFormation deletes it, and Restate is back
-    restate.answers_before.clear()
-    assert failure_of(deleted(create, failure, restate_goes_away, deadline), deadline) is None
-
-    assert not restate.known and restate.closed == {"trips"}
-
-
-@pytest.mark.parametrize("by", ["another registration", "the same one, tried again", "hand"])
-def test_the_delete_of_a_create_that_failed_leaves_alone_what_was_registered_since(
-    restate: FakeAdmin, deadline: Deadline, restate_goes_away: pytest.MonkeyPatch, by: str
-) -> None:
-    create = event("Create", restate, V1)
-    failure = failure_of(create, deadline)
-    restate.answers_before.clear()
-    restate_goes_away.undo()
-
-    match by:
-        case "hand":
-            by_hand = {"arn": V1, "force": True, "breaking": False, "dry_run": False}
-            restate.answer("POST", "/deployments", by_hand, None)
-        case "another registration":
-            assert failure_of(renamed("Create", restate, V1), deadline) is None
-        case _:
-            assert failure_of(event("Create", restate, V1), deadline) is None
-    assert failure_of(deleted(create, failure, restate_goes_away, deadline), deadline) is None
-
-    assert restate.latest("trips") == V1
-    assert not restate.closed
-
-
-@pytest.mark.parametrize("arn", [V1, V2])
-def test_a_create_that_fails_at_last_and_its_delete_leave_a_function_that_was_registered_before(
-    restate: FakeAdmin, deadline: Deadline, never_latest: pytest.MonkeyPatch, arn: str
-) -> None:
-    by_hand = {"arn": V1, "force": False, "breaking": False, "dry_run": False}
-    restate.answer("POST", "/deployments", by_hand, None)
-    create = event("Create", restate, arn)
-
-    failure = failure_of(create, deadline)
-    assert failure_of(deleted(create, failure, never_latest, deadline), deadline) is None
-
-    assert restate.arns() == {V1, arn}
-    assert not restate.closed
 
 
 @pytest.mark.parametrize("first_role", [None, ROLE])
