@@ -5,9 +5,11 @@ import re
 import httpx
 import pytest
 
+from demo import trip
 from demo.cloud import HolidayCloud
 from demo.trip import query_for
 from localcloud.cloud import LocalCloud
+from localcloud.environment import LocalCloudError
 from tests.deploy.command import start_command
 from tests.driver import Holiday, eventually
 from tests.expectations import FIRST_STEPS, LATER_STEPS
@@ -25,9 +27,9 @@ def followed(cloud: LocalCloud, trip_id: str | None, until: str) -> tuple[int, s
 
     def look() -> tuple[int, str]:
         # "--", as the Makefile has it: a trip id may begin with a hyphen
-        trip = start_command(cloud, "trip", *(["--", trip_id] if trip_id else []))
-        said, _ = trip.communicate(timeout=60)
-        return trip.returncode, said
+        command = start_command(cloud, "trip", *(["--", trip_id] if trip_id else []))
+        said, _ = command.communicate(timeout=60)
+        return command.returncode, said
 
     return eventually(look, lambda seen: bool(re.search(until, seen[1])))
 
@@ -123,16 +125,22 @@ def test_an_unknown_trip_is_reported_in_one_sentence_and_fails(cloud: LocalCloud
     assert said.count("\n") == 1
 
 
-def test_without_an_id_it_follows_the_demo_s_trip_or_says_how_to_name_one(holiday: Holiday) -> None:
-    # given a cloud without a demo
-    status, said = followed(holiday.cloud, None, until="✗")
-    assert (status, said.count("\n")) == (1, 1)
-    assert "make trip ID=" in said and "make demo" in said
+def test_without_an_id_and_without_a_demo_the_error_says_how_to_name_a_trip(
+    holiday: Holiday, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Other tests run the demo in this cloud, so this one looks for a demo whose trips have other names."""
+    monkeypatch.setattr(trip, "OF_THE_DEMO", "another-demo-[0-9a-f]+-success")
 
-    # when two demos have booked their trips, then the later one's trip is followed
+    with pytest.raises(LocalCloudError, match=r"make trip ID=.*make demo"):
+        trip.last_of_the_demo(holiday.cloud)
+
+
+def test_without_an_id_it_follows_the_successful_trip_of_the_last_demo(holiday: Holiday) -> None:
     for trip_id in ("demo-0000ff-success", "demo-00000a-success"):
         assert holiday.reserve({"trip_id": trip_id}).status_code == 200
         assert followed(holiday.cloud, trip_id, until="trips.notify +done")[0] == 0
+
     status, said = followed(holiday.cloud, None, until="trips.notify +done")
+
     assert status == 0
     assert query_for("demo-00000a-success") in said
