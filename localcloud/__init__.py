@@ -11,4 +11,4 @@ from pathlib import Path
 PYTHON = Path(__file__).resolve().parent.parent / ".venv" / "bin" / "python"
 
 if not find_spec("ministack"):  # another app's virtual environment is active
-    raise SystemExit(f"localcloud runs on {PYTHON}, which `make setup` makes there, and not on {sys.executable}.")
+    raise SystemExit(f"localcloud must run on {PYTHON}, which `make setup` creates, not on {sys.executable}.")

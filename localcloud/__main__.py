@@ -13,7 +13,7 @@ from localcloud.terminal import say
 
 
 def up(cloud: LocalCloud, app: str, folder: Path | None, stacks: list[str], context: list[tuple[str, str]]) -> None:
-    """Start the local cloud if it is not running, deploy a CDK app into it, and say where everything is."""
+    """Start the local cloud if it is not running, deploy a CDK app into it, and print the addresses."""
     outputs: dict[str, dict[str, str]] = {}
 
     def deploy() -> None:
@@ -28,7 +28,7 @@ def up(cloud: LocalCloud, app: str, folder: Path | None, stacks: list[str], cont
 
 
 def destroy(cloud: LocalCloud, app: str, folder: Path | None, stacks: list[str]) -> None:
-    """Destroy what `up` deployed by this command from this folder; the local cloud runs on."""
+    """Destroy what `up` deployed with this command from this folder; the local cloud keeps running."""
     with cloud.locked():
         cloud.destroy_app(app, folder, stacks)
 

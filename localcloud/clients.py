@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Clients:
-    """Called with a service's name, the client of it, which `make` makes once."""
+    """Call it with a service's name to get a client of that service. `make` creates each client once."""
 
     def __init__(self, make: Callable[[str], Any]) -> None:
         self._make = make

@@ -29,7 +29,7 @@ Step = Callable[[str], AbstractContextManager[Note]]
 
 
 def quietly(_: str) -> AbstractContextManager[Note]:
-    """A step that shows nothing: what tests use."""
+    """A step that shows nothing, for tests."""
     return nullcontext(lambda _: None)
 
 
@@ -71,7 +71,7 @@ class LocalCloud:
     # Starting and stopping
 
     def start(self) -> bool:
-        """Start whatever is not running, wait until it answers, and return whether the cloud started from empty.
+        """Start what is not running and wait until it answers. Returns whether the cloud started empty.
 
         Restate comes back on its own data. The emulator keeps its state in memory: without it, everything starts anew.
         """
@@ -82,12 +82,12 @@ class LocalCloud:
                 self._await_health("restate-server")
             else:
                 with self.step(
-                    f"restate-server had ended ({self.log('restate-server')}): starting it on the same data"
+                    f"restate-server had stopped ({self.log('restate-server')}): restarting it with the same data"
                 ):
                     self.restart_restate()
             return False
         if run:
-            with self.step("MiniStack had ended, and its data with it: clearing away the rest of that cloud"):
+            with self.step("MiniStack had stopped and lost its data: removing the rest of that cloud"):
                 self.stop()
         self._refuse_taken_ports()
         self._prepare_directory()
@@ -104,7 +104,7 @@ class LocalCloud:
         return True
 
     def stop(self) -> bool:
-        """End every process of this cloud and delete its data, not its logs. Returns whether there was one."""
+        """End every process of this cloud and delete its data, but not its logs. Returns whether a cloud was there."""
         if not self._state.read():
             return False
         with uninterrupted():
@@ -114,22 +114,22 @@ class LocalCloud:
         return True
 
     def kill_restate(self) -> None:
-        """SIGKILL the Restate server itself, as a power cut would."""
+        """Kill the Restate server without warning (SIGKILL), as a power cut would."""
         self._servers.kill("restate-server")
 
     def restart_restate(self) -> None:
-        """Start the Restate server, dead or alive, on the data that it had."""
+        """Restart the Restate server, whether or not it is running, with the same data."""
         self.kill_restate()
         self._spawn("restate-server")
         self._await_health("restate-server")
 
     def is_running(self) -> bool:
-        """Whether both servers are alive."""
+        """Whether both servers are running."""
         return bool(self._servers.find("ministack") and self._servers.find("restate-server"))
 
     @contextmanager
     def locked(self) -> Generator[None]:
-        """Hold this cloud alone among processes, waiting for whoever is changing it now."""
+        """Lock this cloud against other processes, waiting for one that is changing it."""
         self.directory.mkdir(parents=True, exist_ok=True)
         with (self.directory / "lock").open("a") as lock:
             try:
@@ -153,7 +153,7 @@ class LocalCloud:
         names: of the stacks that are deployed, besides those that they need. Default: all.
         context: what the app gets besides `adminUrl` and `ingressUrl`, which say where this cloud's Restate is.
 
-        Returns {stack: its outputs}. Raises LocalCloudError with cdk's own words.
+        Returns {stack: its outputs}. Raises LocalCloudError with cdk's own error message.
         """
         return self._deploy(CdkApp.of(command, folder or Path.cwd()), names, context or {})
 
@@ -183,15 +183,15 @@ class LocalCloud:
     # What the others use
 
     def environment(self) -> dict[str, str]:
-        """The environment built from nothing for a local command that uses this cloud."""
+        """The complete environment of a local command that uses this cloud. Nothing of the caller's is in it."""
         return local_environment(self.aws_url, self.directory / "tmp")
 
     def run_id(self) -> dict[str, str]:
-        """The variable by which `stop` finds a process of this cloud that it did not start itself."""
+        """The variable with which `stop` recognizes processes of this cloud that it did not start."""
         return {RUN_ID: self._state.demand().id}
 
     def log(self, name: str) -> Path:
-        """Where a server's or cdk's output goes."""
+        """The file for the output of a server or of cdk."""
         return self.directory / "logs" / f"{name}.log"
 
     # Servers

@@ -1,4 +1,4 @@
-"""The port where a debugger attaches to a process that is started again whenever its code changes.
+"""The port at which a debugger attaches to a process that restarts whenever its code changes.
 
 debugpy listens beside the process, on another port after each start. This port stays, and passes on to the process that
 runs now: at a restart the debugger is asked to attach again, and waits until it can. It also lets in debuggers only.
@@ -43,7 +43,7 @@ class DebuggerPort(socketserver.ThreadingTCPServer):
         self.detach()
 
     def for_process(self) -> list[str]:
-        """What comes between `python` and `-m <module>` in the command that is about to start the process.
+        """The arguments to insert between `python` and `-m <module>` in the command that starts the process.
 
         From here on, whoever attaches waits for that one.
         """
@@ -55,11 +55,11 @@ class DebuggerPort(socketserver.ThreadingTCPServer):
         return ["-X", "frozen_modules=off", *listen]
 
     def detach(self) -> None:
-        """End the debuggers' connections: a process that is stopped at a breakpoint goes on, and so can end."""
+        """Close the debuggers' connections, so that a process stopped at a breakpoint continues and can end."""
         _close(*self._debuggers)
 
     def finish_request(self, request: Any, client_address: object) -> None:  # noqa: ARG002
-        """In a thread for each connection: pass on what comes, until either end closes it."""
+        """Forward data, in one thread per connection, until either end closes it."""
         debugger: socket.socket = request
         self._debuggers.add(debugger)
         try:

@@ -1,4 +1,4 @@
-"""The CDK CLI as a local command: its output in a file, its end always awaited.
+"""Runs the CDK CLI as a local command. Its output goes to a file, and its end is always awaited.
 
 It runs in a process group of its own, so that Ctrl-C ends it with all that is below it: the CDK app, jsii, pip.
 """
@@ -15,7 +15,7 @@ Note = Callable[[str], None]
 
 
 def cdk(arguments: Iterable[str], environment: Mapping[str, str], log: Path, note: Note, folder: Path = ROOT) -> None:
-    """Run `cdk` with these arguments in the folder, and tell `note` its latest line while it works.
+    """Run `cdk` with these arguments in the folder, and pass its latest line to `note` while it runs.
 
     Raises LocalCloudError with the end of what it said, and the log's path, when it fails.
     """
@@ -50,7 +50,7 @@ def cdk(arguments: Iterable[str], environment: Mapping[str, str], log: Path, not
 
 
 def latest(log: Path) -> str:
-    """What cdk says that it is doing: the last line of its log, of an event the status and the resource only."""
+    """What cdk is doing: the last line of its log; of an event, only the status and the resource."""
     with log.open("rb") as file:
         file.seek(max(0, log.stat().st_size - 2000))
         lines = [line for line in file.read().decode(errors="replace").splitlines() if line.strip()]
@@ -61,7 +61,7 @@ def latest(log: Path) -> str:
 
 
 def why(said: str) -> str:
-    """The part of cdk's output that says what went wrong: its summary if it came to that, or else its last lines."""
+    """The part of cdk's output that explains the failure: its summary if there is one, otherwise its last lines."""
     lines = [line.rstrip() for line in said.splitlines() if line.strip()]
     summary = next((index for index in reversed(range(len(lines))) if "❌" in lines[index]), None)
     if summary is None:

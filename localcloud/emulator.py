@@ -1,4 +1,4 @@
-"""MiniStack as everything here starts it: behind a guard that answers no web page.
+"""MiniStack, behind a guard that rejects requests from web pages. Everything here starts it this way.
 
 MiniStack answers every origin and asks for no signature, so any page in the developer's browser could create a Lambda,
 which runs as the developer. A page cannot hide where its requests come from: the browser sets `Origin`,
@@ -22,7 +22,7 @@ the SDKs put the bucket into the path when the endpoint is an IP address."""
 
 
 def refusal(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
-    """Why a request with these headers is refused, or None if it is not."""
+    """Why a request with these headers is rejected, or None if it is accepted."""
     found: dict[bytes, list[bytes]] = {}
     for name, value in headers:
         found.setdefault(name.lower(), []).append(value)
@@ -37,7 +37,7 @@ def refusal(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
 
 
 def guarded(app: App) -> App:
-    """The ASGI application `app`, which never sees a request, or a websocket, of a web page: that is answered 403."""
+    """Wrap the ASGI application `app`: requests and websockets from web pages are answered 403 and never reach it."""
 
     async def guard(scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
         why = None if scope["type"] == "lifespan" else refusal(scope["headers"])
@@ -46,7 +46,10 @@ def guarded(app: App) -> App:
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close"})  # before it is accepted: ASGI makes this a 403
         else:
-            body = f"The local AWS emulator answers no web page, and this request looks like one's: {why}.\n".encode()
+            sentence = (
+                f"The local AWS emulator does not answer web pages, and this looks like a web page's request: {why}.\n"
+            )
+            body = sentence.encode()
             headers = [(b"content-type", b"text/plain"), (b"content-length", b"%d" % len(body))]
             await send({"type": "http.response.start", "status": 403, "headers": headers})
             await send({"type": "http.response.body", "body": body})
@@ -55,7 +58,7 @@ def guarded(app: App) -> App:
 
 
 def settings(host: str, port: int, data: Path, auth: bool) -> dict[str, str]:
-    """The variables that MiniStack gets to listen there and keep its files in `data`; `auth` makes it enforce IAM."""
+    """MiniStack's environment variables: where it listens, and that its files go to `data`. `auth` enforces IAM."""
     return {
         "GATEWAY_PORT": str(port),
         "BIND_HOST": host,

@@ -25,11 +25,11 @@ KEY = "test"
 
 
 class LocalCloudError(Exception):
-    """Something a person can act on: one sentence that says what is wrong, what to do, and where the log is."""
+    """An error for the user: one sentence that says what is wrong, what to do, and where the log is."""
 
 
 def local_environment(endpoint: str, temporary: Path) -> dict[str, str]:
-    """Every variable that a local command gets. `endpoint` is the emulator's address on the loopback interface."""
+    """All variables of a local command. `endpoint` is the emulator's address on the loopback interface."""
     home = LOCAL / "home"
     aws = home / ".aws"
     for folder in (aws, temporary):
@@ -58,7 +58,7 @@ def local_environment(endpoint: str, temporary: Path) -> dict[str, str]:
 
 
 def package_sources() -> dict[str, str]:
-    """The variable by which a CDK app finds restate-lambda-cdk where pip has not installed it, since it has no hash."""
+    """The variable with which a CDK app finds restate-lambda-cdk, which pip does not install because it has no hash."""
     try:
         importlib.metadata.distribution("restate-lambda-cdk")
     except importlib.metadata.PackageNotFoundError:
@@ -67,7 +67,7 @@ def package_sources() -> dict[str, str]:
 
 
 def local_client(service: str, endpoint: str) -> Any:
-    """A boto3 client in this very process, which may be the caller's shell's: it looks at no variable and no file."""
+    """A boto3 client for this process, which may have the caller's environment: it reads no variable and no file."""
     nowhere = {
         "profile": (None, None, None, None),
         "config_file": (None, None, os.devnull, None),
@@ -84,7 +84,7 @@ def local_client(service: str, endpoint: str) -> Any:
 
 
 def assert_local(environment: dict[str, str]) -> None:
-    """Ask, in a process that has this environment, where AWS is and who it says that we are.
+    """Check, in a process with this environment, which endpoint and which account AWS calls reach.
 
     Raises LocalCloudError unless S3 and STS are on the loopback interface and the account is the emulator's.
     """

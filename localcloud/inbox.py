@@ -1,4 +1,4 @@
-"""What is published to an SNS topic, as a subscriber gets it: through an SQS queue."""
+"""Receives what is published to an SNS topic, as a subscriber would: through an SQS queue."""
 
 import json
 from typing import TYPE_CHECKING
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class Inbox:
-    """A queue that is subscribed to `topic`. One of this `name` that is there already is used again.
+    """A queue subscribed to `topic`. An existing queue of this `name` is reused.
 
     client: makes the boto3 clients. The queue has the policy without which AWS delivers nothing to it.
     wait: for how many seconds `read` waits for what it has not got yet. On AWS, one that does not wait may miss some.
@@ -28,7 +28,7 @@ class Inbox:
         client("sns").subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
 
     def read(self) -> list[dict[str, str]]:
-        """What has arrived since the last call: the JSON of each message, and its subject as `subject`."""
+        """The messages since the last call: the JSON of each, and its subject as `subject`."""
         found: list[dict[str, str]] = []
         while messages := self._receive():
             for message in messages:

@@ -1,4 +1,4 @@
-"""What Restate has not finished: one query for every test, command and page, with VQueues and without.
+"""What Restate has not finished: one query for all tests, commands and pages, with and without VQueues.
 
 It is a file of its own, `unfinished.sql`, so that the Restate CLI can ask it too (docs/stuck.md), and it is in the
 monitor's package, which looks for stuck invocations by it; read from there, because to import that takes AWS CDK and a

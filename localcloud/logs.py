@@ -1,4 +1,4 @@
-"""What functions have logged, in JSON lines, with one query of CloudWatch Logs Insights over all their log groups.
+"""The JSON lines that functions logged, by one CloudWatch Logs Insights query over all their log groups.
 
 The query keeps to what AWS documents, and has not run there. The emulator knows a part of that language, in which a
 filter may look for a pattern in `@message` but not compare a field of the JSON in it.
@@ -19,12 +19,12 @@ Line = dict[str, str]
 
 
 def query(field: str, pattern: str) -> str:
-    """The query for every line in which this field is a text that, as it is logged, matches the regular expression."""
+    """The query for every line in which this field, as it is logged, matches the regular expression."""
     return f'fields @timestamp, @message | filter @message like /"{field}": *"{pattern}"/ | sort @timestamp asc'
 
 
 def pattern_of(text: str) -> str:
-    """The regular expression for a text as it stands between the quotes of a JSON line."""
+    """The regular expression that matches a text as JSON writes it between quotes."""
     return re.sub(r"[][\\^$.|?*+(){}/]", r"\\\g<0>", json.dumps(text)[1:-1])
 
 
@@ -41,7 +41,7 @@ def ask(cloud: LocalCloud, functions: Iterable[str], text: str) -> list[Line]:
     deadline = time.monotonic() + QUERY_TIMEOUT
     while (answer := logs.get_query_results(queryId=begun["queryId"]))["status"] in ("Scheduled", "Running"):
         if time.monotonic() > deadline:
-            raise LocalCloudError(f"The query did not end within {QUERY_TIMEOUT:.0f} s.")
+            raise LocalCloudError(f"The query timed out after {QUERY_TIMEOUT:.0f} s.")
         time.sleep(0.1)
     messages = [cell.get("value", "") for row in answer["results"] for cell in row if cell.get("field") == "@message"]
     lines = [_parsed(line) for message in messages for line in message.splitlines()]

@@ -1,4 +1,4 @@
-"""Where a local cloud listens: always on 127.0.0.1, on the ports that people know or on free ones."""
+"""The ports of a local cloud: the well-known ones or free ones, always on 127.0.0.1."""
 
 import random
 import socket
@@ -28,7 +28,7 @@ class Ports:
 
     @classmethod
     def free(cls) -> Self:
-        """Four ports that nobody listens on, below those that the system hands out to outgoing connections."""
+        """Four unused ports, below the range that the system uses for outgoing connections."""
         found: set[int] = set()
         while len(found) < 4:
             port = random.randint(20000, 32000)
@@ -38,7 +38,7 @@ class Ports:
 
 
 def is_free(port: int) -> bool:
-    """Whether nobody listens on this port of the loopback interface."""
+    """Whether no process listens on this port of the loopback interface."""
     with socket.socket() as probe:
         if probe.connect_ex((HOST, port)) == 0:
             return False
@@ -58,7 +58,7 @@ def answers(url: str) -> bool:
 
 
 def holder(port: int) -> str:
-    """Who listens on this port, as far as the system lets us know."""
+    """The process that listens on this port, as far as the system reveals it."""
     with suppress(psutil.Error):
         for connection in psutil.net_connections("tcp"):
             listens = connection.status == psutil.CONN_LISTEN and connection.laddr and connection.laddr[1] == port
@@ -75,4 +75,4 @@ def at_end(here: tuple[str, int], there: tuple[str, int]) -> psutil.Process:
     for connection in psutil.net_connections("tcp"):
         if connection.pid and (connection.laddr, connection.raddr) == (here, there):
             return psutil.Process(connection.pid)
-    raise LookupError(f"Nobody is connected from {here} to {there}.")
+    raise LookupError(f"No process has a connection from {here} to {there}.")

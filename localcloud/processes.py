@@ -1,4 +1,4 @@
-"""Starting and ending processes so that an interruption at any moment leaves none behind."""
+"""Starts and ends processes so that an interruption at any moment leaves none behind."""
 
 import os
 import signal
@@ -17,7 +17,7 @@ END_TIMEOUT = 10.0
 
 @contextmanager
 def uninterrupted() -> Generator[None]:
-    """Put Ctrl-C and the like off until the block is done, so that what it starts or ends is known afterwards."""
+    """Delay Ctrl-C and similar signals until the block is done, so that it leaves no process half started or ended."""
     if threading.current_thread() is not threading.main_thread():
         yield  # Python handles signals in the main thread only.
         return
@@ -37,7 +37,7 @@ def uninterrupted() -> Generator[None]:
 
 
 def end(processes: Iterable[psutil.Process], kill: bool = False) -> None:
-    """Ask these processes to end, or with `kill` kill them, and wait a bounded time until they have."""
+    """Terminate these processes, or kill them with `kill`, and wait a bounded time for their end."""
     processes = list(processes)
     for process in processes:
         with suppress(psutil.NoSuchProcess):
@@ -48,7 +48,7 @@ def end(processes: Iterable[psutil.Process], kill: bool = False) -> None:
 
 
 def end_group(leader: subprocess.Popen[bytes], kill: bool = False) -> None:
-    """End a process that leads a group, and all that it started in there; with `kill`, without asking it first."""
+    """End a process that leads a group, and the whole group; with `kill`, without terminating it first."""
     with uninterrupted(), suppress(ProcessLookupError, PermissionError):
         for stop in (signal.SIGKILL,) if kill else (signal.SIGTERM, signal.SIGKILL):
             os.killpg(leader.pid, stop)

@@ -1,4 +1,4 @@
-"""The servers of one local cloud as processes: started, found again by later commands, and ended to the last one.
+"""Starts the servers of one local cloud as processes, finds them again in later commands, and ends all of them.
 
 They run in a session of their own, with their output in files. Each has the run's id in its environment, which the
 emulator's Lambdas inherit: what the state file does not name is found by that.
@@ -31,7 +31,7 @@ Server = Literal["restate-server", "ministack"]
 
 
 class Servers:
-    """The processes that the state file names."""
+    """The processes listed in the state file."""
 
     def __init__(self, state: StateFile) -> None:
         self._state = state
@@ -40,7 +40,7 @@ class Servers:
     def start(
         self, server: Server, command: Sequence[str], folder: Path, environment: Mapping[str, str], log: Path
     ) -> None:
-        """Start a server in this folder, and put it into the state file."""
+        """Start a server in this folder and add it to the state file."""
         run = self._state.demand()
         with log.open("ab") as output, uninterrupted():
             child = subprocess.Popen(
@@ -68,16 +68,16 @@ class Servers:
         return None
 
     def await_health(self, server: Server, urls: Sequence[str], log: Path) -> None:
-        """Wait until the server answers at each of these. Raises LocalCloudError if it ends or does not."""
+        """Wait until the server answers at each URL. Raises LocalCloudError if it exits, or does not answer in time."""
         deadline = time.monotonic() + START_TIMEOUT
         while True:
             if not self.find(server):
-                raise LocalCloudError(f"{server} ended while it was starting; its log is {log}.")
+                raise LocalCloudError(f"{server} exited while it was starting; its log is {log}.")
             if all(answers(url) for url in urls):
                 return
             if time.monotonic() > deadline:
                 raise LocalCloudError(
-                    f"{server} runs but does not answer after {START_TIMEOUT:.0f} s; its log is {log}."
+                    f"{server} is running but did not answer within {START_TIMEOUT:.0f} s; its log is {log}."
                 )
             time.sleep(0.05)
 

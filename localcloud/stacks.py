@@ -66,7 +66,7 @@ def deploy(
     """`cdk deploy` these stacks and those that they need, by default all, and return {stack: its outputs}.
 
     The app is told by context, unless that says otherwise, where this cloud's Restate is: `adminUrl`, `ingressUrl`.
-    Raises LocalCloudError with cdk's own words.
+    Raises LocalCloudError with cdk's own error message.
     """
     environment = _environment(cloud, app)
     outputs = cloud.directory / "outputs" / f"{app.name}.json"

@@ -72,7 +72,7 @@ def main(
 ) -> int:
     """Run the command line's one command on this cloud; returns the exit status.
 
-    commands: by name. Each takes the cloud and its options, which `add_options` adds, and its docstring is its help.
+    commands: each by its name. It takes the cloud and the options that `add_options` adds; its docstring is its help.
     """
     parser = argparse.ArgumentParser(prog=prog, description=description)
     choices = parser.add_subparsers(dest="command", required=True, metavar="command")
@@ -114,7 +114,7 @@ def up(cloud: LocalCloud, deploy: Callable[[], None], down: str) -> None:
         try:
             deploy()
         except LocalCloudError:
-            say(f"The local cloud stays up: run the same command again after a correction, or `{down}`.")
+            say(f"The local cloud is still running: fix the cause and run the same command again, or `{down}`.")
             raise
         except BaseException:
             if started:

@@ -111,7 +111,7 @@ def test_a_python_without_the_packages_is_reported_in_one_sentence(tmp_path: Pat
         done = subprocess.run(bare, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
 
         assert done.returncode == 1
-        assert re.fullmatch(r"localcloud runs on \S+/\.venv/bin/python, which .* and not on .*\.\n", done.stderr)
+        assert re.fullmatch(r"localcloud must run on \S+/\.venv/bin/python, which .*, not on .*\.\n", done.stderr)
 
 
 @pytest.mark.parametrize(
