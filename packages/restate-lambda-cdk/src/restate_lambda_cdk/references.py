@@ -1,15 +1,15 @@
-"""A version follows what it refers to.
+"""Makes a function's version follow the resources that its variables refer to.
 
-CDK publishes a new version when a function changes, and names it by a hash. That hash sees `{"Ref": "Table"}`: a table
-that is replaced, because its keys changed, leaves the version as it was, with a variable that names the old table. So
-a digest of what the variables refer to goes into the function's description: each resource's type, place and
+CDK publishes a new version when a function changes, and names it by a hash. That hash sees `{"Ref": "Table"}`: if a
+table is replaced because its keys changed, the version stays as it was, with a variable that names the old table. So
+a digest of what the variables refer to goes into the function's description: each resource's type, path and
 properties, in whatever stack it is, without its tags.
 
-Not followed: versions that are imported or made by hand; resources that are imported, whose names are plain text, or
-named by a logical id, as by `Fn.ref`; what an override changes of a resource or of the function's variables; what an
-Aspect changes that runs later than this one, which is the function's own; a resource that is replaced by hand, or
-because another one is; and a stack's parameters. So the references are also properties of the registration, which
-compares them with what the version was published with.
+Not followed: imported or hand-made versions; imported resources, whose names are plain text, and resources named by a
+logical id, as by `Fn.ref`; overrides of a resource's properties or of the function's variables; changes by an Aspect
+that runs later than this one, which is the function's own; a resource that is replaced by hand, or because another one
+is; and a stack's parameters. So the references are also properties of the registration, which compares them with what
+the version was published with.
 """
 
 import hashlib
@@ -46,18 +46,18 @@ DYNAMIC = "{{resolve:"  # CloudFormation puts a secret in its place, but not in 
 
 
 def follow_references(function: lambda_.Function) -> None:
-    """Have `function.current_version` be a new version whenever what its variables refer to would be replaced.
+    """Publish a new `function.current_version` whenever a resource that its variables refer to would be replaced.
 
-    `ServiceDeployer.register` does it by itself; this is for functions that are registered by hand.
+    `ServiceDeployer.register` does this by itself; call it for functions that are registered by hand.
+
+    Args:
+        function: The function whose current version is registered.
     """
     Aspects.of(function).add(_Following(function))
 
 
 def referenced_variables(function: lambda_.Function) -> IResolvable:
-    """The function's variables that refer to resources or parameters: {name: value}, worked out when it is synthesized.
-
-    Nothing where there are none.
-    """
+    """The function's variables that refer to resources or parameters: {name: value}, resolved at synth."""
     return Lazy.uncached_any(_ReferencedVariables(function))  # pyright: ignore[reportArgumentType]
 
 
@@ -95,7 +95,7 @@ class _ReferencedVariables:
 
 
 class _Recorder(DefaultTokenResolver):
-    """Resolves everything but references, which stay tokens, and notes what they refer to, by path."""
+    """Resolves everything except references, which stay tokens, and records the paths that they refer to."""
 
     def __init__(self) -> None:
         super().__init__(StringConcat())  # pyright: ignore[reportArgumentType]
@@ -114,8 +114,8 @@ class _Recorder(DefaultTokenResolver):
 
 
 def _describe(function: lambda_.Function, digest: str) -> None:
-    """Change the function and not its version's name alone: Lambda publishes nothing for a function that is unchanged,
-    as it is after a change that does not replace the resource, and CloudFormation takes that for a failure."""
+    """Change the function too, and not only its version's name: Lambda publishes nothing for an unchanged function, as
+    after a change that does not replace the resource, and CloudFormation treats that as a failure."""
     resource = cast(lambda_.CfnFunction, function.node.default_child)
     reference = f"refers to {digest}"
     description = resource.description or ""
@@ -140,7 +140,7 @@ def _properties(resource: CfnResource) -> dict[str, Any]:
 
 
 def _names_another(value: Any) -> bool:
-    """Whether it is, or has in it, what CloudFormation looks up and CDK does not: `Fn.ref`, `Fn.import_value`."""
+    """Whether it is or contains what CloudFormation looks up and CDK does not: `Fn.ref`, `Fn.import_value`."""
     if isinstance(value, list):
         return any(_names_another(each) for each in cast(list[Any], value))
     found = cast(dict[str, Any], value) if isinstance(value, dict) else {}
@@ -149,7 +149,7 @@ def _names_another(value: Any) -> bool:
 
 
 def _content(resource: CfnElement) -> list[Any]:
-    """What makes another resource of it when it changes: at least all that replaces it, and no tag."""
+    """The properties whose change makes it another resource: at least those that replace it, and no tags."""
     found = cast(CfnResource, resource)
     stack = Stack.of(found)
     logical_id, name = stack.resolve(found.logical_id), stack.resolve(stack.stack_name)
@@ -157,7 +157,7 @@ def _content(resource: CfnElement) -> list[Any]:
 
 
 def _without_tags(value: Any) -> Any:
-    """At any depth: a global table has them in each replica."""
+    """Drops tags at any depth: a global table has them in each replica."""
     if isinstance(value, dict):
         found = cast(dict[str, Any], value)
         return {name: _without_tags(each) for name, each in found.items() if not name.lower().startswith("tag")}

@@ -1,6 +1,5 @@
 """The scheduled function that looks for stuck invocations.
 
-stuck.py is the question, and unfinished.sql the query that it is about; durations.py asks how long handlers took.
-look.py asks both and publishes the answers as metrics. What talks to Restate, and reads the API key, is the
-registration's.
+stuck.py makes the query, on top of unfinished.sql; durations.py queries how long handlers took. look.py runs both and
+publishes the results as metrics. The client of the admin API and of Secrets Manager is the registration's.
 """

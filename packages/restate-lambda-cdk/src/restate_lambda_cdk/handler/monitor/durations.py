@@ -1,9 +1,9 @@
-"""How long the completed invocations of some handlers took, for a window of time: a question for Restate's
-introspection tables, with VQueues and without.
+"""How long the completed invocations of some handlers took in a window of time, by a query of Restate's
+introspection tables, with and without VQueues.
 
-Restate keeps a completed invocation for a day, unless its service says otherwise, so no handler does anything for this.
-Windows follow from the schedule, not from when a look is made or what time it is in Restate: one ends where the next
-begins, so each invocation is in one of them. Restate groups what it finds: ten thousand are as little work here as one.
+Restate keeps a completed invocation for a day, unless its service says otherwise, so handlers do nothing for this.
+Windows follow from the schedule, not from the time of a look or Restate's clock: one ends where the next begins, so
+each invocation is in exactly one. Restate groups the results: ten thousand invocations are as little work as one.
 """
 
 from collections.abc import Mapping, Sequence
@@ -29,9 +29,9 @@ class Window:
 
     @classmethod
     def of(cls, event: object, interval: timedelta) -> "Window | None":
-        """The one that belongs to an event of the schedule. Others, such as a person's `{}`, have none.
+        """The window of a scheduled event. Others, such as a person's `{}`, have none.
 
-        Raises ValueError if the event's time is not one.
+        Raises ValueError if the event's time is invalid.
         """
         time = cast(Mapping[str, Any], event).get("time") if isinstance(event, Mapping) else None
         if not time:
@@ -57,7 +57,7 @@ def query(handlers: Sequence[str], window: Window) -> str:
 
 
 def metrics(admin: Admin, monitor: str, handlers: Sequence[str], window: Window) -> list[dict[str, Any]]:
-    """What PutMetricData takes, at the window's begin, for those handlers of which something has completed.
+    """The arguments of PutMetricData, with the window's begin as the time, for the handlers that completed something.
 
     Raises AdminError.
     """

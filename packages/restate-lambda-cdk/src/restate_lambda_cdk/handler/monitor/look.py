@@ -1,7 +1,7 @@
-"""The monitor's handler: one look for stuck invocations, and what it found as metrics.
+"""The monitor's handler: looks once for stuck invocations and publishes what it found as metrics.
 
-Nothing stuck is published too, as zero. Whatever keeps the function from looking, or from publishing, is raised in one
-sentence: the function's Errors then count it, and the alarm on them says that nobody looks.
+If nothing is stuck, it publishes zero. If it cannot look or publish, it raises one sentence: the function's Errors
+count it, and the alarm on them says that the monitor is not running.
 """
 
 import logging
@@ -28,7 +28,7 @@ MOST_SERVICES = 20
 
 
 class Context(Protocol):
-    """What is used of Lambda's context."""
+    """The part of Lambda's context that is used here."""
 
     def get_remaining_time_in_millis(self) -> int: ...
 
@@ -62,7 +62,7 @@ class Settings:
 
 
 def handler(event: object, context: Context) -> None:
-    """Lambda's way in. Raises AdminError, and what boto3 raises."""
+    """Lambda's entry point. Raises AdminError, and what boto3 raises."""
     settings = Settings.of(os.environ)
     deadline = Deadline(context.get_remaining_time_in_millis() / 1000 - KEPT_BACK_SECONDS)
     admin = connect(settings, deadline)
@@ -77,19 +77,19 @@ def handler(event: object, context: Context) -> None:
 
 
 def connect(settings: Settings, deadline: Deadline) -> Admin:
-    """Restate, with the key as it is now. Raises AdminError."""
+    """The admin API with the current key. Raises AdminError."""
     check_url(settings.admin_url, has_key=settings.secret is not None, insecure=settings.insecure)
     key = read_api_key(settings.secret, deadline) if settings.secret else None
     return Admin(settings.admin_url, key)
 
 
 def look(admin: Admin, settings: Settings, deadline: Deadline) -> list[Stuck]:
-    """Ask what is stuck. Raises AdminError."""
+    """Query what is stuck. Raises AdminError."""
     return retry(deadline, lambda: stuck(admin, settings.threshold_seconds, settings.services))
 
 
 def took(admin: Admin, settings: Settings, event: object, deadline: Deadline) -> list[dict[str, Any]]:
-    """Ask how long invocations took, and return what PutMetricData takes. Raises AdminError."""
+    """Query how long invocations took. Returns the arguments of PutMetricData. Raises AdminError."""
     window = durations.Window.of(event, settings.interval) if settings.durations else None
     if window is None:
         return []
@@ -99,7 +99,7 @@ def took(admin: Admin, settings: Settings, event: object, deadline: Deadline) ->
 
 
 def metrics(monitor: str, found: Sequence[Stuck]) -> list[dict[str, Any]]:
-    """What PutMetricData takes: the sum of all, and, for each service of which something is stuck, its own."""
+    """The arguments of PutMetricData: the total, and one entry for each service with stuck invocations."""
     everything = Stuck("", sum(each.count for each in found), max((each.oldest_seconds for each in found), default=0))
     return [
         {

@@ -1,6 +1,6 @@
-"""Which invocations are stuck, by service: a question for Restate's introspection tables, with VQueues and without.
+"""Which invocations are stuck, by service: a query of Restate's introspection tables, with and without VQueues.
 
-Restate counts them, so that ten thousand are as little work here as one, and by its own clock.
+Restate counts them by its own clock, so that ten thousand are as little work as one.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ UNFINISHED = Path(__file__).with_name("unfinished.sql").read_text()
 
 @dataclass(frozen=True)
 class Stuck:
-    """How many invocations of a service are stuck, and for how many seconds the oldest has been."""
+    """How many invocations of a service are stuck, and the age of the oldest in seconds."""
 
     service: str
     count: int
@@ -23,7 +23,7 @@ class Stuck:
 
 
 def query(threshold_seconds: int, services: Sequence[str]) -> str:
-    """The SQL that counts what has been stuck for longer than this, of these services, or of all if there are none."""
+    """The SQL that counts what has been stuck for longer than this, of these services, or of all if none are given."""
     among = f" AND service IN ({quoted(services)})" if services else ""
     return (
         "SELECT service, count(*) AS stuck, to_unixtime(now()) - to_unixtime(min(stuck_since)) AS oldest_seconds "
@@ -33,6 +33,6 @@ def query(threshold_seconds: int, services: Sequence[str]) -> str:
 
 
 def stuck(admin: Admin, threshold_seconds: int, services: Sequence[str]) -> list[Stuck]:
-    """Those services of which something is stuck, the one with the most first. Raises AdminError."""
+    """The services with stuck invocations, the one with the most first. Raises AdminError."""
     rows: list[dict[str, Any]] = admin.query(query(threshold_seconds, services))
     return [Stuck(row["service"], row["stuck"], row["oldest_seconds"]) for row in rows]

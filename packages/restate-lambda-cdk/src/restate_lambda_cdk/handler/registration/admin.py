@@ -1,7 +1,7 @@
-"""Restate's admin API, as much of it as registration needs.
+"""The part of Restate's admin API that registration needs.
 
-Every failure is one of two: RefusedError is final, UnavailableError may pass. Messages are one readable sentence, and
-never hold the API key. Redirects are not followed, because they would carry the key to another host.
+A failure is either a RefusedError, which is final, or an UnavailableError, which may pass. Messages are one readable
+sentence and never contain the API key. Redirects are not followed, because they would carry the key to another host.
 """
 
 import http.client
@@ -23,25 +23,25 @@ RUNS_ON = "coalesce(pinned_deployment_id, CASE WHEN status = 'running' THEN last
 
 
 class AdminError(Exception):
-    """Restate did not do what it was asked to. The message is for people."""
+    """Restate rejected a request or could not be asked. The message is for people."""
 
 
 class RefusedError(AdminError):
-    """A final answer: asking again would not help."""
+    """A final answer: retrying would not help."""
 
 
 class UnavailableError(AdminError):
-    """No answer, or one that may be different soon."""
+    """No answer, or one that may change soon."""
 
 
 @dataclass(frozen=True)
 class Deployment:
-    """A function version that Restate knows. `arn` is None for a server that is reached by HTTP, at its `address`.
+    """A function version that Restate knows. `arn` is None for a server that is reached over HTTP at its `address`.
 
-    revisions: of each service that it offers. The highest one of a service is the latest.
-    registrations: who asked for it, with the request that did so last and, after a space, the role that another
-        registration has changed; others may have registered it by hand.
-    as_registered: what to ask for, to register it again.
+    revisions: the revision of each service that it offers. The highest revision of a service is the latest.
+    registrations: the registrations that asked for it, each with its last request and, after a space, the role that
+        another registration has changed. It may also have been registered by hand.
+    as_registered: the request that registers it again.
     """
 
     id: str
@@ -60,8 +60,8 @@ class Deployment:
 
 @dataclass(frozen=True)
 class Service:
-    """A revision of a service: who serves it, its type (`Service`, `VirtualObject`, `Workflow`), what can be asked, and
-    whether callers from outside may."""
+    """A revision of a service: its deployment, its type (`Service`, `VirtualObject` or `Workflow`), its handlers, and
+    whether callers from outside may call it."""
 
     name: str
     deployment_id: str
@@ -72,7 +72,7 @@ class Service:
 
 @dataclass(frozen=True)
 class Registration:
-    """Restate's answer to being shown a function version. `new` if it did not know that version before."""
+    """Restate's answer to a registration. `new` if it did not know that version before."""
 
     id: str
     new: bool
@@ -99,11 +99,11 @@ class Admin:
         dry_run: bool = False,
         registrations: Mapping[str, str] | None = None,
     ) -> Registration:
-        """Show Restate the function version `arn`, which it may invoke through `role`.
+        """Register the function version `arn`, which Restate may invoke through `role`.
 
-        A new version becomes the latest of its services. A known one is left alone, unless `force`: then it is
+        A new version becomes the latest of its services. A known one is left alone unless `force` is set: then it is
         discovered again and becomes the latest. With `dry_run` it is discovered, and nothing changes. `registrations`
-        is noted of what becomes the latest, in the place of what was.
+        replaces what is noted of the deployment that becomes the latest.
         """
         metadata = {f"{REGISTRATION}{name}": by for name, by in (registrations or {}).items()}
         request = {"arn": arn, "force": force, "breaking": breaking, "dry_run": dry_run, "metadata": metadata}
@@ -140,7 +140,7 @@ class Admin:
         ]
 
     def promote(self, deployment: Deployment) -> None:
-        """Make a deployment, anybody's, the latest of its services again."""
+        """Make a deployment, of any owner, the latest of its services again."""
         self._ask(
             "POST", "/deployments", {**deployment.as_registered, "force": True, "breaking": True, "dry_run": False}
         )
@@ -149,11 +149,11 @@ class Admin:
         self._ask("PATCH", f"/deployments/{quote(deployment_id, safe='')}", {"assume_role_arn": role})
 
     def close(self, service: str) -> None:
-        """Let callers from outside start no more of it. Another registration opens it again."""
+        """Make a service private, so that no new call from outside begins. The next registration opens it again."""
         self._ask("PATCH", f"/services/{quote(service, safe='')}", {"public": False}, ignore_missing=True)
 
     def remove(self, deployment_id: str) -> None:
-        """Forget a deployment, whether or not anything is pinned to it. It may be gone already."""
+        """Delete a deployment, even if invocations are pinned to it. It may be gone already."""
         self._ask("DELETE", f"/deployments/{quote(deployment_id, safe='')}?force=true", ignore_missing=True)
 
     def unfinished(self, deployment_ids: Iterable[str], unpinned_of: Iterable[str] = ()) -> list[str]:
@@ -172,12 +172,12 @@ class Admin:
         return [row["id"] for row in self.query(query)] if services else []
 
     def query(self, sql: str) -> list[dict[str, Any]]:
-        """Ask Restate's introspection tables."""
+        """Query Restate's introspection tables."""
         _, answer = self._ask("POST", "/query", {"query": sql})
         return answer["rows"]
 
     def kill(self, invocation_id: str) -> None:
-        """End an invocation without running anything more of it. It may have ended already."""
+        """End an invocation without running any more of its code. It may have ended already."""
         self._ask("PATCH", f"/invocations/{quote(invocation_id, safe='')}/kill", ignore_missing=True)
 
     def _ask(self, method: str, path: str, body: object = None, *, ignore_missing: bool = False) -> tuple[int, Any]:
@@ -211,7 +211,7 @@ class Admin:
             connection.close()
 
     def _error(self, status: int, text: str) -> AdminError:
-        """What a status and a body, which is JSON only sometimes, mean to people."""
+        """What a status and a body, which is not always JSON, mean to people."""
         try:
             answer = json.loads(text)
             said, code = str(answer["message"]), answer.get("restate_code")
@@ -240,11 +240,11 @@ def _service(answer: dict[str, Any]) -> Service:
 
 
 def quoted(values: Iterable[str]) -> str:
-    """A list of texts in SQL, whatever they hold."""
+    """A list of strings in SQL, whatever they contain."""
     return ", ".join("'" + value.replace("'", "''") + "'" for value in values) or "NULL"
 
 
 def _readable(said: str) -> str:
-    """Without the debug dump of the AWS SDK that Restate may add, in one line, and not endless."""
+    """The message on one line, shortened, without the debug dump of the AWS SDK that Restate may add."""
     one_line = " ".join(re.sub(r"\(\w*Error\(\w+ \{.*", "", said, flags=re.DOTALL).split())
     return one_line if len(one_line) <= LONGEST_MESSAGE else one_line[:LONGEST_MESSAGE] + "…"

@@ -8,7 +8,7 @@ from registration.admin import RefusedError
 
 
 def check_url(url: str, *, has_key: bool, insecure: bool) -> None:
-    """Refuse what synth could not see, before a key is sent there. Raises RefusedError."""
+    """Reject a URL that synth could not check, before a key is sent there. Raises RefusedError."""
     try:
         parts = urlsplit(url)
         is_url = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0

@@ -1,6 +1,6 @@
-"""The API key of Restate's admin API: read from Secrets Manager whenever it is needed, and kept nowhere.
+"""The API key of Restate's admin API: read from Secrets Manager whenever it is needed, and stored nowhere.
 
-Reading may be denied at first, because this function's permission was made seconds ago, by the same deployment.
+Reading may be denied at first, because the same deployment granted the permission only seconds ago.
 """
 
 from dataclasses import dataclass
@@ -14,9 +14,9 @@ NAME = 6  # the place of a secret's name in its ARN, after as many colons
 
 @dataclass(frozen=True)
 class Secret:
-    """A secret of Secrets Manager, by its ARN, or by its name, which is what an emulator's `Ref` may make of it.
+    """A Secrets Manager secret, by its ARN, or by its name, which an emulator's `Ref` may return.
 
-    is_partial: the ARN lacks the six random characters at the end, or may lack them.
+    is_partial: the ARN lacks the six random characters at its end, or may lack them.
     """
 
     arn: str
@@ -24,12 +24,12 @@ class Secret:
 
     @property
     def region(self) -> str | None:
-        """Where it is; with a name, where this function is."""
+        """The secret's region; for a name, this function's region."""
         return self.arn.split(":")[3] if self._has_name else None
 
     @property
     def ids(self) -> list[str]:
-        """By what to ask for it, in turn. A partial ARN whose name ends like `-secret` is taken for a complete one, so
+        """The ids to try, in order. A partial ARN whose name ends like `-secret` is mistaken for a complete one, so
         its name comes first; but it may be complete after all."""
         by_name = self.is_partial and self._has_name
         return [self.arn.split(":", NAME)[NAME], self.arn] if by_name else [self.arn]

@@ -1,8 +1,8 @@
-"""The custom resource's handler: CloudFormation's events in, one answer each out.
+"""The custom resource's handler: one answer for each of CloudFormation's events.
 
-A Create or Update that fails says why in one sentence, which is what `cdk deploy` shows. A Delete never fails: a stack
-that cannot be deleted helps nobody, so what stays behind is logged instead. The physical id never changes, or
-CloudFormation would take an update for a replacement and delete the "old" registration, which is the new one.
+A Create or Update that fails gives the reason in one sentence, which `cdk deploy` shows. A Delete never fails: a stack
+that cannot be deleted helps nobody, so what stays behind is logged instead. The physical id never changes. Otherwise
+CloudFormation would treat an update as a replacement and delete the "old" registration, which is the new one.
 """
 
 import http.client
@@ -32,19 +32,19 @@ REGISTERED, NOT_REGISTERED = "restate-", "not-registered-"  # what physical ids 
 
 
 class Context(Protocol):
-    """What is used of Lambda's context."""
+    """The part of Lambda's context that is used here."""
 
     def get_remaining_time_in_millis(self) -> int: ...
 
 
 def handler(event: Mapping[str, Any], context: Context) -> None:
-    """Lambda's way in."""
+    """Lambda's entry point."""
     failure = failure_of(event, Deadline(context.get_remaining_time_in_millis() / 1000 - KEPT_BACK_SECONDS))
     answer(event, failure, Deadline(context.get_remaining_time_in_millis() / 1000 - ANSWER_SECONDS))
 
 
 def failure_of(event: Mapping[str, Any], deadline: Deadline) -> str | None:
-    """Do what the event asks for, and say why it failed, if it did."""
+    """Do what the event asks for. Returns the reason if that failed, otherwise None."""
     failure = None
     try:
         if event["RequestType"] != "Delete":
@@ -85,24 +85,24 @@ def create_or_update(event: Mapping[str, Any], deadline: Deadline) -> None:
 
 
 def may_be_forward(version: Version, before: Before, *, is_known: bool) -> bool:
-    """Whether an update may be refused for its variables: to refuse a rollback would leave the stack in
-    UPDATE_ROLLBACK_FAILED. The rollback of an update that was refused here passes the check itself."""
+    """Whether an update may be rejected for its variables. A rejected rollback would leave the stack in
+    UPDATE_ROLLBACK_FAILED. The rollback of an update that was rejected here passes the check itself."""
     if version.arn == before.version.arn:
         return version.variables != before.version.variables
     return not is_known and not version.is_no_newer_than(before.version)
 
 
 def admin_of(wanted: Wanted, deadline: Deadline) -> Admin:
-    """With the key as it is now: it may have been rotated since the last event."""
+    """The admin API with the current key, which may have been rotated since the last event."""
     wanted.check_url()
     return Admin(wanted.admin_url, read_api_key(wanted.secret, deadline) if wanted.secret else None)
 
 
 def clean_up(admin: Admin, deployment_id: str, wanted: Wanted, old: Wanted, deadline: Deadline) -> None:
-    """After an update, leave nothing stale behind, neither here nor where Restate was before. Does not fail.
+    """After an update, remove what is stale, here and where Restate was before. Does not fail.
 
-    The version that was the latest until now stays until the next update: an invocation may be on its way to it, and a
-    rollback may want it back. Two URLs can lead to one server, and nothing must be removed there because it "moved".
+    The previous latest version stays until the next update: an invocation may be on its way to it, and a rollback may
+    need it. Two URLs can lead to one server, and then nothing there may be removed because it "moved".
     """
     deadline = deadline.within(old.drain_seconds + CLEANING_SECONDS)
     try:
@@ -119,7 +119,7 @@ def clean_up(admin: Admin, deployment_id: str, wanted: Wanted, old: Wanted, dead
 
 
 def deregister(wanted: Wanted, deadline: Deadline, *, create_failed: bool = False) -> None:
-    """Deregister, after a Create that failed only what that registered. Logs what cannot be done."""
+    """Deregister; after a Create that failed, only what it registered. Logs what it cannot remove."""
     if not wanted.version.is_published:
         return  # it was refused, and the function's versions are another registration's
     deadline = deadline.within(wanted.drain_seconds + CLEANING_SECONDS)
@@ -132,7 +132,7 @@ def deregister(wanted: Wanted, deadline: Deadline, *, create_failed: bool = Fals
 
 
 def answer(event: Mapping[str, Any], failure: str | None, deadline: Deadline) -> None:
-    """Tell CloudFormation, which waits for nothing else: until it has been told, or time is up."""
+    """Send CloudFormation the answer, and retry until it is accepted or time is up."""
     body = {
         "Status": "FAILED" if failure else "SUCCESS",
         "Reason": failure or "",
@@ -145,15 +145,15 @@ def answer(event: Mapping[str, Any], failure: str | None, deadline: Deadline) ->
 
 
 def _new_id(event: Mapping[str, Any], failure: str | None) -> str:
-    """CloudFormation deletes what a Create that failed has made, and what it names may be another registration's. So
-    its id says which request that was."""
+    """The physical id. CloudFormation deletes what a failed Create made, and that may be another registration's. So the
+    id of a failed Create names its request."""
     if failure:
         return f"{NOT_REGISTERED}{event['LogicalResourceId']}-{event['RequestId']}"
     return f"{REGISTERED}{event['LogicalResourceId']}"
 
 
 def _failed_create(event: Mapping[str, Any]) -> str | None:
-    """The request that failed, where this is the Delete of what that has created."""
+    """The request that failed, if this is the Delete that follows a failed Create."""
     physical_id = event.get("PhysicalResourceId", "")
     if not physical_id.startswith(NOT_REGISTERED):
         return None
@@ -161,15 +161,15 @@ def _failed_create(event: Mapping[str, Any]) -> str | None:
 
 
 def _name(event: Mapping[str, Any]) -> str:
-    """The registration's, as Restate knows it: in all of AWS there is no other of that name.
+    """The registration's name in Restate, which is unique in all of AWS.
 
-    Without the stack's unique id: a stack that is deleted and created again owns what the deletion left behind.
+    It leaves out the stack's unique id: a stack that is deleted and created again owns what the deletion left behind.
     """
     return f"{event['StackId'].rpartition('/')[0]}/{event['LogicalResourceId']}"
 
 
 def send(url: str, content: bytes) -> None:
-    """One try. The URL is signed, and so in no message: whoever has it can answer for this function."""
+    """Send once. The URL is signed and appears in no message: anyone who has it can answer for this function."""
     request = urllib.request.Request(url, content, {"Content-Type": ""}, method="PUT")  # as it was signed
     try:
         urllib.request.urlopen(request, timeout=ANSWER_SECONDS).close()

@@ -1,4 +1,4 @@
-"""How long to go on asking: a deadline, and pauses before it that grow up to a cap.
+"""A deadline, and retries until then with pauses that grow up to a limit.
 
 The clock and the sleep are arguments, so that a test of a five-minute wait takes no time.
 """
@@ -34,15 +34,15 @@ class Deadline:
         return max(self._until - self._clock(), 0.0)
 
     def within(self, seconds: float) -> "Deadline":
-        """The same or less, from now."""
+        """This deadline, or `seconds` from now if that is earlier."""
         return Deadline(min(seconds, self.left()), self._clock, self._sleep)
 
     def pause(self) -> None:
-        """The first pause, or what is left of the time."""
+        """Sleep for the first pause, or for the time that is left."""
         self._sleep(min(FIRST_PAUSE, self.left()))
 
     def tries(self) -> Iterator[None]:
-        """One try at once, and more of them, with a pause before each, until the time is over."""
+        """Yield at once, and then again after each pause, until time is up."""
         pause = FIRST_PAUSE
         while True:
             yield
@@ -53,7 +53,7 @@ class Deadline:
 
 
 def retry(deadline: Deadline, ask: Callable[[], Answer]) -> Answer:
-    """Ask until there is an answer. When time is up, the last reason is raised with what was waited for."""
+    """Retry until there is an answer. When time is up, raises the last error with what was waited for."""
     reason = ""
     for _ in deadline.tries():
         try:

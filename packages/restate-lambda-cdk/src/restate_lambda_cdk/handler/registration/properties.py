@@ -1,4 +1,4 @@
-"""What CloudFormation asks for: the properties of the custom resource, as `ServiceDeployer.register` writes them."""
+"""The custom resource's properties, as `ServiceDeployer.register` writes them."""
 
 import re
 from collections.abc import Mapping
@@ -14,11 +14,11 @@ VERSION = re.compile(r"arn:(?P<partition>[^:]+):lambda:(?P<region>[^:]+):[^:]+:f
 
 @dataclass(frozen=True)
 class Version:
-    """A version of a function, the services that it has to offer, and the role to invoke it through.
+    """A function version, the services that it must offer, and the role for invoking it.
 
-    callers: services that call these ones.
-    variables: environment variables that the version has to have, because they refer to resources.
-    registration, request: who registers it, and which of CloudFormation's requests makes it do so.
+    callers: services that call these.
+    variables: environment variables that the version must have, because they refer to resources.
+    registration, request: the registration, and the CloudFormation request that asks for it.
     """
 
     arn: str
@@ -41,11 +41,12 @@ class Version:
 
     @property
     def is_published(self) -> bool:
-        """Not an alias, not `$LATEST`, not the function itself: those change under an invocation in flight."""
+        """Whether it is a published version, not an alias, `$LATEST` or the function itself, which can change under an
+        invocation in flight."""
         return VERSION.fullmatch(self.arn) is not None
 
     def is_no_newer_than(self, other: "Version") -> bool:
-        """Of the same function, whose versions are numbered in the order in which they are published."""
+        """Whether both are versions of one function and this one was not published later."""
         if self.function != other.function or not (self.is_published and other.is_published):
             return False
         return int(self.arn.rpartition(":")[2]) <= int(other.arn.rpartition(":")[2])
@@ -53,7 +54,7 @@ class Version:
 
 @dataclass(frozen=True)
 class Wanted:
-    """All that is asked for: a version, and where it is to be registered, with which key."""
+    """A complete request: a version, and the Restate to register it with, and the key for that."""
 
     admin_url: str
     secret: Secret | None
@@ -85,7 +86,7 @@ class Wanted:
         )
 
     def check(self) -> None:
-        """Refuse what synth could not see, because it was a token there. Raises RefusedError."""
+        """Reject what synth could not check because it was a token there. Raises RefusedError."""
         arn = self.version.arn
         if not self.version.is_published:
             raise RefusedError(f"{arn} is not a published version of a function: pass one, such as current_version.")
@@ -99,5 +100,5 @@ class Wanted:
 
 
 def function_of(arn: str | None) -> str:
-    """The function's ARN, of a version's."""
+    """The ARN of a version's function."""
     return (arn or "").rpartition(":")[0]

@@ -1,7 +1,7 @@
-"""How a function version becomes the one that Restate sends new work to.
+"""Makes a function version the one to which Restate sends new work.
 
-All of it may run again at any time: CloudFormation repeats itself, and rolls back by asking for the old version once
-more. Restate knows that version then, and knowing it is not enough: it has to be made the latest again.
+All of it may run again at any time: CloudFormation repeats requests, and rolls back by asking for the old version
+again. Restate knows that version then, and that is not enough: it must become the latest again.
 """
 
 import logging
@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 class Before:
     """What an update replaces: a version, and whether it was registered in the same place.
 
-    CloudFormation does not say whether it goes forward or rolls back.
+    CloudFormation does not say whether it is going forward or rolling back.
     """
 
     version: Version
@@ -27,14 +27,14 @@ class Before:
 
 
 def versions_of(admin: Admin, version: Version) -> list[Deployment]:
-    """All that Restate knows of the function, this version and others."""
+    """All of the function's versions that Restate knows, this one and others."""
     return [known for known in admin.deployments() if function_of(known.arn) == version.function]
 
 
 def register(admin: Admin, version: Version, deadline: Deadline, before: Before | None = None) -> str | None:
-    """Make `version` the latest of its services, and return its deployment's id. Raises AdminError.
+    """Make `version` the latest of its services. Returns its deployment's id. Raises AdminError.
 
-    None where a rollback comes back to a service that another function serves, which is left alone.
+    Returns None if a rollback finds a service that another function serves, which it leaves alone.
     """
     retry(deadline, admin.check_health)
     if not retry(deadline.within(PROPAGATION_SECONDS), lambda: discover(admin, version, before)):
@@ -55,9 +55,9 @@ def register(admin: Admin, version: Version, deadline: Deadline, before: Before 
 
 
 def discover(admin: Admin, version: Version, before: Before | None) -> bool:
-    """Check what the function offers before any of it goes live; forced, or Restate would answer from memory.
+    """Check what the function offers before any of it goes live. Forced, or Restate would answer from memory.
 
-    False if nothing may go live, and that is no failure.
+    Returns False if nothing may go live although nothing failed.
     """
     found = admin.register(version.arn, version.role, force=True, dry_run=True)
     if found.services.keys() != version.services:
@@ -88,7 +88,7 @@ def discover(admin: Admin, version: Version, before: Before | None) -> bool:
 
 
 def of_same_stack(server: Deployment, version: Version) -> bool:
-    """Whether it was registered by the version's own stack, and by no other."""
+    """Whether it was registered by the version's own stack only."""
     stacks = {name.rpartition("/")[0] for name in server.registrations}
     return stacks == {version.registration.rpartition("/")[0]}
 
@@ -102,10 +102,10 @@ def taken_over(
     *,
     may_be_rollback: bool,
 ) -> str | None:
-    """Which service would be taken from whom, if any would: from another function, or a server by URL.
+    """The service that would be taken over, and its owner: another function, or a server by URL. None if there is none.
 
-    Not from the function that this registration had before, and not from `make serve` and its like. A rollback also
-    takes back what the update that it reverts moved to another function of the same stack.
+    The function that this registration had before does not count, nor does `make serve`. A rollback also takes back
+    what the update that it reverts moved to another function of the same stack.
     """
     own = {version.function, *([before.version.function] if before else [])}
     for name in sorted(names):
@@ -119,7 +119,7 @@ def taken_over(
 
 
 def refuse_breaking_change(live: Service, offered: Service) -> None:
-    """Restate itself refuses another type only, and says nothing of handlers that are gone."""
+    """Restate itself rejects only a changed service type; it accepts handlers that are gone."""
     gone = ", ".join(sorted(live.handlers - offered.handlers))
     if offered.type != live.type:
         change = f"would change from a {live.type} to a {offered.type}"
@@ -139,8 +139,8 @@ def _listed(names: Iterable[str]) -> str:
 
 
 def served_for(admin: Admin, version: Version) -> dict[str, str]:
-    """The registrations that what serves now is noted for: a Create is the second one of a function where the first
-    was renamed, and a rollback deletes the second. So a role that it is about to change is noted too."""
+    """The registrations noted for the deployment that is live now. A Create is the second registration of a function if
+    the first was renamed, and a rollback deletes the second. So a role that it is about to change is noted too."""
     latest = {service.deployment_id for service in admin.services().values()}
     noted: dict[str, str] = {}
     for known in versions_of(admin, version):
@@ -152,8 +152,8 @@ def served_for(admin: Admin, version: Version) -> dict[str, str]:
 
 
 def promote(admin: Admin, version: Version, deployment_id: str, noted: Mapping[str, str], *, is_create: bool) -> None:
-    """Make a version that Restate knew already the latest again, if it is not, or not noted as this registration's;
-    force also drops a role, and opens what was closed."""
+    """Make a version that Restate already knew the latest again, if it is not the latest or not noted as this
+    registration's. Forcing it also drops a role, and makes a closed service public again."""
     known = next((known for known in admin.deployments() if known.id == deployment_id), None)
     before: Mapping[str, str] = known.registrations if known else {}
     is_noted = noted.items() <= before.items() if is_create else noted.keys() <= before.keys()
@@ -164,8 +164,8 @@ def promote(admin: Admin, version: Version, deployment_id: str, noted: Mapping[s
 
 
 def is_closed(admin: Admin, version: Version) -> bool:
-    """Whether a service is closed to callers from outside that the code lets in: it was, when a version that has been
-    taken back offered it no more."""
+    """Whether a service is private although its code is public: it was closed when a version, since rolled back, no
+    longer offered it."""
     services = admin.services()
     closed = [name for name in version.services if name in services and not services[name].is_public]
     if not closed:
@@ -175,7 +175,7 @@ def is_closed(admin: Admin, version: Version) -> bool:
 
 
 def not_latest(admin: Admin, version: Version, deployment_id: str) -> list[str]:
-    """The version's services that Restate would send elsewhere."""
+    """The version's services for which Restate would use another deployment."""
     services = admin.services()
     return [
         name
@@ -185,8 +185,8 @@ def not_latest(admin: Admin, version: Version, deployment_id: str) -> list[str]:
 
 
 def assign_role(admin: Admin, version: Version) -> None:
-    """Have all versions of the function invoked through the role: an older one may still have work to finish, and the
-    role that it was registered with may be about to go."""
+    """Invoke all versions of the function through this role: an older one may still have work to finish, and the role
+    that it was registered with may be about to be deleted."""
     for known in versions_of(admin, version):
         if version.role and known.role != version.role:
             admin.change_role(known.id, version.role)

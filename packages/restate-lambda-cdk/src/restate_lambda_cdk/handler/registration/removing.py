@@ -1,4 +1,4 @@
-"""How a function is deregistered, and its drained older versions with it."""
+"""Deregisters a function, and its drained older versions."""
 
 import logging
 from collections.abc import Iterable, Mapping, Set
@@ -17,11 +17,11 @@ IDS_SHOWN = 20
 
 
 def prune(admin: Admin, version: Version, keep: Set[str]) -> None:
-    """Forget drained older versions of the function, except the ARNs in `keep`.
+    """Delete drained older versions of the function, except the ARNs in `keep`.
 
-    Never one that is still the latest of a service that somebody names, or that has work pinned to it. A service that
-    the function offers no more goes back to whom it was taken over from. Where that was nobody, it is closed first, and
-    goes with the version that was the last to offer it.
+    A version that is still the latest of a service, or has work pinned to it, stays. A service that the function no
+    longer offers is handed back to the owner it was taken over from. If there was none, it is closed first, and removed
+    with the last version that offered it.
     """
     kept_open = hand_back(admin, version)
     ours = versions_of(admin, version)
@@ -38,14 +38,14 @@ def prune(admin: Admin, version: Version, keep: Set[str]) -> None:
 
 
 def dropped_by(version: Version, ours: Iterable[Deployment], services: Iterable[Service]) -> set[str]:
-    """The services that the version offers no more, and an older one of its function serves."""
+    """The services that the version no longer offers and an older version of its function serves."""
     ids = {known.id for known in ours}
     return {each.name for each in services if each.deployment_id in ids and each.name not in version.services}
 
 
 def hand_back(admin: Admin, version: Version) -> set[str]:
-    """Promote who served, until this function took it over, what the version offers no more: it may be the rollback of
-    that. Returns the services for which that cannot be, and whose callers are somebody else's."""
+    """Promote the previous owner of each service that this function took over and the version no longer offers: this
+    may be the rollback of that. Returns the services that cannot be handed back, whose callers are somebody else's."""
     services, known = admin.services(), admin.deployments()
     live = {each.deployment_id for each in services.values()}
     ours = [each for each in known if function_of(each.arn) == version.function]
@@ -72,7 +72,7 @@ def hand_back(admin: Admin, version: Version) -> set[str]:
 
 
 def is_abandoned(deployment: Deployment, known: Iterable[Deployment], live: Set[str]) -> bool:
-    """Whether its function has another version that serves, and this one does not: it was taken back, or replaced."""
+    """Whether another version of its function serves and this one does not, because it was rolled back or replaced."""
     versions = [each for each in known if each.arn and function_of(each.arn) == function_of(deployment.arn)]
     return deployment.id not in live and any(each.id in live for each in versions)
 
@@ -80,14 +80,14 @@ def is_abandoned(deployment: Deployment, known: Iterable[Deployment], live: Set[
 def remove(
     admin: Admin, version: Version, deadline: Deadline, *, drain_seconds: float = 0, create_failed: bool = False
 ) -> None:
-    """Take the function, in all its versions, out of Restate as soon as its work is done or `drain_seconds` are over.
+    """Deregister all versions of the function as soon as their work is done or `drain_seconds` are over.
 
-    Nothing new is let in meanwhile. Where a service goes with it, work of callers is waited for too that began on older
-    code of theirs, which still calls it. When time is up, what is left of the function's own is killed, because it
-    would be retried for ever and block its key; of the callers' it is said what to do. Raises AdminError.
+    No new calls are accepted meanwhile. If a service is removed too, this also waits for work of callers that began on
+    older code, which still calls it. When time is up, the function's own remaining invocations are killed, because they
+    would be retried forever and block their keys; the callers' are logged with what to do. Raises AdminError.
 
-    Nothing goes that serves for another registration too. create_failed: nothing goes but
-    what the failed request alone has registered.
+    What serves for another registration too stays. create_failed: only what the failed request alone registered is
+    removed.
     """
     deployments = retry(deadline.within(UNREACHABLE_SECONDS), admin.deployments)
     known_of_it = [known for known in deployments if function_of(known.arn) == version.function]
@@ -120,9 +120,9 @@ def remove(
 
 
 def leave_to_others(admin: Admin, version: Version, known_of_it: list[Deployment]) -> bool:
-    """Whether what serves now serves for another registration too, as when one was renamed: to CloudFormation that is a
-    second one, and then the first is deleted. If so, it is noted that it serves for this one no more; and if this one
-    came with a role, which goes with it, then all versions are invoked through the other's again."""
+    """Whether the live deployment serves for another registration too, as after a renaming, which CloudFormation sees
+    as a second registration and then a deletion of the first. If so, this registration is no longer noted for it; and
+    if its role is deleted with it, all versions are invoked through the other one's role again."""
     services = admin.services().values()
     for known in known_of_it:
         serves = frozenset(each.name for each in services if each.deployment_id == known.id)
@@ -151,7 +151,7 @@ def role_of(others: Mapping[str, str], role: str | None, leaving: str | None) ->
 def check_drained(
     admin: Admin, deployment_ids: Set[str], services: Set[str], callers: Set[str], deadline: Deadline
 ) -> None:
-    """Look twice: while one of Restate's partitions hands a one-way message to another, it is no invocation yet."""
+    """Check twice: while a Restate partition hands a one-way message to another, it is not yet an invocation."""
     check_idle(admin, deployment_ids, services, callers)
     deadline.pause()
     check_idle(admin, deployment_ids, services, callers)

@@ -1,5 +1,5 @@
-"""Whether a version still has the variables that its stack says: a table that is replaced leaves a version as it is,
-and Restate would go on calling a function that writes to the old one."""
+"""Checks that a version still has the variables of its stack: when a table is replaced, the version stays as it is, and
+Restate would go on calling a function that writes to the old table."""
 
 import logging
 from typing import Any
@@ -14,10 +14,10 @@ DENIED_SECONDS = 20  # for the permission to read them, which the same deploymen
 
 
 def check_variables(version: Version, deadline: Deadline, before: Version | None = None) -> None:
-    """Compare, and refuse a version that differs. Raises RefusedError.
+    """Compare the variables and reject a version that differs. Raises RefusedError.
 
-    What cannot be read is a warning: in a VPC, Lambda's API may be out of reach. So is a version that differed `before`
-    already, when that could not be read: the update may be a rollback to it.
+    If they cannot be read, that is a warning: in a VPC, Lambda's API may be out of reach. So is a version that already
+    differed `before`, when it could not be read: the update may be a rollback to it.
     """
     if not version.variables:
         return
