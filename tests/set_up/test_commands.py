@@ -18,4 +18,4 @@ def test_a_command_prints_its_usage(options: str) -> None:
     )
 
     assert done.returncode == 0, done.stderr
-    assert "usage: python -m" in done.stdout
+    assert "usage: " in done.stdout
