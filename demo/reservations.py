@@ -1,8 +1,8 @@
 """The runs of a trip: each reservation requested under its id, what it called, and how Restate answered it.
 
 `trips/reserve` has no key, so Restate cannot find it by the trip's id. What it calls has one: `flights/oslo/reserve`
-names in `invoked_by_id` the run that called it.
-Restate keeps all this for a day after the end (`KEEP_FOR` in retries.py).
+names in `invoked_by_id` the run that called it. Restate keeps all this for a day after the end (`KEEP_FOR` in
+retries.py).
 """
 
 import json

@@ -1,10 +1,15 @@
 """CloudFormation's events, as the tests of the handler send them, and the clock by which it waits."""
 
 import itertools
+import json
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from fake_admin import FakeAdmin
+from registration import cloudformation
+from registration.deadline import Deadline
 
 FUNCTION = "arn:aws:lambda:eu-west-1:111122223333:function:trips"
 V1, V2, V3 = (f"{FUNCTION}:{number}" for number in (1, 2, 3))
@@ -51,3 +56,16 @@ def event(kind: str, restate: FakeAdmin, arn: str, *, old: Event | None = None, 
 def renamed(kind: str, restate: FakeAdmin, arn: str, old: Event | None = None) -> Event:
     """The event of a registration that was renamed: to CloudFormation it is another resource."""
     return event(kind, restate, arn, old=old) | {"LogicalResourceId": "RenamedRegistration"}
+
+
+def deleted(create: Event, failure: str | None, monkeypatch: pytest.MonkeyPatch, deadline: Deadline) -> Event:
+    """The event by which CloudFormation deletes what a Create has made: it has the physical id of that one's answer."""
+    told: list[bytes] = []
+
+    def send(_url: str, content: bytes) -> None:
+        told.append(content)
+
+    monkeypatch.setattr(cloudformation, "send", send)
+    cloudformation.answer(create | {"ResponseURL": ""}, failure, deadline)
+    physical_id = json.loads(told[0])["PhysicalResourceId"]
+    return create | {"RequestType": "Delete", "PhysicalResourceId": physical_id, "RequestId": "of the Delete"}

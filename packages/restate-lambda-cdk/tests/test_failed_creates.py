@@ -1,28 +1,12 @@
 """A Create that failed: what it registered goes with its Delete, and nothing else does."""
 
-import json
-
 import pytest
 
-from events import V1, V2, Event, event, renamed
+from events import V1, V2, deleted, event, renamed
 from fake_admin import FakeAdmin
-from registration import cloudformation
 from registration.admin import AdminError
 from registration.cloudformation import failure_of
 from registration.deadline import Deadline
-
-
-def deleted(create: Event, failure: str | None, monkeypatch: pytest.MonkeyPatch, deadline: Deadline) -> Event:
-    """The Delete of what a Create has made, by the physical id that this is answered with."""
-    told: list[bytes] = []
-
-    def send(_url: str, content: bytes) -> None:
-        told.append(content)
-
-    monkeypatch.setattr(cloudformation, "send", send)
-    cloudformation.answer(create | {"ResponseURL": ""}, failure, deadline)
-    physical_id = json.loads(told[0])["PhysicalResourceId"]
-    return create | {"RequestType": "Delete", "PhysicalResourceId": physical_id, "RequestId": "of the Delete"}
 
 
 @pytest.fixture

@@ -1,12 +1,9 @@
 """All services that a function offers are named, checked, promoted and removed together, or refused."""
 
-import json
-
 import pytest
 
-from events import V1, V2, V3, event
+from events import V1, V2, V3, deleted, event
 from fake_admin import FakeAdmin
-from registration import cloudformation
 from registration.cloudformation import failure_of
 from registration.deadline import Deadline
 
@@ -105,18 +102,9 @@ def test_the_delete_of_a_create_that_was_refused_leaves_the_function_s_other_reg
     assert failure_of(event("Create", restate, V1, ServiceNames=BOTH), deadline) is None
     second = event("Create", restate, V1, ServiceNames=["reports"])
     failure = failure_of(second, deadline)
-    told: list[bytes] = []
 
-    def send(_url: str, content: bytes) -> None:
-        told.append(content)
-
-    monkeypatch.setattr(cloudformation, "send", send)
-    cloudformation.answer(second | {"ResponseURL": ""}, failure, deadline)
-
-    # when CloudFormation deletes what was refused, by the id that it was told
-    physical_id = json.loads(told[0])["PhysicalResourceId"]
-    delete = event("Delete", restate, V1, ServiceNames=["reports"]) | {"PhysicalResourceId": physical_id}
-    assert failure_of(delete, deadline) is None
+    # when CloudFormation deletes what was refused
+    assert failure_of(deleted(second, failure, monkeypatch, deadline), deadline) is None
 
     # then the first one serves on
     assert {restate.latest(name) for name in BOTH} == {V1}
