@@ -121,7 +121,7 @@ def test_a_server_that_ends_at_once_is_reported_in_one_sentence_with_its_log(own
     own_cloud.kill_restate()
 
     # when it is started again, then the error names the log
-    sentence = r"restate-server ended .*restate-server\.log"
+    sentence = r"restate-server exited while it was starting.*restate-server\.log"
     with socket.create_server(("127.0.0.1", own_cloud.ports.node)), pytest.raises(LocalCloudError, match=sentence):
         own_cloud.restart_restate()
 
