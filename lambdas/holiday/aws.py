@@ -50,6 +50,7 @@ def _client(service: str) -> Any:
         read_timeout=3,
         retries={"total_max_attempts": 1},
         user_agent="holiday",  # boto3's own is put together anew in each call: a seventh of a call's CPU
+        parameter_validation=False,  # a twelfth: the types of the parameters are checked when the code is
     )
     make = cast(Any, boto3).client
     return make(service, config=config, endpoint_url=os.environ.get("AWS_ENDPOINT"))

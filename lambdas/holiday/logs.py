@@ -13,13 +13,19 @@ from datetime import UTC, datetime
 
 import restate
 from restate import TerminalError
-from restate.server_context import ServerInvocationContext, current_context
+from restate.server_context import ServerInvocationContext, current_context, restate_context_is_replaying
 
 log = restate.getLogger("holiday")  # pyright: ignore[reportUnknownMemberType]
 about: ContextVar[str] = ContextVar("about", default="")
 """The trip id, for handlers of `trips`. For the other services it is the object's key."""
 reason: ContextVar[str | None] = ContextVar("reason", default=None)
 """Why a run that succeeded booked nothing: the trip was booked before."""
+
+
+def running(step: str) -> None:
+    """Log that a step is called. On replay no line is made: after each step, the SDK would drop all earlier ones."""
+    if not restate_context_is_replaying.get():
+        log.info(step)
 
 
 @asynccontextmanager
@@ -48,7 +54,7 @@ class JsonLines(logging.Formatter):
             line["service"] = context.handler.service_tag.name
             line["handler"] = context.handler.name
             line["trip_id"] = context.key() or about.get()
-            line["invocation_id"] = context.request().id
+            line["invocation_id"] = context.invocation.invocation_id
         if why := getattr(record, "reason", None):
             line["reason"] = why
         return json.dumps(line)

@@ -39,7 +39,7 @@ class Saga:
     def begin(self, step: AnyHandler) -> None:
         """Name the running step, in the log and in the error if it fails."""
         self._step = name_of(step)
-        logs.log.info(self._step)
+        logs.running(self._step)
 
     async def step(self, handler: Handler[Message], booking: Message, *, compensation: Compensate) -> None:
         """Call a step and wait for it.
