@@ -32,15 +32,15 @@ from localcloud.terminal import say, step
 from tests.faults.calls import Call
 from tests.faults.harness import CloudBehindProxy
 from tests.faults.proxy import Proxy
-from tests.speed import cpu, start
+from tests.speed import cpu, local, start
 
 MEMORY_GB = 5  # the emulator runs a process for each of 8 requests to each function, and hangs if memory runs out
 WRITE_UNITS = {"PutItem": 1, "UpdateItem": 1, "DeleteItem": 1, "TransactWriteItems": 4}  # two rows, two units each
 STEPS = ("flights.reserve", "cars.reserve", "payments.process", "flights.confirm", "cars.confirm")
 SPEED = {
-    "trips_ms": "CPU of a booked trip's handlers, ms",
-    "baseline_ms": "… of the baseline, ms",
-    "ratio": "… times the baseline's",
+    "cpu": "CPU of a booked trip in one local process, to a saga that does nothing",
+    "callers: 1": "trips/s of one local process, callers: 1, to restate-holiday in TypeScript",
+    "callers: 32": "trips/s of one local process, callers: 32, to restate-holiday in TypeScript",
 }
 Value = tuple[str, str, str, float | str]
 """Of one cell: its table, column, row, and what was measured."""
@@ -51,15 +51,17 @@ class Plan:
     """rounds: how often the engines take turns. trips: how many in each turn, by number of callers.
 
     counted: how many trips the counts are means of. crashes: how many trips of each engine lose a function.
+    local: as `trips`, for each local process.
     """
 
     rounds: int = 3
     trips: Mapping[int, int] = field(default_factory=lambda: {1: 8, 8: 40})
     counted: int = 5
     crashes: int = 3
+    local: Mapping[int, int] = field(default_factory=lambda: local.TRIPS)
 
 
-SMOKE = Plan(rounds=1, trips={1: 2, 2: 4}, counted=2, crashes=1)
+SMOKE = Plan(rounds=1, trips={1: 2, 2: 4}, counted=2, crashes=1, local={1: 2, 32: 32})
 
 
 def run(plan: Plan, directory: Path) -> Iterator[Value]:
@@ -80,12 +82,14 @@ def run(plan: Plan, directory: Path) -> Iterator[Value]:
                 for callers, trips in plan.trips.items():
                     yield from _time(engines, run_type, callers, trips, plan.rounds, note)
         yield from report.lines(directory)
-    with step("Measuring the handlers' CPU"):
-        for what, value in cpu.measure().items():
-            yield "services", "", SPEED[what], value
+    with step("Measuring one local process, also in TypeScript"):
+        ratios = local.measure(plan.rounds, plan.local)
+        yield from (("services", "", SPEED[what], ratio) for what, ratio in ratios.items())
+    with step("Measuring the CPU on Lambda"):
+        yield "services", "", "CPU of a booked trip on Lambda, to a saga that does nothing", cpu.measure()["ratio"]
     with step("Measuring cold starts"):
         for function, ratio in start.measure(rounds=5).items():
-            yield "services", "", f"cold start of `{function}`, times the baseline's", ratio
+            yield "services", "", f"cold start of `{function}`, to `import restate` and a client", ratio
 
 
 @contextmanager

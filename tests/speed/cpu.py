@@ -3,6 +3,8 @@
 Both are booked once through restate-server, over HTTP/1.1, which suspends as Lambda does; what it sends is recorded.
 The recorded requests are then replayed in turns through the SDK's adapter for Lambda, with an AWS that answers at once:
 so what counts is the SDK, the saga and its guards, and neither a server nor boto3. Prints JSON.
+
+With a port, it serves both there instead, for tests/speed/local.py.
 """
 
 import asyncio
@@ -99,9 +101,8 @@ async def record() -> dict[str, list[dict[str, Any]]]:
 
         await APP(scope, replayed, send)
 
-    stop, config, port = asyncio.Event(), Config(), Ports.free().ingress
-    config.bind, config.loglevel = [f"{HOST}:{port}"], "ERROR"
-    server = asyncio.create_task(serve(cast(Any, recording), config, shutdown_trigger=stop.wait))  # pyright: ignore
+    stop, port = asyncio.Event(), Ports.free().ingress
+    server = asyncio.create_task(serve_at(port, recording, stop))
     with tempfile.TemporaryDirectory() as directory:
         cloud = LocalCloud(Path(directory), Ports.free())
         await asyncio.to_thread(cloud.start)
@@ -119,6 +120,12 @@ async def record() -> dict[str, list[dict[str, Any]]]:
     return found
 
 
+async def serve_at(port: int, app: Any = APP, stop: asyncio.Event | None = None) -> None:
+    config = Config()
+    config.bind, config.loglevel = [f"{HOST}:{port}"], "ERROR"
+    await serve(app, config, shutdown_trigger=stop.wait if stop else None)  # pyright: ignore[reportArgumentType]
+
+
 def measure() -> dict[str, float]:
     """{"trips_ms", "baseline_ms", "ratio"}: CPU per booked trip. Measured in a process of its own."""
     return json.loads(subprocess.check_output([sys.executable, "-m", "tests.speed.cpu"], text=True))
@@ -128,6 +135,10 @@ def main() -> None:
     os.environ |= dict.fromkeys((*(row.table_variable for row in SERVICES.values()), "SNS_TOPIC"), "none")
     cast(Any, logs.log.handlers[0]).setStream(Path(os.devnull).open("w"))  # noqa: SIM115
     aws.dynamodb = aws.sns = cast(Any, InstantAws)
+    if sys.argv[1:]:
+        os.environ["AWS_LAMBDA_FUNCTION_NAME"] = "holiday"  # no threads, which are for calls to AWS
+        asyncio.run(serve_at(int(sys.argv[1])))
+        return
     requests = asyncio.run(record())
     os.environ["AWS_LAMBDA_FUNCTION_NAME"] = "holiday"
     handler = wrap_asgi_as_lambda_handler(APP)
