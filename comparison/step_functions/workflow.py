@@ -56,20 +56,20 @@ class Workflow(Construct):
         refund_payment = self._invoke("Refund payment", "payments.refund", WITHOUT_END).next(cancel_car)
         all_three = "payments.refund, cars.cancel, flights.cancel"
 
-        # Another trip holds the id: nothing was reserved, that trip is left alone, and no notice goes out
-        duplicate = sfn.Fail.jsonata(self, "Duplicate", error="Duplicate", cause="the trip id is held")
+        # Another reservation has the trip id: nothing was reserved, that trip is left alone, and no notice goes out
+        duplicate = sfn.Fail.jsonata(self, "Duplicate", error="Duplicate", cause="another reservation has this trip id")
 
         # The steps, each with the state that its failure goes to
         reserve_flight = self._invoke("Reserve flight", "flights.reserve", 7)
         reserve_flight.add_catch(duplicate, errors=["DuplicateError"])
         last: Any = self._caught(reserve_flight, "flights.reserve", cancel_flight, "flights.cancel")
-        for name, function, compensation, undoing in (
+        for name, function, compensation, compensations in (
             ("Reserve car", "cars.reserve", cancel_car, "cars.cancel, flights.cancel"),
             ("Process payment", "payments.process", refund_payment, all_three),
             ("Confirm flight", "flights.confirm", refund_payment, all_three),
             ("Confirm car", "cars.confirm", refund_payment, all_three),
         ):
-            last = last.next(self._caught(self._invoke(name, function, 7), function, compensation, undoing))
+            last = last.next(self._caught(self._invoke(name, function, 7), function, compensation, compensations))
         simulated = {"step": "trips.notify", "reason": "simulated", "compensations": all_three}
         simulated["cause"] = "simulated, as asked for by run_type failNotification"
         may_notify = sfn.Choice.jsonata(self, "May notify?").when(

@@ -1,7 +1,7 @@
 """The front door: an HTTP request in, one execution of the state machine, its outcome out.
 
 A STANDARD workflow has no answer to wait for, so it is polled until it has ended. Its name makes it idempotent: the
-execution that an idempotency key names is started once. An EXPRESS workflow answers, and forgets its name.
+execution that an idempotency key names is started once. An EXPRESS workflow answers, and its name is free again.
 """
 
 import hashlib
