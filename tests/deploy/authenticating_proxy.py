@@ -1,4 +1,4 @@
-"""Stands for Restate Cloud's admin API or ingress: forwards requests that have the API key to a real restate-server.
+"""Acts as Restate Cloud's admin API or ingress: forwards requests that have the API key to a real restate-server.
 
 It records every request, and can fail the next registrations as if IAM's changes had not propagated yet.
 """

@@ -1,4 +1,4 @@
-"""Deploys an InvocationMonitor and its alarms into a cloud, in a stack of their own.
+"""Deploys an InvocationMonitor and its alarms into a cloud, in their own stack.
 
 The emulator evaluates an alarm only when metrics are published, over all of its periods at once, and ignores missing
 data. So the periods are short here, and the tests invoke the function themselves.

@@ -1,4 +1,4 @@
-"""Another company's app, which knows nothing of this project: three stacks that share one Restate.
+"""Another company's app, independent of this project: three stacks that share one Restate.
 
 The first has Restate's address and an API key in a secret with its own KMS key; the second the registration function,
 in a VPC; the third what is registered: a function with two services and a topic, and an existing function on x86_64.

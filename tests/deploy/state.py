@@ -91,7 +91,7 @@ def awakeable(cloud: LocalCloud, trip_id: str) -> str | None:
 
 
 def resolve(cloud: LocalCloud, name: str) -> None:
-    """Resolve an awakeable, so that its waiter goes on."""
+    """Resolve an awakeable, which unblocks its waiter."""
     httpx.post(
         f"{cloud.ingress_url}/restate/awakeables/{name}/resolve", json="go", timeout=60, trust_env=False
     ).raise_for_status()

@@ -1,6 +1,6 @@
-"""Applies the code blocks of docs/add-a-service.md to a copy of the sources, which makes a holiday with a hotel.
+"""Applies the code blocks of docs/add-a-service.md to a copy of the sources, which adds a hotel to the holiday.
 
-Then the copy's own tests run. They know of the hotel only from its row.
+Then the copy's own tests run. They know the hotel only from its row.
 """
 
 import os
@@ -24,7 +24,7 @@ FORGOTTEN = (
     "services.py has no row for hotels",
     "TripRequest in services.py has no field hotel, check_in, check_out",
     'TripRequest lacks `check_order(self, "check_in", "check_out")`',
-    "services.py has a row for 'hotels', and there is no lambdas/holiday/hotels.py",
+    "services.py has a row for 'hotels', but there is no lambdas/holiday/hotels.py",
     "trips.py does not import hotels",
     "trips.reserve has no line `hotel = trip.booking(hotels.…, ctx.uuid())`",
     "Notice.about in trips.reserve lacks `hotel=hotel`",
@@ -32,7 +32,7 @@ FORGOTTEN = (
     "saga.side_by_side in trips.reserve lacks the step of hotels: `(hotels.confirm, hotel.booking)`",
     "BOOKED in holiday_stack/stack.py has no row for 'hotels'",
 )
-"""The failure that names each of the ten places when it is forgotten."""
+"""For each of the ten places, the failure that names it when it is forgotten."""
 COMPENSATED = "hotels.reserve, hotel, compensation=hotels.cancel"
 
 
@@ -50,7 +50,7 @@ def run_tests(folder: Path, *what: str) -> tuple[int, str]:
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """A copy of this checkout as a repository of its own, with the packages installed here."""
+    """A copy of this checkout as a separate repository, with the packages installed here."""
     files = git(ROOT, "ls-files", "--cached", "--others", "--exclude-standard", "-z").split("\0")
     for name in filter(lambda name: (ROOT / name).is_file(), files):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)

@@ -38,7 +38,7 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 @pytest.fixture(scope="module")
 def app(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The command of the app, which nothing but the built wheel and what that declares is installed for."""
+    """The app's command, in an environment with only the built wheel and its dependencies."""
     folder = tmp_path_factory.mktemp("installed")
     uv, environment = str(Path(sys.executable).parent / "uv"), sources.environment()
     python = folder / "env" / "bin" / "python"
@@ -62,7 +62,7 @@ def authenticating_proxy(own_cloud: LocalCloud) -> Iterator[AuthenticatingProxy]
 
 @pytest.fixture(scope="module")
 def existing(own_cloud: LocalCloud, packages: dict[str, Path]) -> str:
-    """The ARN of a published version of a function that nobody here deploys with CDK."""
+    """The ARN of a published version of a function that no stack here contains."""
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as package:
         for path in packages["existing"].rglob("*"):
@@ -104,7 +104,7 @@ def test_three_stacks_are_deployed_changed_and_destroyed(
     assert ask(own_cloud, "existing/greet", "Ann") == "Hello Ann"
     assert ask(own_cloud, "teller/tell") == first["TopicName"]
 
-    # when nothing changes, then nothing is done
+    # when nothing changes, then nothing is updated
     before = services(own_cloud)
     own_cloud.deploy(context, app, "What")
     assert services(own_cloud) == before

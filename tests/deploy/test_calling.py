@@ -69,7 +69,7 @@ def test_the_page_s_client_books_a_trip_and_passes_the_type_checker(on_lambda: H
     rows = eventually(lambda: on_lambda.rows("lofoten")["Cars"], bool)
     assert [row["rental"] for row in rows] == ["Volvo"]
 
-    # and the type checker accepts it, and rejects a field that no answer has
+    # and the type checker accepts it, but not a field that no answer has
     (tmp_path / "wrong.py").write_text(client.replace("booked.trip_id", "booked.trip"))
     pyright = ["pyright", "--pythonpath", sys.executable, "-p", str(tmp_path)]
     checked = subprocess.run(pyright, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120)

@@ -44,7 +44,7 @@ def test_a_caller_who_knows_its_id_cancels_a_trip_through_the_ingress(
         failing = unfinished(f"target = 'payments/{trip_id}/process' AND failures > 0")
         assert eventually(lambda: holiday.query(failing), bool)
 
-        # when somebody sends it the signal at the ingress, then it is cancelled as if by an operator
+        # when somebody sends it the signal through the ingress, then it is cancelled as if by an operator
         cancel(holiday, invocation, verb)
         answer = holiday.answer(invocation)
         assert (answer.status_code, answer.json()["metadata"]["reason"]) == (422, "cancelled")
@@ -57,7 +57,7 @@ def test_a_caller_who_knows_its_id_cancels_a_trip_through_the_ingress(
 
 def test_anyone_who_knows_a_compensation_s_id_can_cancel_that_too(holiday: Holiday, trip_id: str) -> None:
     with without_table(holiday.cloud, holiday.names["PaymentsTableName"]):
-        # given a refund that waits behind a payment that cannot succeed
+        # given a refund that is queued behind a payment that cannot succeed
         invocation = holiday.send({"trip_id": trip_id})
         failing = unfinished(f"target = 'payments/{trip_id}/process' AND failures > 0")
         assert eventually(lambda: holiday.query(failing), bool)
@@ -97,7 +97,7 @@ def test_a_trip_that_is_cancelled_before_it_starts_leaves_no_row_and_no_notice(
     assert holiday.statuses(trip_id) == {table: [] for table in TABLES.values()}
     assert holiday.notices(trip_id) == []
 
-    # and a trip of that id that begins at once has rows and a notice, so this test would have seen them
+    # and a trip with that id that begins at once has rows and a notice, so this test would have found them
     assert holiday.reserve({"trip_id": trip_id}).status_code == 200
     holiday.settle()
     assert len(eventually(lambda: holiday.notices(trip_id), bool)) == 1

@@ -45,7 +45,7 @@ def test_trips_that_a_reload_interrupts_can_be_finished_on_their_code_or_cancell
 ) -> None:
     sources = tmp_path / "lambdas"
     with serving_from(holiday, sources, {}) as serving:
-        # given trips in `make serve` whose steps changed places while they were under way
+        # given trips in `make serve` whose steps were reordered while they were under way
         with without_table(holiday.cloud, holiday.names["PaymentsTableName"]):
             kept, moved, cancelled, killed = (at_its_payment(holiday) for _ in range(4))
             reload(serving, sources, PAYMENT_FIRST)
@@ -59,14 +59,14 @@ def test_trips_that_a_reload_interrupts_can_be_finished_on_their_code_or_cancell
         assert holiday.statuses(killed[0])["Flights"] == ["pending"]
         assert holiday.notices(killed[0]) == []
 
-        # when `make serve` has ended, then a trip can go on on Lambda, where the code is unchanged
+        # when `make serve` has ended, then a trip can continue on Lambda, where the code is unchanged
         serving.stop()
         move(holiday, moved[1])
         move(holiday, cancelled[1])
         assert answer(holiday, moved[1]) == 200
         assert answer(holiday, cancelled[1]) == 422
 
-        # and one that was not moved goes on when the original code is served again at that address
+        # and one that was not moved continues when the original code is served at that address again
         (sources / "holiday" / "trips.py").write_text((serve.LAMBDAS / "holiday" / "trips.py").read_text())
         again = serve.services(holiday.cloud, serving.port)
         try:

@@ -1,4 +1,4 @@
-"""`make serve DEBUG=1`: a debugger can attach and stop in a step for as long as a person needs."""
+"""`make serve DEBUG=1`: a debugger can attach and stop in a step for as long as you need."""
 
 import re
 import time
@@ -29,7 +29,7 @@ AN_EDIT = ("class Flight(", "# An edit, as an editor saves it.\n\nclass Flight("
 
 
 class Debugged(Serving):
-    """`make serve DEBUG=1` on a test's own sources."""
+    """`make serve DEBUG=1` on a copy of the sources."""
 
     def __init__(self, holiday: Holiday, sources: Path) -> None:
         self.sources = sources / "holiday"
@@ -51,7 +51,7 @@ class Debugged(Serving):
         return found
 
     def stopped(self, editor: Editor, line: str) -> None:
-        """Wait until it has stopped at this line."""
+        """Wait until the code stops at this line."""
         path, number = self.find(line)
         assert editor.stopped() == (path.name, number)
 
@@ -79,7 +79,7 @@ def debugged(on_lambda: Holiday, sources: Path) -> Iterator[Debugged]:
 
 @pytest.fixture
 def book(on_lambda: Holiday) -> Iterator[Book]:
-    """Returns a function that begins to book a trip with this id."""
+    """A function that starts to book a trip with this id."""
     url = f"{on_lambda.cloud.ingress_url}/trips/reserve"
     with ThreadPoolExecutor() as callers:
         yield lambda trip_id: callers.submit(
@@ -100,7 +100,7 @@ def failed_attempts(holiday: Holiday, trip_id: str) -> list[dict[str, Any]]:
 def test_a_step_that_stops_for_more_than_a_minute_continues_in_the_same_attempt(
     on_lambda: Holiday, debugged: Debugged, book: Book
 ) -> None:
-    # given a trip that has stopped in the debugger, at its beginning and in its first step
+    # given a trip that has stopped in the debugger, first at its beginning and then in its first step
     trip_id = f"debugged-{uuid.uuid4()}"
     with debugged.attach(BEGIN, RESERVE) as editor:
         booking = book(trip_id)
@@ -112,7 +112,7 @@ def test_a_step_that_stops_for_more_than_a_minute_continues_in_the_same_attempt(
         time.sleep(LONGER_THAN_THE_KEEP_ALIVE)
         editor.resume()
 
-        # then the trip is booked, and neither it nor any step of it took a second attempt
+        # then the trip is booked, and neither it nor any of its steps took a second attempt
         assert eventually(lambda: booking.done() or editor.has_stopped(), bool)
         assert not editor.has_stopped(), "in another attempt"
         assert booking.result().status_code == 200

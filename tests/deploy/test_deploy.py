@@ -12,11 +12,11 @@ from tests.hostile_environment import HostileEnvironment
 
 
 def test_after_a_deploy_restate_calls_the_published_versions(cloud: LocalCloud, stack: dict[str, str]) -> None:
-    # given the deployed stack, when Restate is asked
+    # given the deployed stack, when Restate's services are listed
     registered = deployments(cloud)
     latest = {name: registered[deployment] for name, (deployment, _) in services(cloud).items()}
 
-    # then its four services are there, each at the version that the stack published, never at $LATEST
+    # then there are four, each at the version that the stack published, never at $LATEST
     assert latest == {name: stack[f"{name.capitalize()}VersionArn"] for name in ("trips", *SERVICES)}
     assert set(latest.values()) <= published_versions(cloud)
 
@@ -34,7 +34,7 @@ def test_the_demo_books_every_run_type_that_the_deployed_services_accept(cloud: 
     assert set(booking.run_types(cloud)) == {"success", *RUN_TYPES}
 
 
-def test_a_deploy_without_changes_makes_no_version_and_no_revision(
+def test_a_deploy_without_changes_creates_no_version_and_no_revision(
     cloud: HolidayCloud, stack: dict[str, str], hostile_environment: HostileEnvironment
 ) -> None:
     # given the deployed stack and a hostile environment
@@ -56,7 +56,7 @@ def test_the_stack_survives_a_kill_of_its_restate_server(cloud: HolidayCloud) ->
     cloud.kill_restate()
     assert not cloud.start()
 
-    # then the server has its data, and the next trip works without another deploy
+    # then the server still has its data, and the next trip works without another deploy
     assert (services(cloud), deployments(cloud)) == before
     assert contract.complaint(book(cloud)) is None
 
@@ -70,7 +70,7 @@ def test_destroy_leaves_nothing_of_the_stack_in_restate_and_the_next_deploy_work
     # when it is destroyed
     own_cloud.destroy()
 
-    # then Restate and CloudFormation know nothing of it
+    # then nothing of it is left in Restate or CloudFormation
     assert addresses(own_cloud, set()) == set()
     assert services(own_cloud) == {}
     stacks = own_cloud.client("cloudformation").describe_stacks()["Stacks"]
@@ -81,7 +81,7 @@ def test_destroy_leaves_nothing_of_the_stack_in_restate_and_the_next_deploy_work
     assert contract.complaint(book(own_cloud)) is None
 
 
-def test_a_failed_deploy_says_what_cdk_said_and_where_the_log_is(own_cloud: HolidayCloud) -> None:
+def test_a_failed_deploy_reports_cdks_error_and_the_path_of_the_log(own_cloud: HolidayCloud) -> None:
     # when the stack is deployed with an invalid setting
     with pytest.raises(LocalCloudError) as failure:
         own_cloud.deploy({"adminUrl": "not a URL"})

@@ -19,7 +19,7 @@ from tests.deploy.state import addresses, processes_below, routes
 
 EXAMPLE = Path("packages/restate-lambda-cdk/examples/greeter")
 README = (ROOT / EXAMPLE / "README.md").read_text()
-SET_UP = 4  # commands that every later one needs to have been given in its shell
+SET_UP = 4  # the commands that every later one needs in its shell
 pytestmark = pytest.mark.slow
 
 
@@ -30,7 +30,7 @@ def section(heading: str) -> list[tuple[str, list[str]]]:
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
-    """The example where a person may have put it, as git has it, or would."""
+    """The files of the example that git has or would add, in another folder."""
     listed = ["git", "ls-files", "-co", "--exclude-standard", str(EXAMPLE)]
     for name in subprocess.check_output(listed, cwd=ROOT, text=True).splitlines():
         target = tmp_path / "my greeter" / Path(name).relative_to(EXAMPLE)
@@ -48,7 +48,7 @@ def cloud_of_the_page(tmp_path: Path) -> Iterator[LocalCloud]:
 
 
 def shell(lines: str, temporary: Path) -> subprocess.CompletedProcess[str]:
-    """A person's shell, in the checkout; packages come from where this machine gets them."""
+    """Run these lines in a shell in the checkout. Packages come from the caller's indexes."""
     environment = sources.environment() | {"TMPDIR": str(temporary)}
     return subprocess.run(
         ["bash", "-ec", lines],
@@ -63,14 +63,14 @@ def shell(lines: str, temporary: Path) -> subprocess.CompletedProcess[str]:
 
 
 def shown(line: str) -> str:
-    """A line of the page, or of output, without how long something took."""
+    """A line of the page or of output, without durations."""
     return re.sub(r" \(\d+\.\d s\)", "", line).strip()
 
 
-def test_the_readme_goes_from_a_clone_to_a_service_that_is_deployed_changed_rolled_back_and_destroyed(
+def test_the_readmes_commands_deploy_change_roll_back_and_destroy_a_service(
     copy: Path, cloud_of_the_page: LocalCloud, tmp_path: Path
 ) -> None:
-    # given a set-up clone in which the page's commands use a copy and another cloud
+    # given a set-up clone, where the page's commands use a copy of the example and another cloud
     cloud, here = cloud_of_the_page, shlex.join(command.command_line(cloud_of_the_page, "localcloud"))
     ports = {"8080": cloud.ports.ingress, "9070": cloud.ports.admin, "4566": cloud.ports.aws}
 
@@ -85,7 +85,7 @@ def test_the_readme_goes_from_a_clone_to_a_service_that_is_deployed_changed_roll
     for line, lines in page[SET_UP:]:
         before = routes(cloud) if cloud.is_running() else set[str]()
 
-        # when one command after the other is run
+        # when its commands are run one after the other
         done = shell("\n".join(of_this_cloud(each) for each in (*set_up, line)), tmp_path)
 
         # then it succeeds, and prints what the page shows
@@ -105,7 +105,7 @@ def test_the_readme_goes_from_a_clone_to_a_service_that_is_deployed_changed_roll
         elif line.startswith("python -m localcloud destroy"):
             assert addresses(cloud, set()) == set()
 
-    # and in the end nothing is running
+    # and nothing is running at the end
     assert processes_below(tmp_path) == []
 
 
@@ -119,7 +119,7 @@ def test_the_same_app_is_synthesized_for_restate_cloud_with_libraries_for_its_fu
     synth = deploy.replace("cdk deploy", "cdk synth").replace("env_…", "env_1")
     done = shell("\n".join([*given, synth]), tmp_path)
 
-    # then it is for that CPU and Python, and the registration is with Restate Cloud
+    # then the libraries are for that CPU and Python, and the registration is with Restate Cloud
     assert done.returncode == 0, done.stdout
     native = [path.name for path in copy.glob("build/lambda/restate/*.so")]
     assert native == ["_internal.cpython-313-aarch64-linux-gnu.so"]

@@ -1,4 +1,4 @@
-"""The servers of a local cloud: none is left behind, and one that died is restarted or cleaned up."""
+"""The servers of a local cloud: none is left behind, and a dead one is restarted or cleaned up."""
 
 import io
 import signal
@@ -24,7 +24,7 @@ from tests.driver import eventually
 
 @pytest.fixture
 def own_cloud(tmp_path: Path) -> Iterator[LocalCloud]:
-    """A cloud for one test, not started. It is stopped afterwards in any case."""
+    """A cloud for one test, not started. It is stopped afterwards."""
     cloud = LocalCloud(tmp_path / "cloud", Ports.free())
     yield cloud
     cloud.stop()
@@ -104,7 +104,7 @@ def test_a_cloud_whose_emulator_died_starts_empty(own_cloud: LocalCloud) -> None
     assert len(processes_below(own_cloud.directory)) == 2
 
 
-def test_a_taken_port_is_reported_and_nothing_is_left_behind(own_cloud: LocalCloud) -> None:
+def test_a_port_in_use_is_reported_and_nothing_is_left_behind(own_cloud: LocalCloud) -> None:
     # given another program on the admin port, when the cloud is started, then one sentence names the port
     sentence = f"Port {own_cloud.ports.admin} .* is in use by .*nothing was started"
     with socket.create_server(("127.0.0.1", own_cloud.ports.admin)), pytest.raises(LocalCloudError, match=sentence):
@@ -115,12 +115,12 @@ def test_a_taken_port_is_reported_and_nothing_is_left_behind(own_cloud: LocalClo
     assert listening(own_cloud) == []
 
 
-def test_a_server_that_ends_at_once_is_reported_in_one_sentence_with_its_log(own_cloud: LocalCloud) -> None:
-    # given a Restate server that cannot restart because its port was taken meanwhile
+def test_a_server_that_exits_at_once_is_reported_in_one_sentence_with_its_log(own_cloud: LocalCloud) -> None:
+    # given a Restate server that was killed
     own_cloud.start()
     own_cloud.kill_restate()
 
-    # when it is started again, then the error names the log
+    # when it is restarted while its port is in use, then the error names the log
     sentence = r"restate-server exited while it was starting.*restate-server\.log"
     with socket.create_server(("127.0.0.1", own_cloud.ports.node)), pytest.raises(LocalCloudError, match=sentence):
         own_cloud.restart_restate()
@@ -143,14 +143,14 @@ def test_an_interrupted_up_leaves_no_process(own_cloud: LocalCloud, signum: sign
     up.send_signal(signum)
     said, _ = up.communicate(timeout=60)
 
-    # then it says so without a traceback, and neither a server nor cdk nor anything below them is left
+    # then it says so without a traceback, and no server, cdk or child process of theirs is left
     assert up.returncode == 130
     assert "Interrupted" in said
     assert "Traceback" not in said
     assert processes_below(own_cloud.directory) == []
 
 
-def test_an_interrupted_up_leaves_a_cloud_that_ran_before_alone(own_cloud: LocalCloud) -> None:
+def test_an_interrupted_up_leaves_a_cloud_running_that_ran_before(own_cloud: LocalCloud) -> None:
     # given a cloud that was running already, and `make up` in the middle of cdk's work
     own_cloud.start()
     up = start_command(own_cloud, "up")
@@ -160,7 +160,7 @@ def test_an_interrupted_up_leaves_a_cloud_that_ran_before_alone(own_cloud: Local
     up.send_signal(signal.SIGINT)
     up.communicate(timeout=60)
 
-    # then the servers run on, and cdk does not
+    # then the servers are still running, but cdk is not
     assert own_cloud.is_running()
     assert eventually(
         lambda: all(RUN_ID in process.environ() for process in processes_below(own_cloud.directory)), bool

@@ -15,7 +15,7 @@ from tests.deploy import command
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
-# Two stacks that output what the app was given. They use nothing of this repository.
+# Two stacks that output the app's context. They use nothing of this repository.
 APP = """
 from aws_cdk import App, CfnOutput, Stack, aws_sns as sns
 
@@ -61,14 +61,12 @@ def stacks(cloud: LocalCloud) -> set[str]:
     return {stack["StackName"] for stack in found if stack["StackStatus"] != "DELETE_COMPLETE"} & {"One", "Two"}
 
 
-def test_an_app_is_deployed_from_its_folder_and_destroyed_as_it_was_deployed(
-    cloud: LocalCloud, folder: Path, run: Command
-) -> None:
+def test_an_app_is_deployed_from_its_folder_and_destroyed(cloud: LocalCloud, folder: Path, run: Command) -> None:
     # given another app, when one of its stacks is deployed from its folder
     up = ("up", "--app", "python main.py", "-c", "colour=blue")
     one = run(*up, "One", cwd=folder)
 
-    # then that stack is there, and it got Restate's address and the caller's context, and nothing of the holiday's
+    # then only that stack exists, and it got Restate's address and the caller's context, but no holiday settings
     assert one.returncode == 0, one.stdout + one.stderr
     assert stacks(cloud) == {"One"}
     told = {"adminUrl": cloud.admin_url, "ingressUrl": cloud.ingress_url, "colour": "blue"}
@@ -93,7 +91,7 @@ def test_an_app_is_deployed_from_its_folder_and_destroyed_as_it_was_deployed(
 def test_the_app_runs_in_the_virtual_environment_that_is_active(
     cloud: LocalCloud, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # given an active environment whose python prints that it was run
+    # given an active environment whose python prints a word
     tools = tmp_path / "env" / "bin"
     tools.mkdir(parents=True)
     (tools / "python").write_text("#!/bin/sh\necho theirs >&2\nexit 1\n")

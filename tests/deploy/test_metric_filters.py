@@ -1,4 +1,4 @@
-"""The deployed metric filters against the real log lines of failed runs and of trips of every kind.
+"""The deployed metric filters against the real log lines of every kind of trip and failure.
 
 The emulator accepts metric filters but does not evaluate them, so the tests do (tests/filter_patterns.py).
 """
@@ -29,8 +29,8 @@ pytestmark = pytest.mark.slow
 class Runs:
     """What was done in a cloud, and what its functions logged.
 
-    ended: how each reservation is to be counted, by its invocation id. failed: trips of which something failed, by the
-    handler that did. lines: what was logged, by the name of the log group.
+    ended: the expected counts of each reservation, by its invocation id. failed: the trips with a failed handler, by
+    handler. lines: the log lines, by log group.
     """
 
     cloud: HolidayCloud
@@ -66,7 +66,7 @@ class Runs:
 
 @pytest.fixture(scope="module")
 def runs(own_cloud: HolidayCloud) -> Runs:
-    """Trips of every kind, also while each service lacks its table or topic."""
+    """Every kind of trip, including trips while a table or the topic is missing."""
     alarms = own_cloud.client("sns").create_topic(Name="alarms")["TopicArn"]
     holiday = Holiday(own_cloud, own_cloud.deploy({"alarmTopicArn": alarms}))
     runs = Runs(own_cloud)

@@ -1,4 +1,4 @@
-"""The alarm for stuck invocations fires for what the alarms of AWS cannot see, and returns to OK after the repair.
+"""The alarm for stuck invocations fires where AWS's own metrics show nothing, and returns to OK after the repair.
 
 permissions/test_lost_permissions.py has a lost invoker role, and tests/faults/test_body_sizes.py a body that is too
 large to start.
@@ -68,7 +68,7 @@ def test_the_alarm_fires_for_a_deployment_removed_by_force_until_its_trip_is_mov
 ) -> None:
     admin = holiday.cloud.admin
     with without_table(holiday.cloud, holiday.names["PaymentsTableName"]):
-        # given a trip whose deployment somebody removes while it waits for its payment
+        # given a trip whose deployment is removed while it waits for its payment
         trip_id, invocation = begin(holiday)
         failing = unfinished(f"target = 'payments/{trip_id}/process' AND failures > 0")
         assert eventually(lambda: holiday.query(failing), bool)
@@ -76,7 +76,7 @@ def test_the_alarm_fires_for_a_deployment_removed_by_force_until_its_trip_is_mov
         admin.remove(pinned["pinned"])
         assert eventually(lambda: pinned["pinned"] in deployments(holiday.cloud), lambda known: not known) is False
     try:
-        # when the payment succeeds and the trip cannot go on, then the alarm fires for the trip
+        # when the payment succeeds and the trip cannot continue, then the alarm fires for the trip
         assert eventually(lambda: watch.look() or watch.published("StuckInvocations", "trips"), bool) == [1.0]
         assert watch.becomes("ALARM")
     finally:

@@ -1,4 +1,4 @@
-"""docs/stuck.md and docs/deploy.md, followed: their commands are run, and what they show is what is printed."""
+"""The commands of docs/stuck.md and docs/deploy.md are run and print what the pages show."""
 
 import re
 import uuid

@@ -1,4 +1,4 @@
-"""A registration under another name: to CloudFormation a second one, after which it deletes the first."""
+"""A renamed registration: CloudFormation creates a second one and then deletes the first."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from tests.deploy.state import addresses, routes
 pytestmark = pytest.mark.slow
 
 
-def test_an_environment_that_is_renamed_keeps_its_services_and_so_it_does_when_that_is_taken_back(
+def test_a_renamed_environment_keeps_its_services_also_when_the_deploy_is_rolled_back(
     own_cloud: HolidayCloud, tmp_path: Path
 ) -> None:
     # given a registered service
@@ -21,19 +21,19 @@ def test_an_environment_that_is_renamed_keeps_its_services_and_so_it_does_when_t
     version = own_cloud.deploy(settings, APP, STACK)["GreeterVersionArn"]
     renamed = {"restateId": "RestateOfTheTeam"}
 
-    # when the environment's construct is renamed, and a resource behind it fails
+    # when the environment's construct is renamed, and a later resource fails
     with pytest.raises(LocalCloudError, match="this one always fails"):
         own_cloud.deploy(settings | renamed | {"fails": "yes"}, APP, STACK)
     # then Restate still calls the version
     assert routes(own_cloud) == addresses(own_cloud, {version}) == {version}
     assert greeted(own_cloud) == "Hello Ann"
 
-    # and when that goes well, Restate still does
+    # and when nothing fails, it still does
     own_cloud.deploy(settings | renamed, APP, STACK)
     assert routes(own_cloud) == addresses(own_cloud, {version}) == {version}
     assert greeted(own_cloud) == "Hello Ann"
 
-    # and the second registration is one like any other: it follows new code, and goes with the stack
+    # and the second registration is one like any other: new code updates it, and destroy deletes it
     second = own_cloud.deploy(written(tmp_path / "changed", SERVICE.replace("Hello", "Hi")) | renamed, APP, STACK)
     assert routes(own_cloud) == {second["GreeterVersionArn"]}
     assert greeted(own_cloud) == "Hi Ann"
@@ -46,24 +46,24 @@ def greeted(cloud: HolidayCloud) -> str:
     return answer.raise_for_status().json()
 
 
-def test_an_environment_that_is_renamed_together_with_its_role_is_rolled_back_to_the_role_that_stays(
+def test_a_rollback_of_a_renamed_environment_and_role_restores_the_old_role(
     own_cloud: HolidayCloud, tmp_path: Path
 ) -> None:
-    # given a service that is invoked through a role, in two versions, of which Restate may still need the older one
+    # given a service that is invoked through a role, in two versions, both of which Restate keeps
     one, other = {"role": "OneRole"}, {"role": "AnotherRole", "restateId": "RestateOfTheTeam"}
     own_cloud.deploy(written(tmp_path / "first") | one, APP, STACK)
     changed = written(tmp_path / "second", SERVICE.replace("Hello", "Hi"))
     own_cloud.deploy(changed | one, APP, STACK)
     assert len(roles(own_cloud)) == 2
 
-    # when the environment gets another name and another role, and a resource behind it fails
+    # when the environment gets another name and another role, and a later resource fails
     with pytest.raises(LocalCloudError, match="this one always fails"):
         own_cloud.deploy(changed | other | {"fails": "yes"}, APP, STACK)
-    # then both versions are invoked through the role that is left
+    # then both versions are invoked through the old role
     assert all("OneRole" in role for role in roles(own_cloud)), roles(own_cloud)
     assert greeted(own_cloud) == "Hi Ann"
 
-    # and when that goes well, through the new one
+    # and when nothing fails, through the new one
     own_cloud.deploy(changed | other, APP, STACK)
     assert all("AnotherRole" in role for role in roles(own_cloud)), roles(own_cloud)
     assert greeted(own_cloud) == "Hi Ann"

@@ -1,6 +1,6 @@
-"""What Restate runs after a deployment that failed, while old work is under way, and after the stack is gone.
+"""Which code Restate runs after a failed deploy, while older work is unfinished, and after the stack is destroyed.
 
-Each deploy is a real one of HolidayStack, whose sources are marked: every row, and the answer, says which code ran.
+Each test really deploys HolidayStack. Its sources are marked: every row and every answer says which version ran.
 """
 
 import re
@@ -35,7 +35,7 @@ from tests.driver import eventually
 pytestmark = pytest.mark.slow
 
 NAMES = {"trips", *SERVICES}
-WAITS = (  # a flight whose trip id begins with `waits` is held up until the test resolves an awakeable
+WAITS = (  # a flight whose trip id begins with `waits` blocks until the test resolves an awakeable
     "    simulate(flight.run_type, reserve)\n",
     '    if ctx.key().startswith("waits"):\n'
     "        name, go = ctx.awakeable()\n"
@@ -47,7 +47,7 @@ MISNAMED = ('restate.VirtualObject(\n    "payments"', 'restate.VirtualObject(\n 
 
 @pytest.fixture(scope="module")
 def code(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """The context for each version of the sources. `waiting` is a v1, and `misnamed` a v2 whose payments fails."""
+    """The path of each version of the sources. `waiting` is a v1 that blocks, `misnamed` a v2 whose payments fails."""
     folder = tmp_path_factory.mktemp("sources")
     sources = {
         **{mark: variants.code_marked(folder / mark, mark) for mark in ("v1", "v2", "v3")},
@@ -68,7 +68,7 @@ def reserve(cloud: LocalCloud, trip_id: str) -> dict[str, Any]:
 
 
 def code_that_runs(cloud: HolidayCloud) -> dict[str, str]:
-    """Book a trip, and say which code each service ran for it."""
+    """Book a trip. Returns the version that each service ran for it."""
     trip_id = f"trip-{uuid.uuid4()}"
     answer = reserve(cloud, trip_id)
     assert answer["status"] == "success", answer
@@ -80,7 +80,7 @@ def all_of(mark: str) -> dict[str, str]:
 
 
 class Waiting:
-    """A trip that is held up inside `flights.reserve`."""
+    """A trip that is blocked in `flights.reserve`."""
 
     def __init__(self, cloud: LocalCloud) -> None:
         self.cloud = cloud
@@ -89,11 +89,11 @@ class Waiting:
         sent = httpx.post(url, json={"request": {"trip_id": self.trip_id}}, timeout=60, trust_env=False)
         self.invocation_id: str = sent.raise_for_status().json()["invocationId"]
         found = eventually(lambda: awakeable(cloud, self.trip_id), bool)
-        assert found, "the trip does not wait"
+        assert found, "the trip is not blocked"
         self._awakeable = found
 
     def finish(self) -> dict[str, Any]:
-        """Let it go on, and return its answer."""
+        """Unblock it and return its answer."""
         resolve(self.cloud, self._awakeable)
         return self.answer()
 
@@ -103,7 +103,7 @@ class Waiting:
         return httpx.get(url, timeout=120, trust_env=False).json()
 
 
-def test_after_a_failure_behind_the_registrations_new_trips_run_the_old_code(
+def test_new_trips_run_the_old_code_when_a_deploy_fails_after_the_registrations(
     own_cloud: HolidayCloud, code: dict[str, str]
 ) -> None:
     # given v1, when v2 is deployed with a resource that fails after all four registrations
@@ -112,79 +112,77 @@ def test_after_a_failure_behind_the_registrations_new_trips_run_the_old_code(
     with pytest.raises(LocalCloudError, match="this one always fails"):
         deploy(own_cloud, code["v2"], fails="yes")
 
-    # then each service has had a revision of v2's and is v1's again, as is all of a new trip
+    # then each service went to v2 and back to v1, which is two revisions, and a new trip runs v1
     assert services(own_cloud) == {name: (v1, revision + 2) for name, (v1, revision) in before.items()}
     assert code_that_runs(own_cloud) == all_of("v1")
 
 
-def test_after_a_failure_in_the_middle_of_the_registrations_new_trips_run_the_old_code(
-    own_cloud: HolidayCloud, code: dict[str, str]
-) -> None:
-    # given v1, when a v2 is deployed whose flights and cars are well, and whose payments offers another service
+def test_new_trips_run_the_old_code_when_a_registration_fails(own_cloud: HolidayCloud, code: dict[str, str]) -> None:
+    # given v1, when a v2 is deployed whose third function, payments, offers the wrong service
     deploy(own_cloud, code["v1"])
     before = services(own_cloud)
     with pytest.raises(LocalCloudError, match="expected to offer payments, but offers paiements"):
         deploy(own_cloud, code["misnamed"])
 
-    # then flights had been registered in v2 and is v1 again, as is all of a new trip; v2's payments never went live
+    # then flights went to v2 and back to v1, the wrong service is not registered, and a new trip runs v1
     assert services(own_cloud)["flights"][1] == before["flights"][1] + 2
     assert services(own_cloud).keys() == NAMES
     assert code_that_runs(own_cloud) == all_of("v1")
 
 
 def test_a_first_deploy_that_fails_leaves_nothing_in_restate(own_cloud: HolidayCloud, code: dict[str, str]) -> None:
-    # given no stack, when the first deploy fails in the third registration, or after all of them
+    # given no stack, when the first deploy fails at the third registration or after all of them
     own_cloud.destroy()
     for lambdas, fails in (("misnamed", {}), ("v1", {"fails": "yes"})):
         with pytest.raises(LocalCloudError):
             deploy(own_cloud, code[lambdas], **fails)
 
-        # then Restate knows nothing of it
+        # then nothing of it is left in Restate
         assert addresses(own_cloud, set()) == set()
         assert services(own_cloud) == {}
 
 
-def test_work_in_flight_finishes_on_its_own_code_and_its_version_goes_when_it_is_drained(
+def test_unfinished_work_ends_on_its_own_version_which_is_removed_when_it_is_drained(
     own_cloud: HolidayCloud, code: dict[str, str]
 ) -> None:
-    # given v1 with a trip that waits inside flights.reserve
+    # given v1 with a trip that is blocked in flights.reserve
     deploy(own_cloud, code["waiting"])
     first = set(deployments(own_cloud).values())
     trip = Waiting(own_cloud)
 
-    # when v2 and v3 are deployed meanwhile
+    # when v2 and v3 are deployed in the meantime
     for version in ("v2", "v3"):
         deploy(own_cloud, code[version])
 
-        # then new trips run on it, and the two services whose work is pinned are still there in v1
+        # then new trips run on it, and the two services with pinned work keep their v1
         assert code_that_runs(own_cloud) == all_of(version)
         pinned = set(deployments(own_cloud).values()) & first
         assert len(pinned) == (len(NAMES) if version == "v2" else 2), (
             "the version before the latest is kept, drained or not"
         )
 
-    # and the trip finishes on v1: its own invocation and the step that it was in; the steps after that are new work
+    # and the trip and the step that was blocked finish on v1, and the later steps, being new invocations, run v3
     assert trip.finish() == {"status": "success", "trip_id": trip.trip_id, "code": "v1"}
     rows = booking.rows_of(own_cloud, trip.trip_id)
     ran = {"trips": "v1"} | {kind: row["code"] for kind, row in rows.items()}
     assert ran == all_of("v3") | {"trips": "v1", "flight": "v1"}
 
-    # and the next deploy finds v1 drained
+    # and the next deploy removes v1, which is drained
     deploy(own_cloud, code["v2"])
     assert not set(deployments(own_cloud).values()) & first
-    assert len(deployments(own_cloud)) == 2 * len(NAMES), "this version, and the one before"
+    assert len(deployments(own_cloud)) == 2 * len(NAMES), "this version and the previous one"
     assert code_that_runs(own_cloud) == all_of("v2")
 
 
-def test_a_hotswap_reports_success_and_restate_goes_on_with_the_old_code_until_it_is_deployed(
+def test_a_hotswap_reports_success_but_restate_runs_the_old_code_until_the_next_deploy(
     own_cloud: HolidayCloud, code: dict[str, str], tmp_path: Path
 ) -> None:
-    # given the first version
+    # given v1
     deploy(own_cloud, code["v1"])
     before = services(own_cloud)
     published = published_versions(own_cloud)
 
-    # when the second is hotswapped, which cdk says it was, with the registrations
+    # when v2 is hotswapped, and cdk says that the registrations were too
     context = {"adminUrl": own_cloud.admin_url, "ingressUrl": own_cloud.ingress_url, "bundleFor": "host"}
     context |= {"disposable": "true", "test:lambdas": code["v2"]}
     arguments = ["deploy", "HolidayStack", "--hotswap", "--app", variants.APP, "--output", str(tmp_path / "cdk.out")]
@@ -193,26 +191,26 @@ def test_a_hotswap_reports_success_and_restate_goes_on_with_the_old_code_until_i
     said = (tmp_path / "log").read_text()
     assert len(re.findall("Custom::RestateService .* hotswapped!", said)) == len(NAMES)
 
-    # then its versions are published, and not registered
+    # then its versions are published but not registered
     assert len(published_versions(own_cloud) - published) == len(NAMES)
     assert services(own_cloud) == before
     assert code_that_runs(own_cloud) == all_of("v1")
 
-    # and the next deployment is one
+    # and the next deploy registers them
     deploy(own_cloud, code["v2"])
     assert code_that_runs(own_cloud) == all_of("v2")
 
 
-def test_destroy_removes_this_stack_alone_and_leaves_no_work_that_waits_for_ever(
+def test_destroy_removes_only_this_stack_and_leaves_no_unfinished_work(
     own_cloud: HolidayCloud, code: dict[str, str], tmp_path: Path
 ) -> None:
-    # given another stack's service in the same Restate, and two trips in flight
+    # given another stack's service in the same Restate, and two blocked trips
     own_cloud.deploy(greetings.written(tmp_path), greetings.APP, greetings.STACK)
     of_the_other = deployments_of(own_cloud, "greeter")
     deploy(own_cloud, code["waiting"])
     late, endless = Waiting(own_cloud), Waiting(own_cloud)
 
-    # when the stack is destroyed, and one of them can go on once trips takes no new ones
+    # when the stack is destroyed, and one trip is unblocked as soon as trips is private
     with ThreadPoolExecutor() as threads:
         destroyed = threads.submit(own_cloud.destroy)
         refusal = eventually(lambda: str(reserve(own_cloud, "new")), lambda answer: "not public" in answer)
@@ -221,11 +219,11 @@ def test_destroy_removes_this_stack_alone_and_leaves_no_work_that_waits_for_ever
         destroyed.result()
     assert "HolidayStack" not in stacks(own_cloud)
 
-    # then that one was waited for, and the other was ended
+    # then that one finished first, and the other was killed
     assert finished == {"status": "success", "trip_id": late.trip_id, "code": "v1"}
     assert endless.answer()["message"] == "killed"
 
-    # and only the other stack's service is left, and works
+    # and only the other stack's service is left, and it works
     assert set(deployments(own_cloud)) == of_the_other
     assert services(own_cloud).keys() == {"greeter"}
     assert eventually(lambda: unfinished(own_cloud), lambda left: not left) == []

@@ -1,7 +1,7 @@
 """docs/rotate-the-key.md and docs/tear-down.md: their commands, run in the pages' order.
 
-The key is one that an authenticating proxy in front of the local Restate demands. The AWS CLI is the real one, which uv
-fetches when this runs.
+An authenticating proxy in front of the local Restate requires the key. The AWS CLI is the real one, which uv fetches
+when this runs.
 """
 
 import json
@@ -32,18 +32,18 @@ DESTROY, DELETE_TABLES, DELETE_LOG, SECRET, _ = map(commands, STEP.split(section
 
 
 class Person:
-    """Follows the page in a shell with the tools that it names, and the local cloud for an AWS account."""
+    """Follows the page in a shell with the tools that it names. The local cloud is the AWS account."""
 
     def __init__(self, cloud: HolidayCloud, tools: Path) -> None:
         install = ["uv", "pip", "install", "--quiet", "--python", sys.executable, "--target", str(tools), AWS_CLI]
         subprocess.run(install, check=True, env=sources.environment())
         aws = tools / "bin" / "aws"
         aws.write_text(f'#!/bin/sh\nPYTHONPATH="{tools}" exec "{sys.executable}" -m awscli "$@"\n')
-        here = cloud.environment()  # built from nothing: none of the caller's AWS settings
+        here = cloud.environment()  # contains none of the caller's AWS settings
         self._variables = here | {"PATH": f"{aws.parent}:{here['PATH']}"}
 
     def follows(self, step: Commands, typed: str = "") -> list[str]:
-        """Give these commands, type this into them, and return what they print. They must succeed."""
+        """Run these commands, which must succeed, with this input. Returns the lines that they print."""
         script = "\n".join(command for command, _ in step)
         done = subprocess.run(
             ["bash", "-e", "-o", "pipefail", "-c", script],
@@ -61,7 +61,7 @@ class Person:
 
 
 def shown(step: Commands) -> list[str]:
-    """What the page shows these commands to print."""
+    """The output that the page shows for these commands."""
     return [line for _, lines in step for line in lines]
 
 
@@ -71,22 +71,22 @@ def authenticating_proxy(own_cloud: HolidayCloud) -> Iterator[AuthenticatingProx
         yield authenticating_proxy
 
 
-def test_the_key_is_rotated_and_everything_taken_down_by_the_page_s_commands(
+def test_the_pages_commands_rotate_the_key_and_remove_everything(
     own_cloud: HolidayCloud, authenticating_proxy: AuthenticatingProxy, tmp_path: Path
 ) -> None:
-    # given a stack whose key is in a secret that was made as the page says
+    # given a stack whose key is in a secret that was created as the page says
     person = Person(own_cloud, tmp_path / "tools")
     arn = json.loads("\n".join(person.follows(CREATE, f"{KEY}\n")))["ARN"]
     own_cloud.deploy({"adminUrl": authenticating_proxy.url, "authTokenSecretArn": arn, "disposable": "false"})
     assert person.follows(CHECK) == shown(CHECK)
 
-    # when a wrong key is put into the secret, then the page's check shows it, and the first key can be put back
+    # when a wrong key is put into the secret, then the page's check fails, and the first key can be put back
     person.follows(REPLACE, "key_with_a_tyop\n")
     assert person.follows(CHECK) == ["401"]
     person.follows(PUT_BACK)
     assert person.follows(CHECK) == shown(CHECK)
 
-    # when the key is rotated, then the new one is accepted, and so the first can be deleted
+    # when the key is rotated, then the new one is accepted, and nothing uses the first any longer
     authenticating_proxy.key = OTHER_KEY
     person.follows(REPLACE, f"{OTHER_KEY}\n")
     assert person.follows(CHECK) == shown(CHECK)
@@ -96,7 +96,7 @@ def test_the_key_is_rotated_and_everything_taken_down_by_the_page_s_commands(
     settings = {"adminUrl": authenticating_proxy.url, "ingressUrl": own_cloud.ingress_url, "authTokenSecretArn": arn}
     options = [f"-c {name}={value}" for name, value in (settings | {"bundleFor": "host"}).items()]
     refused = authenticating_proxy.refused
-    here = " ".join([*options, f"--output {tmp_path}/cdk.out", "--force"])  # --force, because it asks
+    here = " ".join([*options, f"--output {tmp_path}/cdk.out", "--force"])  # --force: otherwise it prompts
     ((destroy, _),) = DESTROY
     assert "-c environment=production" in destroy
     person.follows([(destroy.replace("-c environment=production", here), [])])
@@ -104,7 +104,7 @@ def test_the_key_is_rotated_and_everything_taken_down_by_the_page_s_commands(
     assert authenticating_proxy.refused == refused
     assert STACK not in stacks(own_cloud)
 
-    # and the other commands leave nothing that the page does not name
+    # and the page's other commands leave nothing behind
     look, delete = DELETE_TABLES
     assert len(person.follows([look])[0].split()) == len(TABLES)
     person.follows([delete])

@@ -1,4 +1,4 @@
-"""`make rows` shows what a trip has left, and `make cancel` cancels one that is under way, both by trip id."""
+"""`make rows` shows the rows of a trip, and `make cancel` cancels a trip that is under way, both by trip id."""
 
 import os
 import re
@@ -56,7 +56,7 @@ def test_every_row_and_every_notice_is_shown_with_its_run(holiday: Holiday) -> N
         == ["cancelled", "cancelled", "refunded"] + ["confirmed"] * 3
     )
 
-    # and each notice, in that order too, and each run, with its answer
+    # and the notices are in the same order, and each run has its answer
     assert re.search(
         r"failure 1 published Trip rows-it's was not booked by this request: trips.notify failed.*"
         r"success 2 published Trip rows-it's is booked\.",
@@ -118,7 +118,7 @@ def test_a_trip_that_has_not_begun_is_shown_and_cancelled_and_no_other_is(holida
     assert [row["id"] for row in holiday.query(unfinished("status = 'scheduled'"))] == [other]
     assert run(holiday.cloud, "cancel", "--", "cancel-other")[0] == 0
 
-    # and the booked one stands
+    # and the booked one is not cancelled
     status, said = run(holiday.cloud, "cancel", "--", "cancel-booked")
     assert (status, said.endswith("nothing to cancel. Its last answer was: [200] booked")) == (1, True)
     assert set(holiday.statuses("cancel-booked")["Payments"]) == {"confirmed"}

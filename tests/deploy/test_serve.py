@@ -53,7 +53,7 @@ def test_a_registration_that_a_killed_serve_left_is_cleared_by_the_next_up(
     # when the next `make up` checks
     serve.clear_stale(cloud, print, serving.port)
 
-    # then trips run on Lambda
+    # then trips run on Lambda again
     assert addresses(cloud, versions(stack)) == versions(stack)
     assert contract.complaint(book(cloud)) is None
 

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.slow
 
 
 def test_a_restarted_copy_of_a_trip_can_be_killed_and_the_trip_is_unchanged(holiday: Holiday) -> None:
-    # given a booked trip that somebody restarts from a step in the middle
+    # given a booked trip that is restarted from a step in the middle
     trip_id, original = begin(holiday)
     assert answer(holiday, original) == 200
     holiday.settle()
@@ -46,7 +46,7 @@ def test_a_restarted_copy_of_a_trip_can_be_killed_and_the_trip_is_unchanged(holi
 def test_a_trip_whose_deployment_is_gone_continues_on_the_next_one(holiday: Holiday) -> None:
     admin = holiday.cloud.admin
     with without_table(holiday.cloud, holiday.names["PaymentsTableName"]):
-        # given trips whose deployment somebody removes by force
+        # given trips whose deployment is removed by force
         (_, going_on), (_, cancelled) = at_its_payment(holiday), at_its_payment(holiday)
         [pinned] = holiday.query(unfinished(f"id = '{going_on}'", "pinned"))
         admin.remove(pinned["pinned"])
@@ -55,7 +55,7 @@ def test_a_trip_whose_deployment_is_gone_continues_on_the_next_one(holiday: Holi
         is_found_by_the_page(holiday, going_on, "trips/reserve [500] the invocation has a deployment id")
         cancelling_does_nothing(holiday, cancelled)
     finally:
-        # when the version is registered again, then it is a new deployment, and the trips still wait
+        # when the version is registered again, then it is a new deployment, and the trips still fail
         admin.register_versions(holiday.cloud.versions().values())
     before = failures(holiday, going_on)
     holiday.cloud.admin.operate("resume", going_on)
@@ -67,7 +67,7 @@ def test_a_trip_whose_deployment_is_gone_continues_on_the_next_one(holiday: Holi
         before = failures(holiday, going_on)
         assert eventually(lambda: failures(holiday, going_on), lambda count: count > before) > before
 
-    # until they are paused and resumed there: then one goes on, and the cancelled one is compensated
+    # until they are paused and resumed there: then one continues, and the cancelled one is compensated
     move(holiday, going_on)
     move(holiday, cancelled)
     assert (answer(holiday, going_on), answer(holiday, cancelled)) == (200, 422)

@@ -1,4 +1,4 @@
-"""No service is taken over silently: two stacks on one Restate, and `make serve` beside `make up`."""
+"""A deploy of services that already run elsewhere: in another stack, in `make serve`, or on a server."""
 
 from pathlib import Path
 
@@ -57,7 +57,7 @@ def test_a_deployment_beside_make_serve_is_not_refused_and_serves_when_that_ends
     assert routes(own_cloud) == versions(second)
     assert booking.book(own_cloud, "oslo", "success").status == 200
 
-    # and a killed one does not block a deploy
+    # and a killed `make serve` does not block a deploy
     killed = Serving(own_cloud)
     killed.kill()
     third = own_cloud.deploy({"test:lambdas": str(code_marked(tmp_path / "third", "third"))}, app=APP)

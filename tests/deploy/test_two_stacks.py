@@ -1,4 +1,4 @@
-"""Two copies of the stack in one account, each with a Restate of its own: one to keep, with all that goes with that."""
+"""Two copies of the stack in one account, each with its own Restate: one disposable, one with production settings."""
 
 import pytest
 
@@ -14,22 +14,22 @@ pytestmark = pytest.mark.slow
 ANN = "ann-HolidayStack"
 
 
-def test_two_copies_in_one_account_know_nothing_of_each_other(own_cloud: HolidayCloud, elsewhere: HolidayCloud) -> None:
-    # given two copies in one account, one of them with a prefix, in another Restate, to be kept and watched
+def test_two_copies_in_one_account_do_not_affect_each_other(own_cloud: HolidayCloud, elsewhere: HolidayCloud) -> None:
+    # given two copies, the second with a prefix, in another Restate, with retained tables, alarms and an email address
     alarms = own_cloud.client("sns").create_topic(Name="alarms")["TopicArn"]
-    to_keep = {"disposable": "false", "alarmTopicArn": alarms, "notificationEmail": "ann@example.com"}
+    production = {"disposable": "false", "alarmTopicArn": alarms, "notificationEmail": "ann@example.com"}
     ours = own_cloud.deploy()
-    anns = own_cloud.deploy({"prefix": "ann", "adminUrl": elsewhere.admin_url} | to_keep, stack=ANN)
+    anns = own_cloud.deploy({"prefix": "ann", "adminUrl": elsewhere.admin_url} | production, stack=ANN)
     assert not set(ours.values()) & set(anns.values()) - {own_cloud.ingress_url}
 
-    # when a trip of the same id is booked in each, then each Restate calls its own copy, which writes its own rows
+    # when a trip with the same id is booked in each, then each Restate calls its own copy, which writes its own rows
     for restate, names, others in ((own_cloud, ours, anns), (elsewhere, anns, ours)):
         booking.book(restate, "oslo", "success")
         assert set(deployments(restate).values()) == {arn for name, arn in names.items() if name.endswith("VersionArn")}
         assert statuses(own_cloud, names) == [["confirmed"]] * 3
         assert names is anns or statuses(own_cloud, others) == [[]] * 3
 
-    # and what is to be kept cannot be deleted, is watched, and tells who asked for it
+    # and the second one's tables are protected, its alarms notify the topic, and its notices go to the email address
     dynamodb = own_cloud.client("dynamodb")
     with pytest.raises(dynamodb.exceptions.ClientError, match="deletion protection"):
         dynamodb.delete_table(TableName=anns["FlightsTableName"])
@@ -38,7 +38,7 @@ def test_two_copies_in_one_account_know_nothing_of_each_other(own_cloud: Holiday
     (subscribed,) = own_cloud.client("sns").list_subscriptions_by_topic(TopicArn=anns["TopicArn"])["Subscriptions"]
     assert subscribed.get("Endpoint") == "ann@example.com"
 
-    # and when both are destroyed, then the rows of the one to keep are all that is left
+    # and when both are destroyed, then only the second one's rows are left
     own_cloud.destroy()
     assert addresses(own_cloud, set()) == set()
     assert stacks(own_cloud) & {"HolidayStack", ANN} == {ANN}

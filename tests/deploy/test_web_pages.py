@@ -1,4 +1,4 @@
-"""What a web page in the developer's browser can do at the local cloud's ports: at the emulator's, nothing.
+"""What a web page in your browser can do at the local cloud's ports. At the emulator's: nothing.
 
 Each request is sent as raw bytes, because an HTTP client would set its own `Host`.
 """

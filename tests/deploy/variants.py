@@ -1,6 +1,6 @@
-"""HolidayStack as the deploy tests need it: a CDK app of its own, run as `python -m tests.deploy.variants`.
+"""HolidayStack with changes for the deploy tests: a CDK app, run as `python -m tests.deploy.variants`.
 
-Context keys that begin with `test:` say what is different (`VARIANTS`); all others are settings, as for app.py.
+Context keys that begin with `test:` are the changes; all others are settings, as for app.py.
 """
 
 import inspect
@@ -39,7 +39,7 @@ def handler(event, context):
 
 
 def edited(folder: Path, edits: dict[str, tuple[str, str]]) -> Path:
-    """A copy of the Lambda sources in `folder`, with one text replaced in each of these files of `holiday`."""
+    """Copy the Lambda sources to `folder`, with one text replaced in each of these files of `holiday`."""
     shutil.copytree(LAMBDAS, folder, ignore=shutil.ignore_patterns("__pycache__"))
     for name, change in edits.items():
         edit(folder / "holiday" / name, change)
@@ -47,25 +47,25 @@ def edited(folder: Path, edits: dict[str, tuple[str, str]]) -> Path:
 
 
 def edit(path: Path, *changes: tuple[str, str]) -> None:
-    """Replace these texts in a file, in which each of them stands once."""
+    """Replace these texts in a file that contains each of them exactly once."""
     text = path.read_text()
     for old, new in changes:
-        assert text.count(old) == 1, f"{path.name} does not say {old!r} once any more"
+        assert text.count(old) == 1, f"{path.name} must contain {old!r} exactly once"
         text = text.replace(old, new)
     path.write_text(text)
 
 
 def apply(folder: Path, *blocks: str) -> None:
-    """Apply what docs/add-a-service.md says, all of it or these blocks, to a copy of the sources."""
+    """Apply the diffs of docs/add-a-service.md, by default all of them, to a copy of the sources."""
     for block in blocks or BLOCKS:
         command = ["git", "apply", "-"]
         subprocess.run(command, cwd=folder, input=block, text=True, capture_output=True, check=True)
 
 
 def with_hotels(folder: Path, drain: int) -> dict[str, str]:
-    """The holiday with the hotel of docs/add-a-service.md, as context. The hotels' table is retained.
+    """The context for the holiday with the hotels of docs/add-a-service.md. Their table is retained.
 
-    `drain`: for so many seconds the removal of a service waits for work in flight.
+    drain: how many seconds the removal of a service waits for unfinished invocations.
     """
     edited(folder / "lambdas", {})
     stack = folder / "holiday_stack" / "stack.py"
@@ -83,7 +83,7 @@ def with_hotels(folder: Path, drain: int) -> dict[str, str]:
 
 
 def code_marked(folder: Path, mark: str, **more: tuple[str, str]) -> Path:
-    """Sources that say who ran: each row has an attribute `code`, and so has the answer."""
+    """Sources that show which version ran: each row and each answer has a field `code` with this mark."""
     marks = {
         "bookings.py": (
             '"transaction_status": status} | booking.attributes',
@@ -98,7 +98,7 @@ def code_marked(folder: Path, mark: str, **more: tuple[str, str]) -> Path:
 
 
 class AlwaysFails(Construct):
-    """A custom resource that fails after this one, and can be deleted."""
+    """A custom resource that fails, once `after` exists, and can be deleted."""
 
     def __init__(self, scope: Construct, construct_id: str, after: IConstruct) -> None:
         super().__init__(scope, construct_id)
@@ -114,7 +114,7 @@ class AlwaysFails(Construct):
 
 
 def trust(restate: RestateEnvironment, principal: str) -> None:
-    """Let another principal than Restate Cloud's assume the invoker role, and change nothing else of its trust.
+    """Let this principal assume the invoker role instead of Restate Cloud. The rest of the trust policy stays.
 
     AWS compares `aws:PrincipalArn` with the ARN of a session's role, the emulator with that of the session.
     """
@@ -127,7 +127,7 @@ def trust(restate: RestateEnvironment, principal: str) -> None:
 def main() -> None:
     app = App(analytics_reporting=False)
     context = app.node.get_all_context()
-    if "test:cloud" in context:  # Restate Cloud's shape, at an address that is not Restate Cloud's
+    if "test:cloud" in context:  # as for Restate Cloud, but at another address
         settings = Settings(**json.loads(context["test:cloud"]), bundle_for="host", ingress_url=context["ingressUrl"])
     else:
         settings = Settings.from_context(context)

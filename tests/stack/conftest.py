@@ -1,4 +1,4 @@
-"""The stack, synthesized once for Restate Cloud and once for a self-hosted server, and queries over its template."""
+"""The stack, synthesized for Restate Cloud and for a self-hosted server, and queries over its template."""
 
 import json
 from collections.abc import Iterable
@@ -86,7 +86,7 @@ def allowed(statements: Iterable[dict[str, Any]]) -> list[tuple[set[str], Any]]:
 
 
 def listed(value: Any) -> list[Any]:
-    """In IAM, a list of one may be written without the list."""
+    """IAM allows a single item in place of a list."""
     return cast(list[Any], value) if isinstance(value, list) else [value]
 
 

@@ -15,13 +15,13 @@ from tests.stack.conftest import CLOUD, ROOT, Synthesized, synthesized
 
 SERVICES = [*ROWS, "trips"]
 NEVER_GIVEN_UP = {name: row.compensation for name, row in ROWS.items()} | {"trips": "notify"}
-"""What Restate retries without end of each service, by the rows that the services run on."""
+"""The handler of each service that Restate retries forever, from the rows of services.py."""
 PAGE, COSTS = ((ROOT / "docs" / name).read_text() for name in ("alarms.md", "costs.md"))
 ON_REGISTRATION = {"RegistrationFailed", "DeployerErrors", "DeployerThrottles"}
 
 
 def alarms(stack: Synthesized) -> dict[str, dict[str, Any]]:
-    """The properties of each alarm but the monitor's, by the name that docs/alarms.md has for it."""
+    """The properties of each alarm except the monitor's, by its name in docs/alarms.md."""
     found = stack.of_type("AWS::CloudWatch::Alarm")
     return {row_of(name): each["Properties"] for name, each in found.items() if not name.startswith("Monitor")}
 
@@ -82,7 +82,7 @@ def test_the_page_s_table_has_one_row_for_each_alarm(cloud: Synthesized) -> None
     assert sorted(rows()) == sorted(row_of(name) for name in cloud.of_type("AWS::CloudWatch::Alarm"))
 
 
-def test_the_page_counts_the_alarms_right(cloud: Synthesized) -> None:
+def test_the_costs_page_states_the_number_of_alarms(cloud: Synthesized) -> None:
     assert "four alarms for each service and five more" in COSTS
 
     assert len(cloud.of_type("AWS::CloudWatch::Alarm")) == 4 * len(SERVICES) + 5
@@ -116,7 +116,7 @@ def test_each_alarm_watches_the_metric_that_its_filter_writes(cloud: Synthesized
     for name, each in counted.items():
         (metric,) = each["MetricTransformations"]
         assert (metric["MetricNamespace"], metric["MetricValue"]) == (watched[name]["Namespace"], "1")
-        # a metric that is written in every period costs money in every period
+        # writing a metric in every period would cost money in every period
         assert "DefaultValue" not in metric
 
 
@@ -135,7 +135,7 @@ def test_two_copies_in_one_account_have_separate_metrics(cloud: Synthesized) -> 
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_the_only_handler_that_is_retried_without_end_is_the_one_with_an_alarm_of_its_own(service: str) -> None:
+def test_the_only_handler_that_is_retried_forever_has_its_own_alarm(service: str) -> None:
     module = importlib.import_module(f"holiday.{service}")
     handlers: dict[str, Handler[Any, Any]] = getattr(module, service).handlers
     own = {name: each.invocation_retry_policy for name, each in handlers.items() if each.invocation_retry_policy}

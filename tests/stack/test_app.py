@@ -66,7 +66,7 @@ def assets(outdir: Path) -> dict[str, tuple[str, int]]:
 
 
 def test_two_checkouts_make_the_same_template_and_packages_whatever_the_path_umask_or_clock(tmp_path: Path) -> None:
-    # given two checkouts whose clocks are years and half a day apart
+    # given two checkouts whose files' times are years and half a day apart
     first = checkout(tmp_path / "first", datetime(2001, 9, 9, tzinfo=UTC))
     second = checkout(tmp_path / "a longer path with spaces", datetime(2026, 2, 3, tzinfo=UTC))
 
@@ -95,7 +95,7 @@ def test_a_native_module_for_another_cpu_is_reported_in_one_sentence_with_exit_c
     # when the app is synthesized
     code, said = run_app(tmp_path, CLOUD, root)
 
-    # then
+    # then the error names it, without a traceback
     assert code == 1
     assert said == (
         f"restate/{module.name} is not machine code for aarch64, so lambda-3.13 could not load it: "
@@ -103,7 +103,7 @@ def test_a_native_module_for_another_cpu_is_reported_in_one_sentence_with_exit_c
     )
 
 
-def test_a_wrong_setting_is_reported_in_one_sentence_with_exit_code_1(tmp_path: Path) -> None:
+def test_an_invalid_setting_is_reported_in_one_sentence_with_exit_code_1(tmp_path: Path) -> None:
     code, said = run_app(tmp_path, CLOUD | {"restateRegion": "mars"})
 
     assert code == 1

@@ -30,7 +30,7 @@ def test_the_example_is_synthesized_with_an_override_whatever_other_apps_have_in
     # given the context of other apps, when the page's example is synthesized as another stack
     done = synth(tmp_path, OTHER_APPS, "-c", "environment=example", "-c", "prefix=ann")
 
-    # then what the file says is in the template, under the name from the command line
+    # then the file's settings are in the template, under the name from the command line
     assert done.returncode == 0, done.stderr
     assert "Ignored, because they are not settings of this app: stage, env, vpcId.\n" in done.stderr
     template: dict[str, Any] = json.loads((tmp_path / "cdk.out" / "ann-HolidayStack.template.json").read_text())
@@ -52,7 +52,7 @@ def test_a_misspelt_setting_in_the_home_directory_s_cdk_json_is_rejected_by_name
     )
 
 
-def test_the_page_shows_the_example_and_every_environment_there_is_is_valid() -> None:
+def test_the_page_shows_the_example_and_every_environment_is_valid() -> None:
     assert f"```toml\n{EXAMPLE}```" in (ROOT / "docs" / "deploy.md").read_text()
     for name in environments.existing():
         Settings.from_context({"environment": name})

@@ -25,14 +25,14 @@ from tests.stack.conftest import (
 @pytest.mark.parametrize(
     "where", [{"environmentId": ENVIRONMENT_ID, "restateRegion": "eu"}, {"adminUrl": SELF_HOSTED["adminUrl"]}]
 )
-def test_with_manual_registration_nothing_registers_and_the_outputs_have_what_is_needed(
+def test_with_manual_registration_nothing_is_registered_and_the_outputs_are_complete(
     where: dict[str, str],
 ) -> None:
     # given the same stack with and without automatic registration
     key = {"authTokenSecretArn": SECRET_ARN} if "environmentId" in where else {}
     automatic, manual = synthesized(where | key), synthesized(where | {"registration": "manual"})
 
-    # then nothing that registers or may read a secret is there, and everything else is the same
+    # then whatever registers or may read a secret is missing, and everything else is the same
     left_out = set(automatic.template["Resources"]) - set(manual.template["Resources"])
     of_registrations = re.compile(f"Deployer|RestateApiKey|Restate({'|'.join(SERVICES)})Service")
     assert [name for name in left_out if not of_registrations.match(name)] == []
@@ -82,7 +82,7 @@ def test_a_registration_waits_for_every_permission_that_it_needs(cloud: Synthesi
 
 
 def test_an_event_is_never_handled_after_cloudformation_has_stopped_waiting(cloud: Synthesized) -> None:
-    """While a function is throttled, Lambda may hold an event back before it starts to handle it."""
+    """While a function is throttled, Lambda may queue an event before the function handles it."""
     _, function = cloud.one("AWS::Lambda::Function", "Deployer")
     _, config = cloud.one("AWS::Lambda::EventInvokeConfig", "Deployer")
     registrations = cloud.of_type("Custom::RestateService").values()

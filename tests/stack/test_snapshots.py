@@ -28,7 +28,7 @@ def test_the_template_for_restate_cloud_is_as_reviewed(cloud: Synthesized, json_
     assert masked(cloud) == json_snapshot
 
 
-def test_the_template_for_a_server_of_ones_own_is_as_reviewed(
+def test_the_template_for_a_self_hosted_server_is_as_reviewed(
     self_hosted: Synthesized, json_snapshot: SnapshotAssertion
 ) -> None:
     assert masked(self_hosted) == json_snapshot

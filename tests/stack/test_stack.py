@@ -25,16 +25,16 @@ from tests.stack.conftest import (
 
 
 def test_the_stack_and_the_lambda_code_have_rows_for_the_same_services() -> None:
-    """A service without a table here would be retried forever, and one without a row in services.py is never called."""
+    """A service without a table here would be retried forever; one without a row in services.py is never called."""
     for name in ROWS.keys() - BOOKED.keys():
-        pytest.fail(f"BOOKED in holiday_stack/stack.py has no row for {name!r}, which services.py has one for")
+        pytest.fail(f"BOOKED in holiday_stack/stack.py has no row for {name!r}, but services.py has one")
     assert list(BOOKED) == list(ROWS)
 
 
 @pytest.mark.parametrize("name", ROWS)
-def test_the_stack_and_the_lambda_code_name_the_same_compensation(name: str) -> None:
+def test_the_stack_and_the_lambda_code_have_the_same_compensation(name: str) -> None:
     """Otherwise its alarm would never fire."""
-    if name in BOOKED:  # the test above names what is missing
+    if name in BOOKED:  # otherwise the test above fails
         assert BOOKED[name].compensation == ROWS[name].compensation, f"the row of {name} in holiday_stack/stack.py"
 
 
@@ -72,7 +72,7 @@ def test_all_functions_and_their_packages_use_the_chosen_runtime(tmp_path: Path,
     HolidayStack(app, "Holiday", Settings.from_context(SELF_HOSTED | {"pythonRuntime": python}))
     app.synth()
 
-    # then
+    # then all functions and native modules are for that runtime
     template = json.loads((tmp_path / "Holiday.template.json").read_text())
     functions = [each["Properties"] for each in Synthesized(template).of_type("AWS::Lambda::Function").values()]
     assert {(each["Runtime"], *each["Architectures"]) for each in functions} == {(f"python{python}", "arm64")}
@@ -96,7 +96,7 @@ def test_tables_are_on_demand_with_point_in_time_recovery_and_generated_names(cl
         ]
 
 
-def test_rows_cannot_be_lost_by_a_mistake(cloud: Synthesized) -> None:
+def test_rows_cannot_be_lost_by_mistake(cloud: Synthesized) -> None:
     for table in cloud.of_type("AWS::DynamoDB::Table").values():
         assert (table["DeletionPolicy"], table["UpdateReplacePolicy"]) == ("Retain", "Retain")
         assert table["Properties"]["DeletionProtectionEnabled"] is True
@@ -141,7 +141,7 @@ def test_with_an_alarm_topic_the_four_services_are_monitored_for_stuck_invocatio
     # and it publishes the duration of bookings
     assert (found["DURATIONS"], found["INTERVAL_SECONDS"]) == ("trips/reserve", "60")
 
-    # both alarms notify the topic, and the one for stuck invocations says what to do
+    # and both alarms notify the topic, and the one for stuck invocations links the runbook
     for name in ("MonitorStuck", "MonitorNotLooking"):
         _, alarm = cloud.one("AWS::CloudWatch::Alarm", name)
         assert alarm["Properties"]["AlarmActions"] == [CLOUD["alarmTopicArn"]]

@@ -55,15 +55,15 @@ def test_environment_files_do_not_affect_the_settings_of_a_run(tmp_path: Path) -
     assert Settings.from_context(of_cdk_json | site.settings).stack_name == "acceptance-1-HolidayStack"
 
 
-def test_no_setting_leads_a_run_to_another_stack_or_restate_than_its_own(
+def test_no_setting_makes_a_run_use_a_stack_or_restate_other_than_its_own(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    # given every setting, of which a few say only how the run's own stack is built
+    # given every setting, of which a few only change how the run's own stack is built
     allowed = {"alarmTopicArn", "notificationEmail", "bundleFor", "pythonRuntime"}
     cloud = HolidayCloud(tmp_path / "cloud", Ports.free())
-    monkeypatch.setattr(cloud, "locked", lambda: pytest.fail("it went on"))
+    monkeypatch.setattr(cloud, "locked", lambda: pytest.fail("the run continued"))
 
-    # when one of the others is passed, then the run refuses it before it does anything
+    # when one of the others is passed, then the run rejects it before it does anything
     for name in {*NAMES, "environment"} - allowed:
         monkeypatch.setattr(sys, "argv", ["acceptance", "-c", f"{name}=https://production.example.com:9070"])
         with pytest.raises(SystemExit):
@@ -74,14 +74,14 @@ def test_no_setting_leads_a_run_to_another_stack_or_restate_than_its_own(
 def test_what_clean_up_cannot_remove_is_named_with_the_command_that_removes_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # given AWS and Restate no longer answer
+    # given an AWS and a Restate that no longer answer
     variables = {"AWS_ENDPOINT_URL": "http://127.0.0.1:1", "AWS_MAX_ATTEMPTS": "1", "AWS_REGION": "eu-west-1"}
     for name, value in (variables | {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}).items():
         monkeypatch.setenv(name, value)
     nowhere = ("http://127.0.0.1:1", "http://127.0.0.1:1", KEY)
     site = AwsSite("acceptance-1", nowhere, {}, {}, tmp_path)
 
-    # when it cleans up, then each resource is named, and the secret, which deregistration needs, comes last
+    # when the run cleans up, then each resource is named, with the secret, which deregistration needs, last
     left = site.clean_up()
     assert len(left) == len(site.removals())
     assert "aws cloudformation delete-stack --stack-name acceptance-1-HolidayStack" in left[0]

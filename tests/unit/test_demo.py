@@ -1,4 +1,4 @@
-"""The demo's check of a trip: it passes only what the contract allows."""
+"""The demo's check of a trip: it accepts only what the contract allows."""
 
 import io
 import re
@@ -90,25 +90,25 @@ def test_a_tombstone_reads_as_never_taken() -> None:
 
 @pytest.mark.parametrize("run_type", ["success", *RUN_TYPES])
 def test_the_demo_s_table_and_the_readme_s_use_the_same_words(run_type: str) -> None:
-    # given what the services leave, one of which has another word for compensated
+    # given the rows that the services leave, one of which uses another word for compensated
     services = SERVICES | {"cars": replace(SERVICES["cars"], compensation="void", compensated="voided")}
     expected = left(run_type, services)
     rows = {services[name].booking: row_of(services[name], word) for name, word in expected.items()}
     notice = "success" if run_type == "success" else "failure"
     trip = Trip("foo", run_type, 200 if notice == "success" else 422, "{}", 0.1, rows, [notice])
 
-    # when the demo shows it
+    # when the demo shows them
     shown = io.StringIO()
     show([trip], Console(file=shown, width=200))
 
-    # then its table says the same
+    # then its table has the expected words
     _, _, line, *_ = shown.getvalue().strip().splitlines()
     words = [cell for cell in re.split(r"\s{2,}", line.strip()) if cell]
     assert [cell.removeprefix("✗ ") for cell in words[:-1]] == [run_type, str(trip.status), *expected.values(), notice]
 
 
 def row_of(service: Service, word: str) -> dict[str, str]:
-    """The row that a service leaves where the contract has this word."""
+    """The row that a service leaves, where the contract has this word."""
     tombstone = TOMBSTONE | {"transaction_status": service.compensated}
     return {NOTHING: {}, NEVER: tombstone}.get(word, FULL | {"transaction_status": word})
 

@@ -1,4 +1,4 @@
-"""The emulator receives requests of programs on this machine, and none of web pages."""
+"""The emulator receives requests from programs on this machine, but none from web pages."""
 
 import asyncio
 from collections.abc import Mapping

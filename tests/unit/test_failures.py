@@ -1,4 +1,4 @@
-"""What trips reads from an error that Restate passed on."""
+"""What trips reads from an error that Restate passes on."""
 
 import pytest
 from restate import TerminalError

@@ -21,7 +21,7 @@ def test_a_command_that_inherits_the_hostile_environment_calls_its_server(
     call = "import boto3; boto3.client('s3').list_buckets()"
     answer = subprocess.run([sys.executable, "-c", call], capture_output=True, text=True, check=False)
 
-    # then its server is called, so the other tests here mean something
+    # then its server is called, so the other tests prove something
     assert hostile_environment.hits, answer.stderr
 
 

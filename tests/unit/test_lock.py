@@ -1,4 +1,4 @@
-"""Everything is pinned. `make lock` and `make update` request and report the right things and fail without changes."""
+"""Everything is pinned, and `make lock` and `make update` request and report the right things or change nothing."""
 
 import hashlib
 import importlib.metadata
@@ -55,7 +55,7 @@ def test_an_update_stays_within_the_major_version_and_never_downgrades() -> None
     )
 
 
-def test_changes_are_listed_one_a_line_from_old_to_new() -> None:
+def test_changes_are_listed_one_per_line_from_old_to_new() -> None:
     before = {"same": "1", "raised": "1.2", "gone": "3"}
 
     assert lock.changes(before, {"same": "1", "raised": "1.10", "new": "4"}) == [
@@ -87,7 +87,7 @@ def test_a_failed_lock_or_update_says_so_and_changes_nothing(
 def test_an_update_that_fails_at_the_end_changes_nothing_either(
     pinned_files: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # given that the Python part succeeds with other versions, and npm has an index that does not listen
+    # given a Python part that succeeds with other versions, and an npm registry that is down
     before = contents(pinned_files)
     monkeypatch.setattr(lock, "_lock_python", write_other_requirements)
     monkeypatch.setenv("npm_config_registry", "http://127.0.0.1:9")
@@ -101,7 +101,7 @@ def test_an_update_that_fails_at_the_end_changes_nothing_either(
     assert contents(pinned_files) == before
 
 
-def test_a_missing_hash_of_another_machine_s_wheel_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_hash_of_another_platform_s_wheel_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # given an index with a wheel for each of two machines, and a file with the first one's hash only
     index = tmp_path / "index" / "greeting"
     index.mkdir(parents=True)

@@ -17,7 +17,7 @@ from holiday.services import TripRequest
 BOOKING_ID = UUID("00000000-0000-0000-0000-000000000001")
 
 
-def test_the_answer_is_what_the_contract_says() -> None:
+def test_the_answer_is_as_the_contract_says() -> None:
     assert msgspec.json.encode(TripBooked(trip_id="foo")) == b'{"status":"success","trip_id":"foo"}'
 
 

@@ -1,4 +1,4 @@
-"""The README and the pages in docs/: what they name exists, and each command is run by a test, or said not to be."""
+"""The README and docs/: what they name exists, and each command is run by a test or says that it is not."""
 
 import ast
 import re
@@ -53,7 +53,7 @@ RUN_BY = {
     ("packages/restate-lambda-cdk/examples/greeter/README.md", "In the local cloud"): (GREETER, "In the local cloud"),
     ("packages/restate-lambda-cdk/examples/greeter/README.md", "In Restate Cloud"): (GREETER, "In Restate Cloud"),
 }
-"""Which file runs the commands under a heading, and what in it shows that. Before all others stands "Not run here"."""
+"""The file that runs the commands under a heading, and text in it that proves it. All others say "Not run here"."""
 
 
 def read(page: str) -> str:
@@ -61,7 +61,7 @@ def read(page: str) -> str:
 
 
 def anchors(page: Path) -> set[str]:
-    """What GitHub makes of the headings."""
+    """The anchors that GitHub gives the headings."""
     text = re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)
     headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
@@ -121,14 +121,14 @@ def test_every_make_target_option_and_setting_that_a_page_names_exists(page: str
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_every_command_is_run_by_a_test_or_said_not_to_be(page: str) -> None:
+def test_every_command_is_run_by_a_test_or_says_that_it_is_not(page: str) -> None:
     for heading, block, told in shell_blocks(page):
         if not told:
-            assert (page, heading) in RUN_BY, f"{heading}: who runs this?\n{block}"
+            assert (page, heading) in RUN_BY, f"{heading}: no test runs this, and RUN_BY does not name one\n{block}"
 
 
 @pytest.mark.parametrize(("page", "heading"), RUN_BY)
-def test_what_is_said_to_run_a_page_s_commands_does(page: str, heading: str) -> None:
+def test_the_file_named_for_a_page_s_commands_runs_them(page: str, heading: str) -> None:
     test, evidence = RUN_BY[page, heading]
 
     assert heading in {heading for heading, *_ in shell_blocks(page)}
@@ -136,12 +136,12 @@ def test_what_is_said_to_run_a_page_s_commands_does(page: str, heading: str) -> 
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_no_page_holds_a_key_or_a_path_of_a_machine(page: str) -> None:
+def test_no_page_contains_a_key_or_a_path_of_a_machine(page: str) -> None:
     assert not re.search(r"\bkey_[a-z0-9]|Bearer [^%$<…\"]|(?:/home|/root|/Users|/work|/tmp)/", read(page))
 
 
 def texts() -> Iterator[str]:
-    """Every text of the commands' sources, with … for what differs."""
+    """Every string in the commands' sources, with … for each value in an f-string."""
     for folder in ("dependencies", "localcloud", "demo", "holiday_stack", "acceptance"):
         for path in (ROOT / folder).glob("*.py"):
             for node in ast.walk(ast.parse(path.read_text())):
@@ -153,7 +153,7 @@ def texts() -> Iterator[str]:
     yield from read("Makefile").splitlines()
 
 
-def test_each_message_of_the_troubleshooting_page_is_one_that_the_code_has() -> None:
+def test_each_message_on_the_troubleshooting_page_is_in_the_code() -> None:
     first_column = re.findall(r"^\| (`.+?) \| .+ \| .+ \|$", read("docs/troubleshooting.md"), re.MULTILINE)
     shown = [message for cell in first_column for message in re.findall(r"`(.+?)`", cell)]
     known = [*texts()]

@@ -45,7 +45,7 @@ def test_a_day_must_be_in_the_calendar(year: int, dash: str) -> None:
     assert wrong == []
 
 
-def test_a_text_that_is_let_through_unread_is_one_that_the_expressions_let_through() -> None:
+def test_the_shortcut_for_ascii_accepts_what_the_expressions_accept() -> None:
     characters = [chr(point) for point in range(0x80)]
     texts = ["", *characters, *(f"a{each}" for each in characters), *(f"{each}a" for each in characters)]
     wrong = [

@@ -10,7 +10,7 @@ HOUR = 3600
 
 
 def attempts_within(policy: InvocationRetryPolicy, seconds: float, jitter: float = 1) -> int:
-    """The number of attempts in this time if each fails at once. Restate adds some random jitter to the intervals."""
+    """The number of attempts in this time if each fails at once. Restate adds random jitter to the intervals."""
     assert policy.initial_interval and policy.max_interval and policy.exponentiation_factor
     interval, longest = policy.initial_interval.total_seconds(), policy.max_interval.total_seconds()
     at, attempts = 0.0, 0

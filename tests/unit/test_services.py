@@ -1,4 +1,4 @@
-"""Compares the rows of services.py with the code. If you add a service, these tests say what is missing.
+"""Compares the rows of services.py with the code. If you add a service, these tests tell you what is missing.
 
 So nothing is imported at the top that a missing place would break. trips.py is parsed, so a step that is commented out
 is missing. tests/stack compares the stack's rows with these, and tests/saga checks that bookings are compensated.
@@ -34,11 +34,11 @@ BOOKING_ID = UUID("00000000-0000-0000-0000-000000000001")
 
 def module_of(name: str) -> ModuleType:
     if not (LAMBDAS / f"{name}.py").exists():
-        pytest.fail(f"services.py has a row for {name!r}, and there is no lambdas/holiday/{name}.py")
+        pytest.fail(f"services.py has a row for {name!r}, but there is no lambdas/holiday/{name}.py")
     try:
         return import_module(f"holiday.{name}")
     except KeyError as error:
-        pytest.fail(f"lambdas/holiday/{name}.py asks for a row that services.py lacks: {error}")
+        pytest.fail(f"lambdas/holiday/{name}.py uses a row that services.py lacks: {error}")
     except ImportError as error:
         pytest.fail(f"lambdas/holiday/{name}.py cannot be imported: {error}")
 
@@ -46,7 +46,7 @@ def module_of(name: str) -> ModuleType:
 def handler(name: str) -> Any:
     service, _, step = name.partition(".")
     if not (found := getattr(module_of(service), step, None)):
-        pytest.fail(f"lambdas/holiday/{service}.py has no handler {step!r}, which its row in services.py names")
+        pytest.fail(f"lambdas/holiday/{service}.py has no handler {step!r}, but its row in services.py names it")
     return found
 
 
@@ -96,7 +96,7 @@ def test_a_module_with_an_object_has_a_row() -> None:
     modules = {path.stem for path in LAMBDAS.glob("*.py") if "restate.VirtualObject(" in path.read_text()}
 
     if without := modules - set(SERVICES):
-        pytest.fail(f"services.py has no row for {', '.join(sorted(without))}, which lambdas/holiday has a module of")
+        pytest.fail(f"services.py has no row for {', '.join(sorted(without))}, but lambdas/holiday has a module for it")
 
 
 @pytest.mark.parametrize(("name", "step"), STEPS)
@@ -110,7 +110,7 @@ def test_a_step_simulates_its_run_type(name: str, step: str) -> None:
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_trips_imports_the_service_and_makes_the_booking_s_id(name: str) -> None:
+def test_trips_imports_the_service_and_creates_the_booking_s_id(name: str) -> None:
     imported = [each.name for node in TRIPS.body if isinstance(node, ast.ImportFrom) for each in node.names]
     booking = SERVICES[name].booking
     made = rf"^{booking} = trip\.booking\({name}\.\w+, ctx\.uuid\(\)\)$"
@@ -171,7 +171,7 @@ def test_a_booking_may_not_end_before_it_begins(name: str) -> None:
     for time in times:
         if not refused(**{time: "soon"}):
             pytest.fail(
-                f"TripRequest takes a {time!r} of {name} that is no time: it calls check_order for no such field"
+                f"TripRequest accepts an invalid {time!r} for {name}: it does not call check_order for that field"
             )
 
 

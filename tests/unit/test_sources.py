@@ -1,4 +1,4 @@
-"""The environment of pip, uv and npm: where packages come from is the caller's choice, where they go is ours."""
+"""The environment of pip, uv and npm: callers choose where packages come from, not where they are installed."""
 
 from pathlib import Path
 

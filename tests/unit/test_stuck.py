@@ -24,14 +24,14 @@ OF_EACH_SORT = {
 }
 
 
-def test_each_kind_of_the_page_is_recognized_and_has_its_advice() -> None:
+def test_each_kind_on_the_page_is_recognized_and_has_its_advice() -> None:
     assert [*stuck.sorts(PAGE)] == [*OF_EACH_SORT]
     for sort, row in OF_EACH_SORT.items():
         assert stuck.sort_of(ROW | row) == sort
         assert stuck.advice(ROW | row, PAGE).split(".")[0] in PAGE
 
 
-def test_an_invocation_of_no_kind_is_listed_with_what_it_waits_for() -> None:
+def test_an_invocation_of_another_kind_is_listed_with_what_it_waits_for() -> None:
     for status, waits_for in stuck.statuses(PAGE).items():
         assert waits_for in stuck.advice(ROW | {"status": status, "failure": "[500] any"}, PAGE)
 

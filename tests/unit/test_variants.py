@@ -1,4 +1,4 @@
-"""The edits that slow tests make to the sources still apply. This takes a second to check here."""
+"""The edits that slow tests make to the sources still apply. Checking that takes a second."""
 
 from pathlib import Path
 
@@ -21,5 +21,5 @@ def test_the_page_s_hotels_and_their_drain_time_fit_the_stack(tmp_path: Path) ->
 
 
 def test_replacing_a_missing_text_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(AssertionError, match=r"flights\.py does not say 'no such text' once"):
+    with pytest.raises(AssertionError, match=r"flights\.py must contain 'no such text' exactly once"):
         variants.edited(tmp_path / "lambdas", {"flights.py": ("no such text", "")})

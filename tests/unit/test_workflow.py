@@ -1,4 +1,4 @@
-"""The GitHub workflow, as far as it can be checked without GitHub: structure, pins and permissions."""
+"""The GitHub workflow, as far as that can be checked without GitHub: structure, pins and permissions."""
 
 import json
 import os
@@ -131,7 +131,7 @@ def test_the_diff_cannot_break_out_of_its_code_block_and_a_failed_diff_fails(
     # when the step runs as GitHub runs it
     run = run_with_cdk(f"cat {shlex.quote(str(tmp_path / 'printed'))}; exit {status}", "diff", tmp_path)
 
-    # then it fails if cdk does, and the summary is one fenced block that nothing in it can close, and not too long
+    # then it fails if cdk does, and the summary is one short fenced block that no output can close
     assert run.returncode == status, run.stderr
     opening, *inside, closing = (tmp_path / "summary").read_bytes().rstrip(b"\n").split(b"\n")
     assert opening == closing and re.fullmatch(rb"`{4,}", opening)

@@ -48,7 +48,7 @@ def told(monkeypatch: pytest.MonkeyPatch, statuses: list[int]) -> Iterator[list[
 
 
 RESPONSE_URL = ""
-NAME_ALL = "list exactly the services that the function offers."
+LIST_EXACTLY = "list exactly the services that the function offers."
 
 
 def test_a_create_registers_and_answers_with_a_physical_id(restate: FakeAdmin, told: list[dict[str, str]]) -> None:
@@ -85,7 +85,7 @@ def test_a_failure_is_told_in_one_sentence(restate: FakeAdmin, told: list[dict[s
     handler(event("Create", restate, V1) | {"ResponseURL": RESPONSE_URL}, LambdaContext())
 
     assert told[0]["Status"] == "FAILED"
-    assert told[0]["Reason"] == f"{V1} was expected to offer trips, but offers nothing: {NAME_ALL}"
+    assert told[0]["Reason"] == f"{V1} was expected to offer trips, but offers nothing: {LIST_EXACTLY}"
 
 
 @pytest.mark.parametrize("failures", [[503], [500, 0, 503], [0] * 20])

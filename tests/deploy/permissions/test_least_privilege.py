@@ -29,7 +29,7 @@ ITEM = {"pk": {"S": "probe"}, "sk": {"S": "probe"}}
 
 
 def test_restate_assumes_the_role_and_invokes_and_a_trip_is_booked(deployed: Deployed) -> None:
-    # when a trip is booked, then it stands
+    # when a trip is booked, then it succeeds
     trip = booking.book(deployed.cloud, "permitted", "success")
     assert trip.status == 200, trip.answer
     assert {row["transaction_status"] for row in booking.rows_of(deployed.cloud, "permitted").values()} == {"confirmed"}

@@ -138,7 +138,7 @@ def test_a_replaced_function_is_invoked_until_its_work_is_done(deployed: Deploye
     waiting = eventually(lambda: awakeable(cloud, "ann"), bool)
     assert waiting and old in routes(cloud)
 
-    # when the function is renamed, and so replaced, and the work goes on as soon as the new one serves
+    # when the function is renamed, and so replaced, and its work continues once the new one serves
     def go_on() -> None:
         assert old not in eventually(lambda: routes(cloud), lambda found: old not in found, timeout=300)
         resolve(cloud, waiting)
@@ -148,7 +148,7 @@ def test_a_replaced_function_is_invoked_until_its_work_is_done(deployed: Deploye
         cloud.deploy(settings | {"called": "two"}, greetings.APP, greetings.STACK)
         going_on.result()
 
-    # then it succeeded on the old function, which is gone now
+    # then the work has finished on the old function, which is gone now
     url = f"{cloud.ingress_url}/restate/invocation/{invocation}/output"
     assert httpx.get(url, timeout=60, trust_env=False).json() == "Hello ann"
     assert old not in deployments(cloud).values()
@@ -169,7 +169,7 @@ def test_a_stack_moves_to_another_environment_with_its_own_role_and_key(deployed
         there = {"environmentId": ANOTHER, "adminUrl": authenticating_proxy.url, "secret": key}
         deployed.cloud.deploy(sources | there, greetings.APP, greetings.STACK)
 
-        # then it serves there, through the one remaining role, and nothing of it is left here
+        # then it is served there, through the only role left, and nothing of it is left here
         url = f"{elsewhere.ingress_url}/greeter/greet"
         assert httpx.post(url, json="Ann", timeout=60, trust_env=False).json() == "Hello Ann"
         assert deployments_of(deployed.cloud, "greeter") == set()

@@ -18,7 +18,7 @@ from tests.deploy.state import addresses
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run the tests in which the registration looks for unfinished work also without VQueues."""
+    """Run the tests marked `in_both_modes`, which query unfinished work, with and without VQueues."""
     if "own_cloud" in metafunc.fixturenames:
         both = metafunc.definition.get_closest_marker("in_both_modes")
         modes: dict[str, dict[str, str]] = {"with VQueues": {}} | ({"without": WITHOUT_VQUEUES} if both else {})
@@ -27,7 +27,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture(scope="module")
 def own_cloud(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[HolidayCloud]:
-    """Replaces the fixture of the other modules: a cloud with VQueues, and one without."""
+    """Replaces the fixture of the same name: a cloud with or without VQueues."""
     cloud = HolidayCloud(tmp_path_factory.mktemp("own-cloud"), Ports.free())
     cloud.restate_settings = dict(request.param)
     with cloud:
@@ -42,8 +42,8 @@ def greetings(own_cloud: HolidayCloud, tmp_path: Path) -> Greetings:
 
 @pytest.fixture
 def authenticating_proxy(own_cloud: HolidayCloud, secret: str, new_secret: str) -> Iterator[AuthenticatingProxy]:
-    """In front of a Restate in which nothing is registered, before and afterwards."""
-    assert {secret, new_secret}, "they outlive the stack"
+    """In front of a Restate without registrations, before and after the test."""
+    assert {secret, new_secret}, "created first, so deleted after the stack"
     clear(own_cloud)
     with guarding(own_cloud.admin_url, KEY) as authenticating_proxy:
         yield authenticating_proxy

@@ -17,7 +17,7 @@ from tests.driver import eventually
 pytestmark = pytest.mark.slow
 
 
-def test_the_propagation_of_a_permission_is_waited_for(
+def test_a_registration_waits_until_permissions_have_propagated(
     greetings: Greetings, authenticating_proxy: AuthenticatingProxy, secret: str
 ) -> None:
     # given IAM changes that have not propagated yet, when a stack is deployed
@@ -36,7 +36,7 @@ def test_a_service_moves_to_another_admin_url_and_back(greetings: Greetings, els
     greetings.deploy()
     greetings.wait_for_godot()
 
-    # when it moves to another, then it is there, and here is nothing of it, running or registered
+    # when it moves to another, then it is there, and nothing of it is running or registered here
     greetings.deploy(adminUrl=elsewhere.admin_url)
     assert greetings.greet(url=elsewhere.ingress_url).json() == "Hello Ann"
     assert addresses(cloud, set()) == set()

@@ -45,7 +45,7 @@ def test_a_requested_breaking_change_is_made_and_can_be_rolled_back(greetings: G
 
     # when it becomes an object and loses a handler, and a later resource fails
     assert "this one always fails" in greetings.failure(AS_OBJECT, breaking="yes", fails="yes")
-    # then it is what it was
+    # then it is unchanged
     assert greetings.greet().json() == "Hello Ann"
 
     # and without that failure, it becomes an object
@@ -70,7 +70,7 @@ def test_a_wrong_url_is_reported(greetings: Greetings, url: str, sentence: str) 
     assert url in said
 
 
-def test_a_restate_that_is_down_is_waited_for_and_then_reported(greetings: Greetings) -> None:
+def test_a_deploy_waits_for_a_restate_that_is_down_and_then_reports_it(greetings: Greetings) -> None:
     # given no stack and a Restate that is down, when one is deployed
     clear(greetings.cloud)
     greetings.cloud.kill_restate()
@@ -87,7 +87,7 @@ def test_a_restate_that_is_down_is_waited_for_and_then_reported(greetings: Greet
 def test_a_rejected_key_fails_at_once_and_appears_in_no_message_or_log(
     greetings: Greetings, authenticating_proxy: AuthenticatingProxy, new_secret: str
 ) -> None:
-    # given a Restate that demands a key, when a stack is deployed with another one
+    # given a Restate that requires a key, when a stack is deployed with another one
     said = greetings.failure(adminUrl=authenticating_proxy.url, secret=new_secret)
 
     # then there was one request, and the last lines say what to do
@@ -124,7 +124,7 @@ def test_the_key_is_sent_with_every_request_and_read_again_after_a_rotation(
 def test_a_new_secret_replaces_the_old_one(
     greetings: Greetings, authenticating_proxy: AuthenticatingProxy, secret: str, new_secret: str
 ) -> None:
-    # given a stack that was registered with one key, when another secret with another key takes its place
+    # given a stack that was registered with one key, when it gets another secret with another key
     greetings.deploy(adminUrl=authenticating_proxy.url, secret=secret)
     authenticating_proxy.key = OTHER_KEY
     greetings.deploy(adminUrl=authenticating_proxy.url, secret=new_secret)
@@ -174,13 +174,15 @@ def test_destroy_succeeds_while_restate_is_down(greetings: Greetings) -> None:
     greetings.cloud.restart_restate()
     known = eventually(lambda: set(services(greetings.cloud)), lambda found: found == {"greeter"})
     assert known == {"greeter"}, "for a moment after its start, Restate lists no deployments"
-    assert eventually(lambda: unfinished(greetings.cloud), bool), "nor what is unfinished"
+    assert eventually(lambda: unfinished(greetings.cloud), bool), (
+        "for a moment after its start, Restate lists no invocations"
+    )
     remove_by_hand(greetings.cloud)
     assert eventually(lambda: unfinished(greetings.cloud), lambda left: not left) == []
 
 
 def remove_by_hand(cloud: LocalCloud) -> None:
-    """Remove it as an operator would, with the key or without the proxy that demands it."""
+    """Remove it as an operator would, with the key or without the proxy that requires it."""
     for invocation in cloud.admin.query(invocations.unfinished(columns="id")):
         cloud.admin.operate("kill", invocation["id"])
     for deployment in deployments(cloud):

@@ -1,4 +1,4 @@
-"""Lambda packages: what is in them, and that they depend on their contents only."""
+"""Lambda packages: what is in them, and that they depend on nothing else."""
 
 import os
 import re
@@ -15,7 +15,7 @@ from holiday_stack.libraries import EACH_LAMBDA, HOST, LAMBDAS, ROOT, TARGETS, T
 from tests.unit.bundling.wheels import EM_AARCH64, EM_X86_64, contents, shelve, zipped_size
 
 
-def test_a_package_holds_the_sources_in_their_folder_beside_the_libraries(
+def test_a_package_has_the_sources_in_their_folder_beside_the_libraries(
     lambdas: Path, target: Target, local: Path
 ) -> None:
     built = package("greet", target, lambdas=lambdas, local=local)
@@ -74,7 +74,7 @@ def test_a_package_contains_nothing_that_uv_wrote_about_this_machine(lambdas: Pa
     assert contents(packages[0]) == contents(packages[1])
 
 
-def test_a_package_without_a_target_holds_the_sources_only(lambdas: Path, local: Path) -> None:
+def test_a_package_without_a_target_has_only_the_sources(lambdas: Path, local: Path) -> None:
     assert set(contents(package("greet", lambdas=lambdas, local=local))) == {"greet/hello.py"}
 
 

@@ -1,4 +1,4 @@
-"""A local directory, the shelf, from which uv installs the library of a made-up function."""
+"""A local directory, the shelf, from which uv installs the library of a sample function."""
 
 import hashlib
 import zipfile

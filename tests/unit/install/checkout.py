@@ -55,7 +55,7 @@ def wheel(shelf: Path, name: str, version: str, files: dict[str, str]) -> str:
 
 
 def make_environment(path: Path, *, with_uv: bool = True) -> Path:
-    """A virtual environment as uv makes it, without pip, with one package that somebody has installed."""
+    """A virtual environment as uv creates it, without pip, with one package that the user installed."""
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", path], check=True)
     if with_uv:
         (path / "bin" / "uv").symlink_to(UV)

@@ -1,4 +1,4 @@
-"""`make setup` where something is broken, missing or somebody else's: it says so, and repairs only what is its own."""
+"""`make setup` where something is broken, missing or not its own: it reports that, and repairs only what it created."""
 
 import fcntl
 import json
@@ -23,10 +23,10 @@ from tests.unit.install.checkout import SERVER, given_uv, installed_in, make_env
         (None, "its Python does not run"),
     ],
 )
-def test_an_unusable_environment_of_somebody_else_is_reported_and_kept(
+def test_an_unusable_environment_that_make_did_not_create_is_reported_and_kept(
     root: Path, python: str | None, why: str
 ) -> None:
-    # given an environment that somebody else made
+    # given an environment that make did not create
     binaries = root / ".venv" / "bin"
     binaries.mkdir(parents=True)
     (binaries / "precious").touch()
@@ -46,13 +46,13 @@ def test_an_unusable_environment_of_somebody_else_is_reported_and_kept(
 
 
 @pytest.mark.parametrize("broken", ["python", "place"])
-def test_an_unusable_environment_that_make_made_is_made_again(
+def test_an_unusable_environment_that_make_created_is_recreated(
     root: Path, monkeypatch: pytest.MonkeyPatch, broken: str
 ) -> None:
     monkeypatch.setattr("dependencies.install.MAKE_ENVIRONMENT", (sys.executable, "-m", "venv", "--without-pip"))
     monkeypatch.setattr(Checkout, "_uv", given_uv)
 
-    # given an environment that make made, whose Python is gone or which was moved here
+    # given an environment that make created, whose Python is gone or which was moved here
     make_environment(root / ".venv")
     (root / ".venv" / "made-by-make").write_text(str(root / ".venv") if broken == "python" else "/somewhere/else")
     (root / ".venv" / "bin" / "precious").touch()
@@ -67,7 +67,7 @@ def test_an_unusable_environment_that_make_made_is_made_again(
     assert not (root / ".venv" / "bin" / "precious").exists()
 
 
-def test_a_link_to_another_checkout_s_environment_is_never_made_again(root: Path, tmp_path: Path) -> None:
+def test_a_link_to_another_checkout_s_environment_is_never_recreated(root: Path, tmp_path: Path) -> None:
     other = make_environment(tmp_path / "other")
     (other / "made-by-make").write_text(str(other))
     (root / ".venv").symlink_to(other)
@@ -98,7 +98,7 @@ def test_missing_files_are_reported_and_restored(root: Path, capsys: pytest.Capt
 
 
 def test_an_uninstalled_package_is_reported_and_restored(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    # given a set-up checkout without warnings, from which somebody then uninstalls a package
+    # given a set-up checkout without warnings, from which a package is then uninstalled
     make_environment(root / ".venv")
     Checkout(root).set_up()
     assert "Missing" not in capsys.readouterr().out
@@ -124,7 +124,7 @@ def test_a_package_that_npm_leaves_out_is_an_error_that_names_it(root: Path) -> 
     with pytest.raises(SetupError, match=r"^npm left these out: left-out\. Its log is "):
         Checkout(root).set_up()
 
-    # then the next command does not consider it done
+    # then the next command runs set-up again
     assert not (root / ".venv" / "ready").exists()
 
 

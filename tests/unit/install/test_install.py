@@ -55,7 +55,7 @@ def test_a_checkout_is_set_up_in_a_hostile_shell(
     assert all(f"… {step}\n✓ {step} (" in said for step in [*steps, "Installing Node.js packages"])
 
 
-def test_set_up_for_deploying_installs_only_what_that_needs(root: Path) -> None:
+def test_set_up_for_deploying_installs_only_what_deploying_needs(root: Path) -> None:
     make_environment(root / ".venv")
     (root / ".venv" / "bin" / "npm").write_text(NPM)
     (root / ".venv" / "bin" / "npm").chmod(0o755)
@@ -68,7 +68,7 @@ def test_set_up_for_deploying_installs_only_what_that_needs(root: Path) -> None:
     assert not (root / ".venv" / "ready").exists(), "the next `make demo` must install the rest"
 
 
-def test_an_environment_of_somebody_else_is_completed_and_nothing_is_deleted(root: Path) -> None:
+def test_an_environment_that_make_did_not_create_is_completed_and_nothing_is_deleted(root: Path) -> None:
     make_environment(root / ".venv", with_uv=False)
 
     Checkout(root).set_up()
@@ -76,10 +76,10 @@ def test_an_environment_of_somebody_else_is_completed_and_nothing_is_deleted(roo
     assert installed_in(root / ".venv") == {"greeting", "our_constructs", "theirs"}
 
 
-def test_an_environment_that_make_made_is_as_pinned_and_removals_are_reported(
+def test_an_environment_that_make_created_matches_the_pins_and_removals_are_reported(
     root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    # given an environment that make made, in which somebody has installed a package
+    # given an environment that make created, with an unpinned package
     make_environment(root / ".venv")
     (root / ".venv" / "made-by-make").write_text(str(root / ".venv"))
 
