@@ -45,7 +45,13 @@ RULES: dict[str, tuple[list[Change], Plan, str]] = {
         "in flights there is: pending",
     ),
     "confirming never creates a row, and never brings one back": (
-        [("bookings.py", "transaction_status IN (:pending, :confirmed)", ":pending <> :confirmed")],
+        [
+            (
+                "bookings.py",
+                'ConditionExpression="transaction_status IN (:pending, :confirmed)"',
+                'ConditionExpression=":pending <> :confirmed"',
+            )
+        ],
         for_good("late", "flights.confirm"),
         "in flights there is: confirmed",
     ),
