@@ -1,4 +1,4 @@
-"""`make chaos`: books very many trips with mixed faults and checks the invariant over everything that they leave.
+"""`make chaos`: books many trips with mixed faults and checks the invariant on everything that they leave.
 
 `--plan` instead runs one plan, as printed by a failed test.
 """
@@ -101,9 +101,15 @@ def main() -> None:
     accept_any_encoding()
     parser = argparse.ArgumentParser(prog="python -m tests.faults.chaos", description=__doc__)
     parser.add_argument("--trips", type=int, default=20_000, help="how many trips to book (default: 20000)")
-    parser.add_argument("--seed", type=int, default=random.randrange(1_000_000), help="what faults are drawn from")
-    parser.add_argument("--plan", help="a plan in JSON, run once instead")
-    parser.add_argument("--on-lambda", action="store_true", help="on Lambda in the local cloud, not in one process")
+    parser.add_argument(
+        "--seed", type=int, default=random.randrange(1_000_000), help="the seed of the faults (default: random)"
+    )
+    parser.add_argument("--plan", help="run this plan (JSON) once instead")
+    parser.add_argument(
+        "--on-lambda",
+        action="store_true",
+        help="run the services on Lambda in the local cloud instead of in one process",
+    )
     arguments = parser.parse_args()
     signal.signal(signal.SIGINT, signal.default_int_handler)  # even if the shell ignores it
     for signum in set(INTERRUPTIONS) - {signal.SIGINT}:
@@ -116,11 +122,11 @@ def main() -> None:
             say(violation)
         say(f"Violations: {len(found)}")
         sys.exit(bool(found))
-    sys.exit("Interrupted: nothing of it runs any more.")
+    sys.exit("Interrupted. Everything it had started is stopped.")
 
 
 def _end_as_ctrl_c_does(*_: object) -> None:
-    """End this run and everything that it has started."""
+    """Stop this run and everything it has started."""
     os.kill(os.getpid(), signal.SIGINT)
 
 

@@ -1,8 +1,8 @@
 """Runs plans against real services and checks what they leave against the invariant.
 
 The services run in one process, which is restarted when it dies, or on Lambda. In both cases the proxy is their AWS.
-Reservations are made by `send` and `attach` with an idempotency key, so that a broken connection never leaves open
-whether one was made.
+Reservations are made by `send` and `attach` with an idempotency key, so that after a broken
+connection it is never unknown whether one was made.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ from tests.faults.restate import TIME_OUT, Restate
 from tests.one_process import Restarted
 
 Scene = Callable[["Harness", str], Coroutine[Any, Any, None]]
-"""What happens to trips. It gets the harness and the prefix of its trip ids."""
+"""What happens to trips. Called with the harness and the prefix of its trip ids."""
 
 INTERNALS = ("Traceback", "Error", "Exception")
 """What no answer may contain. Restate's error for a step that was given up is its last error, or a stack trace."""
@@ -148,17 +148,17 @@ class Harness(Restate):
             if reservation.status != 200 and not trips[reservation.trip_id].may_fail()
         ]
         surprises += [
-            f"{reservation.trip_id} never began, and nobody cancelled it: {reservation.answer}"
+            f"{reservation.trip_id} never began, although it was not cancelled: {reservation.answer}"
             for reservation in reservations
             if reservation.never_began and not trips[reservation.trip_id].is_cancelled()
         ]
         surprises += [
-            f"{reservation.trip_id} was booked although it was to fail"
+            f"{reservation.trip_id} was booked although it should have failed"
             for reservation in reservations
             if reservation.status == 200 and trips[reservation.trip_id].must_fail()
         ]
         surprises += [
-            f"{reservation.trip_id} is told what the services keep to themselves: {reservation.answer}"
+            f"{reservation.trip_id} was told internals of the services: {reservation.answer}"
             for reservation in reservations
             if any(word in reservation.answer for word in INTERNALS)
         ]

@@ -1,11 +1,11 @@
 """The invariant, as a function of all rows in the services' tables and all notices afterwards.
 
-For each accepted reservation, either all bookings stand and one distinct success notice was sent, or none stands and
-one distinct failure notice was sent. A refused one (400, 409), or one that was cancelled before it began, leaves no row
-and no notice. Each row belongs to a reservation.
+For each accepted reservation, either all bookings are confirmed and one distinct success notice was sent, or none is
+left and one distinct failure notice was sent. A reservation that was refused (400, 409), or cancelled before it began,
+leaves no row and no notice. Each row belongs to a reservation.
 
 A key that is reused after Restate has forgotten it makes another run under the same invocation id. Such runs are
-checked together: once booked, the trip stays booked. A run that was cut off at the gate may send a notice.
+checked together: once booked, the trip stays booked. A run that was cancelled at the gate may send a notice.
 """
 
 import json
@@ -41,8 +41,8 @@ class Reservation:
 
     @property
     def never_began(self) -> bool:
-        """Whether it was cancelled while it was scheduled or queued. Restate keeps nothing of such an invocation: who
-        was waiting is told that it was canceled, and who asks afterwards that it is not found."""
+        """Whether it was cancelled while it was scheduled or queued. Restate keeps nothing of such an invocation:
+        callers that wait for it are told "canceled", and later callers "not found"."""
         return self.answer in NEVER_BEGAN
 
 
@@ -74,15 +74,15 @@ def violations(
         failed = [run for run in made if run.status != 200 and run not in refused]
         right = "success" if any(run.status == 200 for run in made) else "failure"
         if right == "failure" and not failed:
-            found += [f"{who} was refused, and a notice went out: {notice}" for notice in sent]
+            found += [f"{who} was refused, but a notice was sent: {notice}" for notice in sent]
             continue
         counted = Counter(notice["status"] for notice in sent)
         successes = 1 if right == "success" else 0
         failures = range(1 - successes, len(failed) + 1)
         if counted["success"] != successes or counted["failure"] not in failures:
-            found.append(f"{who} has {len(sent)} distinct notices, which is wrong: {sent}")
+            found.append(f"{who} has {len(sent)} distinct notices: {sent}")
         if any(run.status == 422 and run.reason == "rolled back" for run in made) and right == "success":
-            found.append(f"{who} was booked, and called rolled back: {made}")
+            found.append(f"{who} was booked, and reported as rolled back: {made}")
         if any(notice["trip_id"] != trip_id for notice in sent):
             found.append(f"{who} has the notice of another trip: {sent}")
         for notice, (name, service) in product(sent[:1], SERVICES.items()):
@@ -90,12 +90,12 @@ def violations(
             accounted.add(key)
             status = table.get(key, "no row")
             if right == "success" and status != "confirmed":
-                found.append(f"{who} was booked, and in {name} there is: {status}")
+                found.append(f"{who} was booked, but its row in {name} is: {status}")
             if right == "failure" and status not in ("no row", service.compensated):
-                found.append(f"{who} was not booked, and in {name} there is: {status}")
+                found.append(f"{who} was not booked, but its row in {name} is: {status}")
 
-    found += [f"a notice of a reservation that nobody made: {notice}" for notice in distinct.values()]
+    found += [f"a notice of an unknown reservation: {notice}" for notice in distinct.values()]
     for name, trip_id, booking in table.keys() - accounted:
         status = table[name, trip_id, booking]
-        found.append(f"a row of nobody in {name}: {trip_id} {booking} {status}")
+        found.append(f"a row without a reservation in {name}: {trip_id} {booking} {status}")
     return found

@@ -26,7 +26,7 @@ class Trip(msgspec.Struct, frozen=True, omit_defaults=True):
     callers: the number of concurrent reservations, each with its own idempotency key.
     repeats: the number of further concurrent requests with the first one's key.
     forgotten: how often that key is reused, each time after Restate has been made to forget it.
-    again: whether the trip is booked once more when all of that has ended.
+    again: whether the trip is requested once more when all of that has ended.
     cancelled: whether one more reservation is made and cancelled at once.
     faults: the proxy's faults, by call and attempt ("cars.confirm 2").
     """
@@ -40,12 +40,12 @@ class Trip(msgspec.Struct, frozen=True, omit_defaults=True):
     faults: dict[str, str] = {}
 
     def may_fail(self) -> bool:
-        """Whether an answer other than success is right: it was asked for, cancelled, in a crowd, or given up."""
+        """Whether a failure is allowed: it was requested, cancelled, one of several callers, or given up."""
         asked_for = self.run_type or self.callers > 1 or self.again
         return bool(asked_for or self.is_cancelled() or len(self.faults) >= ATTEMPTS)
 
     def is_cancelled(self) -> bool:
-        """Whether somebody cancels a reservation of it."""
+        """Whether a reservation of it is cancelled."""
         return self.cancelled or any(fault in CANCELS for fault in self.faults.values())
 
     def must_fail(self) -> bool:

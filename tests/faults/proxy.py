@@ -22,7 +22,7 @@ from tests.faults import wire
 from tests.faults.calls import Call, Calls
 
 LARGEST_PAYLOAD = 6_291_456
-"""The most bytes that Lambda accepts as an invocation's payload. The emulator accepts more."""
+"""The largest payload in bytes that Lambda accepts. The emulator accepts more."""
 
 
 Hook = Callable[[str], Awaitable[None]]
@@ -144,7 +144,7 @@ class Proxy:
             case ["answer", "lost"]:
                 await self._commit(call, request)
                 return None
-            case ["late"]:  # a zombie: it arrives after the booking was cancelled, or at the very end
+            case ["late"]:  # it arrives after the booking was cancelled, or at the very end
                 self._late[call.booking].append(request)
                 return None
             case ["slow"]:

@@ -39,8 +39,8 @@ class Restate:
     async def forget(self, invocation: str) -> None:
         """Make Restate forget an invocation that has ended, and its idempotency key, as it does after the retention.
 
-        By then the steps that it called have ended too. Forgotten before that, and begun again under the same id, it
-        gets their answers, which stops its partition of Restate 1.7.12 for good.
+        Waits for the steps that it called to end first. Otherwise, if it begins again under the same id, it gets their
+        answers, which stops its partition of Restate 1.7.12 for good.
         """
         sent = ", ".join(f"'{name}'" for name in {"notify", *(row.compensation for row in SERVICES.values())})
         called = f"invoked_by_id = '{invocation}' AND target_handler_name NOT IN ({sent})"
@@ -49,9 +49,9 @@ class Restate:
             while await self.query(calls):
                 await asyncio.sleep(0.05)
         answer = await self.operate("purge", invocation)
-        if answer.status_code != 404:  # a purge that was repeated because Restate was killed meanwhile
+        if answer.status_code != 404:  # the purge was repeated because Restate was killed meanwhile
             answer.raise_for_status()
-        async with asyncio.timeout(TIME_OUT):  # it is accepted before it takes effect
+        async with asyncio.timeout(TIME_OUT):  # a purge is accepted before it takes effect
             while await self.query(f"SELECT id FROM sys_invocation_status WHERE id = '{invocation}'"):
                 await asyncio.sleep(0.02)
 
@@ -68,7 +68,7 @@ class Restate:
         return len(await self.query(unfinished(columns="id")))
 
     async def until(self, condition: str, targets: set[str] | None = None) -> list[dict[str, Any]]:
-        """Wait until unfinished invocations meet this SQL condition: any of them, or one of each of these targets."""
+        """Wait until unfinished invocations meet this SQL condition: any of them, or one for each of these targets."""
         found: list[dict[str, Any]] = []
         async with asyncio.timeout(TIME_OUT):
             while not found or (targets is not None and {row["target"] for row in found} != targets):
@@ -85,7 +85,7 @@ class Restate:
                 await asyncio.sleep(0.05)
 
     async def settle(self) -> list[str]:
-        """Wait until every invocation has ended. Returns those that do not."""
+        """Wait until every invocation has ended. Returns those that have not by the time-out."""
         deadline = time.monotonic() + TIME_OUT
         while (stuck := await self.query(unfinished())) and time.monotonic() < deadline:
             await asyncio.sleep(0.1)

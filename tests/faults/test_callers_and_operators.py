@@ -13,7 +13,7 @@ from tests.faults.harness import Harness, Scene, count
 from tests.faults.plans import Trip
 
 
-def test_of_many_callers_of_one_trip_id_one_books(play: Callable[[Scene], None]) -> None:
+def test_only_one_of_many_callers_books_a_trip_id(play: Callable[[Scene], None]) -> None:
     async def scene(harness: Harness, trip_id: str) -> None:
         trip = Trip(callers=20)
         made = await harness.book(trip_id, trip)
@@ -33,11 +33,11 @@ def test_many_requests_with_one_idempotency_key_are_one_reservation(play: Callab
     play(scene)
 
 
-def test_a_caller_whose_connection_drops_repeats_the_request_and_gets_the_first_answer(
+def test_a_request_repeated_after_a_dropped_connection_gets_the_first_answer(
     play: Callable[[Scene], None],
 ) -> None:
     async def scene(harness: Harness, trip_id: str) -> None:
-        # given a request whose connection is dropped while the trip is being booked
+        # given a connection that is dropped while the trip is being booked
         harness.play({trip_id: Trip(faults={"payments.process 1": "slow"})})
         body = json.dumps({"request": {"trip_id": trip_id}}).encode()
         reader, writer = await asyncio.open_connection("127.0.0.1", harness.cloud.ports.ingress)
@@ -49,7 +49,7 @@ def test_a_caller_whose_connection_drops_repeats_the_request_and_gets_the_first_
         writer.close()
         assert not reader.at_eof()
 
-        # when it is repeated with its key, then there is one trip, and its answer
+        # when the request is repeated with its key, then it is answered, and there is one trip
         made = await harness.reserve(trip_id, key="dropped")
         assert made.status == 200
         assert await harness.check(trip_id, {trip_id: Trip()}, [made]) == []
@@ -57,7 +57,7 @@ def test_a_caller_whose_connection_drops_repeats_the_request_and_gets_the_first_
     play(scene)
 
 
-def test_a_trip_id_is_free_again_after_a_rollback_and_taken_after_a_success(play: Callable[[Scene], None]) -> None:
+def test_a_trip_id_can_be_booked_again_after_a_rollback_and_not_after_a_success(play: Callable[[Scene], None]) -> None:
     async def scene(harness: Harness, trip_id: str) -> None:
         made = [await harness.reserve(trip_id, run_type) for run_type in ("failPayment", "failNotification", "", "")]
         assert [reservation.status for reservation in made] == [422, 422, 200, 409]
@@ -66,7 +66,7 @@ def test_a_trip_id_is_free_again_after_a_rollback_and_taken_after_a_success(play
     play(scene)
 
 
-def test_a_cancelled_trip_says_so_in_words_and_as_metadata(play: Callable[[Scene], None]) -> None:
+def test_a_cancelled_trip_says_so_in_its_message_and_metadata(play: Callable[[Scene], None]) -> None:
     async def scene(harness: Harness, trip_id: str) -> None:
         harness.play({trip_id: Trip(faults={"cars.reserve 1": "cancel before"})})
         made = await harness.reserve(trip_id)
@@ -88,7 +88,7 @@ def test_a_cancelled_trip_says_so_in_words_and_as_metadata(play: Callable[[Scene
     play(scene)
 
 
-def test_a_trip_that_is_paused_goes_on_when_it_is_resumed(play: Callable[[Scene], None]) -> None:
+def test_a_paused_trip_continues_when_it_is_resumed(play: Callable[[Scene], None]) -> None:
     async def scene(harness: Harness, trip_id: str) -> None:
         harness.play({trip_id: Trip(faults={"cars.reserve 1": "slow"})})
         invocation = await harness.send(trip_id)
@@ -104,9 +104,9 @@ def test_a_trip_that_is_paused_goes_on_when_it_is_resumed(play: Callable[[Scene]
     play(scene)
 
 
-def test_what_a_killed_trip_leaves_is_cleaned_up_by_hand(play: Callable[[Scene], None]) -> None:
+def test_bookings_of_a_killed_trip_can_be_cancelled_by_hand(play: Callable[[Scene], None]) -> None:
     async def scene(harness: Harness, trip_id: str) -> None:
-        # given a trip that was killed while its flight was being confirmed: all stays reserved, and no notice goes out
+        # given a trip that was killed while its flight was being confirmed: its bookings stay, and no notice is sent
         harness.play({trip_id: Trip(faults={"flights.confirm 1": "slow"})})
         invocation = await harness.send(trip_id)
         await harness.until(f"target = 'flights/{trip_id}/confirm'")
@@ -117,12 +117,12 @@ def test_what_a_killed_trip_leaves_is_cleaned_up_by_hand(play: Callable[[Scene],
         assert [row["transaction_status"] for row in left["cars"] + left["payments"]] == ["confirmed", "confirmed"]
         assert harness.notices(trip_id) == []
 
-        # when the services are public for a moment, and the bookings are cancelled by their ids
+        # when the services are made public for a moment and the bookings are cancelled by id
         for compensation in COMPENSATIONS:
             service, _, handler = compensation.partition(".")
             await compensate_by_hand(harness, service, handler, trip_id, [row["id"] for row in left[service]])
 
-        # then nothing stands, nobody can do that from outside any more, and the trip id is free again
+        # then all are cancelled, the services are private again, and the trip id can be booked
         rows = harness.rows(trip_id)
         found = {name: [row["transaction_status"] for row in rows[name]] for name in SERVICES}
         assert found == {name: [row.compensated] for name, row in SERVICES.items()}
@@ -143,7 +143,7 @@ def test_what_a_killed_trip_leaves_is_cleaned_up_by_hand(play: Callable[[Scene],
     ],
     ids=["no id", "a long id", "no body", "no trip id"],
 )
-def test_a_slip_in_a_clean_up_is_refused_at_once(
+def test_an_invalid_request_in_a_clean_up_by_hand_is_refused_at_once(
     play: Callable[[Scene], None], service: str, handler: str, body: str, status: int, words: str
 ) -> None:
     async def scene(harness: Harness, trip_id: str) -> None:
@@ -162,9 +162,11 @@ def test_a_slip_in_a_clean_up_is_refused_at_once(
 
 
 @pytest.mark.parametrize("verb", ["cancel", "kill"])
-def test_a_compensation_that_was_stopped_on_purpose_is_done_by_hand(play: Callable[[Scene], None], verb: str) -> None:
+def test_a_compensation_that_was_cancelled_or_killed_can_be_done_by_hand(
+    play: Callable[[Scene], None], verb: str
+) -> None:
     async def scene(harness: Harness, trip_id: str) -> None:
-        # given a cancelled trip whose flight is being confirmed, and its compensation, which waits for that, stopped
+        # given a trip cancelled while its flight was being confirmed, whose queued compensation is then stopped
         trip_id += verb
         harness.play({trip_id: Trip(faults={"flights.confirm 1": "slow"})})
         invocation = await harness.send(trip_id)
@@ -176,7 +178,7 @@ def test_a_compensation_that_was_stopped_on_purpose_is_done_by_hand(play: Callab
         [flight] = harness.rows(trip_id)["flights"]
         assert flight["transaction_status"] == "confirmed"
 
-        # when it is cancelled by hand, then nothing stands
+        # when the flight is cancelled by hand, then no booking is left
         made = await harness.answer(trip_id, invocation)
         await compensate_by_hand(harness, "flights", "cancel", trip_id, [flight["id"]])
         assert await harness.check(trip_id, {trip_id: Trip(cancelled=True)}, [made]) == []
@@ -184,7 +186,7 @@ def test_a_compensation_that_was_stopped_on_purpose_is_done_by_hand(play: Callab
     play(scene)
 
 
-def test_a_notice_that_was_killed_is_lost_and_the_trip_stands(play: Callable[[Scene], None]) -> None:
+def test_a_killed_notice_is_lost_and_the_trip_stays_booked(play: Callable[[Scene], None]) -> None:
     async def scene(harness: Harness, trip_id: str) -> None:
         harness.proxy.decide = lambda call: "reset" if call.name == "trips.notify" else None
         assert (await harness.reserve(trip_id)).status == 200
@@ -201,14 +203,14 @@ def test_a_notice_that_was_killed_is_lost_and_the_trip_stands(play: Callable[[Sc
 
 
 async def post(harness: Harness, service: str, handler: str, trip_id: str, booking: str) -> httpx.Response:
-    """Ask the ingress for a compensation, as an operator with curl would."""
+    """Call a compensation through the ingress, as an operator with curl would."""
     url = f"{harness.cloud.ingress_url}/{service}/{trip_id}/{handler}"
     async with httpx.AsyncClient(trust_env=False, timeout=60) as http:
         return await http.post(url, json={"id": booking})
 
 
 async def compensate_by_hand(harness: Harness, service: str, handler: str, trip_id: str, bookings: list[str]) -> None:
-    """What docs/reliability.md says to do after a kill."""
+    """Do what docs/reliability.md says to do after a kill."""
     await asyncio.to_thread(harness.cloud.admin.publish, service, public=True)
     for booking in bookings:
         (await post(harness, service, handler, trip_id, booking)).raise_for_status()

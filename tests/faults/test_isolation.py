@@ -1,7 +1,7 @@
-"""An outage of one table, or of the topic, does not affect the trips that do not need it.
+"""An outage of one table, or of the topic, does not affect trips that do not need it.
 
-Restate runs at most so many invocations at once, 1,000 per partition by default: six in these tests, which have sixty
-compensations or notices that are stuck. With VQueues, one that waits for its next attempt is none of the six.
+Restate limits concurrent invocations, by default to 1,000 per partition. Here the limit is six, and sixty compensations
+or notices are stuck. With VQueues, an invocation that waits for its next attempt does not count towards the limit.
 """
 
 import asyncio
@@ -24,10 +24,10 @@ from tests.unit.test_retries import attempts_within
 SLOTS, STUCK = 6, 60
 SIX_SLOTS = {
     "RESTATE_WORKER__INVOKER__CONCURRENT_INVOCATIONS_LIMIT": str(SLOTS),
-    "RESTATE_DEFAULT_NUM_PARTITIONS": "1",  # the limit is one partition's
+    "RESTATE_DEFAULT_NUM_PARTITIONS": "1",  # the limit is per partition
 }
 NEEDED_BY = {"payments.refund": "failPayment", "trips.notify": ""}
-"""A call that is retried without end, and the run type of trips that get stuck in it."""
+"""Calls that are retried without end, each with the run type of trips that get stuck in it."""
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,7 @@ def six_slots_without_vqueues(runner: asyncio.Runner, tmp_path_factory: pytest.T
 
 
 class Outage:
-    """Trips that are stuck in one call, and others, which do not need it; all by the names of this test."""
+    """Trips that are stuck in one call, and other trips that do not need it. The trip ids begin with `name`."""
 
     def __init__(self, harness: Harness, call: str, name: str) -> None:
         self.harness, self.call, self.name = harness, call, name
@@ -53,20 +53,20 @@ class Outage:
         harness.play({})
 
     async def begin(self, fault: str, number: int = STUCK) -> None:
-        """From now on the call fails, and so many trips need it."""
+        """From now on the call fails; send this many trips that need it."""
         self.harness.proxy.decide = refusing(self.call, fault)
         for _ in range(number):
             await self.send(NEEDED_BY[self.call])
 
     async def send(self, run_type: str) -> tuple[str, str]:
-        """Make a reservation; returns its trip id and its invocation's id."""
+        """Make a reservation. Returns its trip id and invocation id."""
         trip_id = f"{self.name}-{len(self._made)}"
         self._trips[trip_id] = Trip(run_type)
         self._made.append((trip_id, await self.harness.send(trip_id, run_type)))
         return self._made[-1]
 
     async def seconds_of_other_trips(self, number: int = 6) -> list[float]:
-        """How long each of these trips takes to be answered: those that are booked, and those that fail early."""
+        """The seconds until each of these trips is answered. By turns, one is booked and one fails early."""
         found: list[float] = []
         for n in range(number):
             begin = time.monotonic()
@@ -74,8 +74,8 @@ class Outage:
             found.append(time.monotonic() - begin)
         return found
 
-    async def refused(self, number: int) -> None:
-        """Wait until so many are stuck, each refused at least once."""
+    async def stuck(self, number: int) -> None:
+        """Wait until this many are stuck, each after at least one failed attempt."""
         service, handler = self.call.split(".")
         condition = f"target LIKE '{service}/%{handler}' AND status = 'backing-off' AND failures > 0"
         async with asyncio.timeout(TIME_OUT):
@@ -83,27 +83,29 @@ class Outage:
                 await asyncio.sleep(0.1)
 
     async def recover(self) -> list[str]:
-        """The call works again: wait until all has ended, and return the breaches of the invariant."""
+        """Make the call work again and wait until everything has ended. Returns the violations of the invariant."""
         self.harness.play({})
         made: list[Reservation] = [await self.harness.answer(*sent) for sent in self._made]
         return await self.harness.check(f"{self.name}-", self._trips, made)
 
 
 @pytest.mark.parametrize("call", NEEDED_BY)
-def test_sixty_that_are_stuck_leave_other_trips_alone(runner: asyncio.Runner, six_slots: Harness, call: str) -> None:
+def test_sixty_stuck_invocations_do_not_delay_other_trips(
+    runner: asyncio.Runner, six_slots: Harness, call: str
+) -> None:
     async def scene() -> None:
         outage = Outage(six_slots, call, f"stuck in {call}")
         usual = await outage.seconds_of_other_trips()
 
-        # when sixty are stuck, then other trips are answered as they were before
+        # when sixty are stuck, then other trips are answered as fast as before
         await outage.begin("reset")
-        await outage.refused(STUCK)
+        await outage.stuck(STUCK)
         during = await outage.seconds_of_other_trips()
         print(f"{call}: usually {statistics.median(usual):.2f} s, with {STUCK} stuck {statistics.median(during):.2f} s")
         assert statistics.median(during) < statistics.median(usual) + 1
 
-        # and all ends well
-        await outage.refused(STUCK)
+        # and everything ends correctly
+        await outage.stuck(STUCK)
         assert await outage.recover() == []
 
     runner.run(scene())
@@ -111,27 +113,27 @@ def test_sixty_that_are_stuck_leave_other_trips_alone(runner: asyncio.Runner, si
 
 @pytest.mark.slow
 @pytest.mark.parametrize("call", NEEDED_BY)
-def test_without_vqueues_six_that_are_stuck_stop_every_other_trip(
+def test_without_vqueues_six_stuck_invocations_stop_every_other_trip(
     runner: asyncio.Runner, six_slots_without_vqueues: Harness, call: str
 ) -> None:
     async def scene() -> None:
         outage = Outage(six_slots_without_vqueues, call, f"blocked by {call}")
         await outage.begin("reset")
-        await outage.refused(SLOTS)
+        await outage.stuck(SLOTS)
 
-        # when a trip is to be booked, then it is not answered, for as long as the outage lasts
+        # when another trip is requested, then it is not answered during the outage
         other = await outage.send("failFlightsReservation")
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(outage.harness.answer(*other), timeout=20)
 
-        # and all ends well afterwards
+        # and everything ends correctly afterwards
         assert await outage.recover() == []
 
     runner.run(scene())
 
 
 @pytest.mark.slow
-def test_sixty_that_hang_hold_other_trips_up_until_their_intervals_have_grown(
+def test_hanging_invocations_delay_other_trips_until_their_retry_intervals_have_grown(
     runner: asyncio.Runner, six_slots: Harness
 ) -> None:
     async def scene() -> None:
@@ -154,7 +156,7 @@ def test_sixty_that_hang_hold_other_trips_up_until_their_intervals_have_grown(
 
 
 @pytest.mark.slow
-def test_compensations_that_are_stuck_cost_what_the_policy_says_and_end_soon_after_the_recovery(
+def test_stuck_compensations_are_retried_as_the_policy_says_and_end_soon_after_the_recovery(
     runner: asyncio.Runner, six_slots: Harness
 ) -> None:
     async def scene() -> None:

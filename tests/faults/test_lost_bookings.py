@@ -1,4 +1,4 @@
-"""A booking that is gone when its trip comes back to it: the trip is rolled back, and told apart from a duplicate."""
+"""A booking is gone when its trip needs it again: the trip is rolled back, and not reported as a duplicate."""
 
 import asyncio
 import json
@@ -14,11 +14,11 @@ from tests.faults.harness import Harness
 from tests.faults.plans import Trip
 
 MAY_FAIL = Trip(cancelled=True)
-"""What the harness is told of a trip that does not have to be booked."""
+"""Tells the harness that the trip may fail."""
 
 
 @pytest.mark.parametrize("step", STEPS[1:])
-def test_a_trip_whose_booking_was_cancelled_under_it_is_rolled_back_for_that_reason(
+def test_a_trip_whose_booking_was_cancelled_meanwhile_is_rolled_back_as_not_reserved(
     runner: asyncio.Runner, in_one_process: Harness, step: str
 ) -> None:
     def cancelled(table: str, call: Call) -> None:
@@ -37,7 +37,7 @@ def test_a_trip_whose_booking_was_cancelled_under_it_is_rolled_back_for_that_rea
 
 
 @pytest.mark.parametrize("step", LATER_STEPS)
-def test_a_trip_whose_booking_is_not_there_any_more_is_rolled_back_for_that_reason(
+def test_a_trip_whose_booking_was_deleted_is_rolled_back_as_not_reserved(
     runner: asyncio.Runner, in_one_process: Harness, step: str
 ) -> None:
     def deleted(table: str, call: Call) -> None:
@@ -47,13 +47,13 @@ def test_a_trip_whose_booking_is_not_there_any_more_is_rolled_back_for_that_reas
     assert runner.run(rolled_back(in_one_process, step, deleted)) == []
 
 
-async def rolled_back(harness: Harness, step: str, meddle: Callable[[str, Call], None]) -> list[str]:
-    """Book a trip and meddle with the row of its step, just before the step's first write. Returns what is wrong."""
+async def rolled_back(harness: Harness, step: str, change: Callable[[str, Call], None]) -> list[str]:
+    """Book a trip and change its step's row just before the step's first write. Returns the violations."""
     trip_id = f"lost-{uuid.uuid4()}"
 
     def decide(call: Call) -> None:
         if (call.trip_id, call.name, call.attempt) == (trip_id, step, 1):
-            meddle(harness.names[f"{step.partition('.')[0].capitalize()}TableName"], call)
+            change(harness.names[f"{step.partition('.')[0].capitalize()}TableName"], call)
 
     harness.proxy.decide = decide
     made = await harness.reserve(trip_id)

@@ -1,4 +1,4 @@
-"""Long outages in real time: forward steps are given up after a while, compensations and notices never are."""
+"""Long outages in real time: forward steps are given up eventually, compensations and notices never are."""
 
 import asyncio
 import time
@@ -22,7 +22,7 @@ from tests.faults.proxy import refusing
         pytest.param(Trip(faults={"cars.reserve 1": "outage 30"}), id="DynamoDB, in a step"),
     ],
 )
-def test_half_a_minute_without_dynamodb_leaves_nothing_half_done(
+def test_half_a_minute_without_dynamodb_leaves_no_trip_half_booked(
     runner: asyncio.Runner, in_one_process: Harness, trip: Trip
 ) -> None:
     assert runner.run(in_one_process.run(Plan([trip, Trip()]))) == []
@@ -33,7 +33,7 @@ def test_a_minute_without_sns_neither_delays_the_answer_nor_loses_the_notice(
     runner: asyncio.Runner, in_one_process: Harness
 ) -> None:
     async def book() -> None:
-        # given SNS down for a minute, when trips are booked, then they are answered while it is down
+        # given an SNS outage of a minute, when trips are booked, then they are answered during it
         trips = {f"quiet-{n}": trip for n, trip in enumerate((Trip(), Trip(run_type="failPayment")))}
         in_one_process.play(
             {name: Trip(trip.run_type, faults={"trips.notify 1": "outage 60"}) for name, trip in trips.items()}
@@ -52,12 +52,12 @@ def test_a_minute_without_sns_neither_delays_the_answer_nor_loses_the_notice(
     runner.run(book())
 
 
-async def refuse_payments_for_good(harness: Harness, trip_id: str, fault: str) -> tuple[float, float]:
-    """Book while every call of payments fails, then let it recover. Returns the seconds to refuse and to recover."""
+async def book_without_payments(harness: Harness, trip_id: str, fault: str) -> tuple[float, float]:
+    """Book while every call of payments fails, then end the fault. Returns the seconds to refuse and to recover."""
     trips = {trip_id: Trip(again=True, faults={"payments.process": fault})}
     harness.proxy.decide = refusing("payments", fault)
 
-    # the step is given up: the caller is told, and the others are cancelled while the refund keeps trying
+    # the step is given up: the caller is told, and the others are cancelled while the refund is retried
     begin = time.monotonic()
     first = await harness.reserve(trip_id)
     refused_after = time.monotonic() - begin
@@ -70,13 +70,13 @@ async def refuse_payments_for_good(harness: Harness, trip_id: str, fault: str) -
     )
     assert statuses == ["cancelled"]
 
-    # a new booking of that id waits behind it
+    # a new booking of that trip id waits for the refund
     again = asyncio.create_task(harness.reserve(trip_id))
     waiting = {f"payments/{trip_id}/refund", f"payments/{trip_id}/process"}
     await harness.until(f"target LIKE 'payments/{trip_id}/%'", waiting)
     assert not again.done()
 
-    # and when DynamoDB is back, both end well by themselves
+    # and after the recovery, both end without intervention
     begin = time.monotonic()
     harness.proxy.decide = lambda _: None
     second = await again
@@ -89,7 +89,7 @@ async def refuse_payments_for_good(harness: Harness, trip_id: str, fault: str) -
 def test_a_step_that_gets_no_answer_is_given_up_and_compensated_after_the_recovery(
     runner: asyncio.Runner, in_one_process: Harness
 ) -> None:
-    refused, recovered = runner.run(refuse_payments_for_good(in_one_process, "black-hole", "hanging"))
+    refused, recovered = runner.run(book_without_payments(in_one_process, "black-hole", "hanging"))
     print(f"black hole: refused after {refused:.0f} s, settled {recovered:.0f} s after the recovery")
     assert refused < 75
 
@@ -98,12 +98,12 @@ def test_a_step_that_gets_no_answer_is_given_up_and_compensated_after_the_recove
 def test_a_hanging_lambda_is_given_up_and_compensated_after_the_recovery(
     runner: asyncio.Runner, on_lambda: Harness
 ) -> None:
-    refused, recovered = runner.run(refuse_payments_for_good(on_lambda, "hanging-lambda", "frozen"))
+    refused, recovered = runner.run(book_without_payments(on_lambda, "hanging-lambda", "frozen"))
     print(f"hanging Lambda: refused after {refused:.0f} s, settled {recovered:.0f} s after the recovery")
     assert refused < 150
 
 
-def test_a_throttled_lambda_is_ridden_out(runner: asyncio.Runner, on_lambda: Harness) -> None:
+def test_a_throttled_lambda_is_retried(runner: asyncio.Runner, on_lambda: Harness) -> None:
     async def book() -> list[str]:
         on_lambda.proxy.throttled = b"CarsService"
         booking = asyncio.create_task(on_lambda.run(Plan([Trip(), Trip(run_type="failPayment"), Trip(callers=3)])))
@@ -115,7 +115,7 @@ def test_a_throttled_lambda_is_ridden_out(runner: asyncio.Runner, on_lambda: Har
 
 
 @pytest.mark.parametrize("step", STEPS)
-def test_a_cancellation_in_the_middle_of_a_step_costs_few_lambda_invocations(
+def test_a_cancellation_during_a_step_takes_few_lambda_invocations(
     runner: asyncio.Runner, on_lambda: Harness, step: str
 ) -> None:
     before = lambda_invocations(on_lambda.cloud)

@@ -1,4 +1,4 @@
-"""Flight and car are confirmed side by side: what is said, and that all is compensated, when that fails."""
+"""Flight and car are confirmed in parallel: if that fails, what is reported, and that everything is compensated."""
 
 import asyncio
 import json
@@ -28,7 +28,7 @@ def failure(answer: str) -> dict[str, str]:
         ("failCarRentalConfirmation", "flights.confirm", "cars.confirm"),
     ],
 )
-def test_the_one_that_fails_is_reported_when_the_other_has_ended(
+def test_a_failed_confirmation_is_reported_after_the_other_has_ended(
     play: Callable[[Scene], None], run_type: str, other: str, step: str
 ) -> None:
     async def scene(harness: Harness, trip_id: str) -> None:
@@ -47,11 +47,11 @@ def test_the_one_that_fails_is_reported_when_the_other_has_ended(
     ("run_type", "killed", "reason"),
     [("failFlightsConfirmation", "cars", "simulated"), ("failCarRentalConfirmation", "flights", "given up")],
 )
-def test_of_two_that_fail_the_first_as_written_is_reported(
+def test_of_two_failed_confirmations_the_first_in_the_code_is_reported(
     play: Callable[[Scene], None], run_type: str, killed: str, reason: str
 ) -> None:
     async def scene(harness: Harness, trip_id: str) -> None:
-        # given a trip with one confirmation that fails, and another that is killed as if it were given up
+        # given a trip with one confirmation that fails, and another that is killed, which counts as given up
         trip = Trip(run_type, faults={f"{killed}.confirm {attempt}": "reset" for attempt in range(1, 9)})
         harness.play({trip_id: trip})
         invocation = await harness.send(trip_id, run_type)
@@ -67,7 +67,7 @@ def test_of_two_that_fail_the_first_as_written_is_reported(
 
 
 @pytest.mark.parametrize("slow", ["flights", "cars"])
-def test_a_trip_that_is_cancelled_in_between_names_all(play: Callable[[Scene], None], slow: str) -> None:
+def test_a_trip_that_is_cancelled_between_confirmations_names_both(play: Callable[[Scene], None], slow: str) -> None:
     async def scene(harness: Harness, trip_id: str) -> None:
         trip = Trip(cancelled=True, faults={f"{slow}.confirm 1": "slow"})
         harness.play({trip_id: trip})
@@ -93,7 +93,7 @@ def test_a_trip_that_is_cancelled_in_between_names_all(play: Callable[[Scene], N
         ),
     ],
 )
-def test_what_goes_wrong_while_both_run_takes_few_lambda_invocations(
+def test_a_failure_while_both_run_takes_few_lambda_invocations(
     runner: asyncio.Runner, on_lambda: Harness, trip: Trip
 ) -> None:
     before = lambda_invocations(on_lambda.cloud)

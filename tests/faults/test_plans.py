@@ -55,7 +55,7 @@ def test_mixed_faults_on_lambda(runner: asyncio.Runner, on_lambda: Harness, plan
     hold(runner, on_lambda, plan, "--on-lambda ")
 
 
-def test_every_harmless_fault_at_every_call_is_ridden_out(runner: asyncio.Runner, in_one_process: Harness) -> None:
+def test_every_harmless_fault_at_every_call_is_survived(runner: asyncio.Runner, in_one_process: Harness) -> None:
     hold(runner, in_one_process, at_every_call(*HARMLESS))
 
 
@@ -83,14 +83,14 @@ def test_a_crashed_lambda_before_and_after_every_call(runner: asyncio.Runner, on
 def test_steps_that_fail_for_good_are_compensated_and_late_writes_bring_nothing_back(
     runner: asyncio.Runner, in_one_process: Harness
 ) -> None:
-    # given steps whose every attempt fails, or is only delayed
+    # given steps of which every attempt fails or is delayed
     before = in_one_process.proxy.fired["late"]
     plan = for_good("reset", *STEPS).trips + for_good("late", *STEPS).trips
 
-    # and keys that are used again when the gate's table is gone, after a trip was booked and after one was rolled back
+    # and keys that are reused while the gate's table is unreachable, after a booked and after a rolled-back trip
     gone = {f"flights.look {attempt}": "reset" for attempt in range(2, ATTEMPTS + 2)}
     plan += [Trip(forgotten=2, faults=gone), Trip("failPayment", forgotten=2, faults=gone)]
 
-    # when they are booked, then nothing of them stands but the trip that was booked before
+    # when they are booked, then only the trip that was booked before is left
     hold(runner, in_one_process, Plan(plan))
     assert in_one_process.proxy.fired["late"] - before == 8 * len(STEPS)

@@ -32,19 +32,19 @@ RULES: dict[str, tuple[list[Change], Plan, str]] = {
             ("saga.py", CALL, CALL + REGISTER),
         ],
         at_every_call(*CANCELS),
-        "in cars there is: pending",
+        "in cars is: pending",
     ),
     "a compensation leaves a tombstone": (
         [("bookings.py", TOMBSTONE, "attribute_exists(pk) AND transaction_status <> :spared")],
         for_good("late", "cars.reserve"),
-        "in cars there is: pending",
+        "in cars is: pending",
     ),
     "a booking is not made where one was cancelled": (
         [("bookings.py", "attribute_not_exists(pk) OR transaction_status = :status", ":status = :status")],
         for_good("late", "flights.reserve"),
-        "in flights there is: pending",
+        "in flights is: pending",
     ),
-    "confirming never creates a row, and never brings one back": (
+    "confirming never creates a row or reinstates a cancelled one": (
         [
             (
                 "bookings.py",
@@ -53,7 +53,7 @@ RULES: dict[str, tuple[list[Change], Plan, str]] = {
             )
         ],
         for_good("late", "flights.confirm"),
-        "in flights there is: confirmed",
+        "in flights is: confirmed",
     ),
     "one live booking per trip": (
         [("flights.py", "found.own is None and found.another_is_live", "False")],
@@ -68,7 +68,7 @@ RULES: dict[str, tuple[list[Change], Plan, str]] = {
     "until the gate lets a run in, its compensation leaves a confirmed flight alone": (
         [("services.py", 'return "confirmed" if len(self.steps) > 1 else "nothing"', 'return "nothing"')],
         Plan([Trip(forgotten=1, faults={"flights.look 2": "cancel before"})]),
-        "was booked, and in flights there is: cancelled",
+        "was booked, but its row in flights is: cancelled",
     ),
     "forward steps give up": (
         [("payments.py", "import GIVE_UP_AFTER_8_ATTEMPTS,", "import NEVER_GIVE_UP as GIVE_UP_AFTER_8_ATTEMPTS,")],
@@ -78,7 +78,7 @@ RULES: dict[str, tuple[list[Change], Plan, str]] = {
     "compensations never give up": (
         [("cars.py", "=RETRY_UP_TO_A_MINUTE,", "=GIVE_UP_AFTER_8_ATTEMPTS,")],
         for_good("reset", "cars.cancel", attempts=9, run_type="failPayment"),
-        "in cars there is: pending",
+        "in cars is: pending",
     ),
     "compensations are sent, so that no cancellation interrupts them": (
         [
@@ -87,7 +87,7 @@ RULES: dict[str, tuple[list[Change], Plan, str]] = {
             ("trips.py", "compensations = saga.compensate()", "compensations = await saga.compensate()"),
         ],
         Plan([Trip(run_type="failPayment", faults={"cars.cancel 1": "cancel before"})]),
-        "a row of nobody in flights: ",
+        "a row without a reservation in flights: ",
     ),
     "the success notice comes last": (
         [("trips.py", SUCCESS, ""), ("trips.py", CONFIRM, SUCCESS + CONFIRM)],
@@ -117,7 +117,7 @@ def test_compensations_that_fail_more_often_than_a_step_may_are_not_given_up(tmp
     changes = [("retries.py", "timedelta(seconds=2)", "timedelta(milliseconds=20)")]
     changes += [("retries.py", "timedelta(minutes=1)", "timedelta(milliseconds=600)")]
 
-    # when the trips are rolled back, then nothing of them stands
+    # when the trips are rolled back, then no booking is left
     assert (
         asyncio.run(run(for_good("reset", *COMPENSATIONS, attempts=9, run_type="failNotification"), tmp_path, changes))
         == []

@@ -1,7 +1,7 @@
-"""Taking back a deployment that added a service to the holiday: what began on it ends on it, whole or rolled back.
+"""Rolling back a deployment that added a service, a hotel: trips begun on it end on it, booked or rolled back.
 
-The service is a hotel. Trips are blocked on their way from Restate to Lambda, each in another handler, while the
-deployment before is deployed again, without and with IAM enforced.
+Trips are blocked between Restate and Lambda, each in another handler, while the previous version is deployed again,
+without and with IAM enforced.
 """
 
 import asyncio
@@ -40,7 +40,7 @@ OF_THE_ORIGINAL = {"trips", "flights", "cars", "payments"}
 
 
 class Holiday:
-    """The holiday in its cloud, and trips that are blocked."""
+    """The deployed holiday, and its blocked trips."""
 
     def __init__(self, deployed: Deployed, harness: Harness) -> None:
         self.deployed, self.harness, self.cloud = deployed, harness, deployed.cloud
@@ -49,12 +49,12 @@ class Holiday:
         harness.proxy.holds = self._holds
 
     async def deploy(self, context: dict[str, str]) -> str:
-        """Deploy the holiday as it is, or `with_hotels`: then their table's name is returned."""
+        """Deploy the holiday as it is, or `with_hotels`. Returns the name of the hotels' table, if any."""
         outputs = await asyncio.to_thread(self.deployed.deploy, **context)
         return outputs.get("HotelsTableName", "")
 
     async def begin(self, handler: str, trip: Trip) -> str:
-        """Begin a trip, wait until it is blocked in this handler, and return its invocation."""
+        """Begin a trip and wait until it is blocked in this handler. Returns its invocation id."""
         trip_id = f"{self.run_id}-{len(self.trips):02}"
         self.trips[trip_id], self._blocked[trip_id] = trip, handler
         self.made[trip_id] = await self.harness.send(trip_id, trip.run_type)
@@ -62,7 +62,7 @@ class Holiday:
         return self.made[trip_id]
 
     async def end(self, which: Callable[[str], bool] = bool) -> list[Reservation]:
-        """Let go on what is blocked in these handlers, or in all, and wait for what the callers are told."""
+        """Unblock the trips in these handlers, or in all, and wait for their answers."""
         going_on = [trip_id for trip_id, handler in self._blocked.items() if which(handler)]
         for trip_id in going_on:
             del self._blocked[trip_id]
@@ -95,7 +95,7 @@ def original(
     runner: asyncio.Runner, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Deployed, CloudBehindProxy]]:
     """The holiday as it is."""
-    directory = tmp_path_factory.mktemp("taking-back")
+    directory = tmp_path_factory.mktemp("rollback")
     with proxied(runner, directory, {}, auth=request.param) as cloud, ExitStack() as exits:
         shaped = deployed_for_restate_cloud(cloud)
         yield runner.run(asyncio.to_thread(exits.enter_context, shaped)), cloud
@@ -107,24 +107,24 @@ def holiday(original: tuple[Deployed, CloudBehindProxy]) -> Holiday:
     return Holiday(deployed, Harness(cloud, deployed.outputs, cloud.proxy))
 
 
-def test_trips_that_are_blocked_in_each_step_end_on_what_they_began_on(
+def test_trips_that_are_blocked_in_each_step_end_on_the_version_they_began_on(
     runner: asyncio.Runner, holiday: Holiday, tmp_path: Path
 ) -> None:
     asked = holiday.deployed.authenticating_proxy.asked
 
     async def scene() -> None:
-        # given a deployment that added the hotel, and trips on it that are blocked in each step
+        # given a deployment that added the hotel, and trips blocked in each of its steps
         table = await holiday.deploy(with_hotels(tmp_path / "lambdas", drain=240))
         for blocked in BLOCKED:
             await holiday.begin(*blocked)
 
-        # when the deployment before is deployed again, then new trips run on that at once, without a hotel
-        taken_back = asyncio.create_task(holiday.deploy({}))
+        # when the previous version is deployed again, then new trips run on it at once, without a hotel
+        rollback = asyncio.create_task(holiday.deploy({}))
         assert await until(lambda: "PATCH /services/hotels" in asked)
         new = await holiday.harness.reserve(f"{holiday.run_id}-new")
 
-        # and when the hotels have nothing to do, then their removal still waits for trips that will call them, the last
-        # of which are in their first attempt: it looks again, twice
+        # and when no hotel call is left, then the removal still waits for trips that will make one: it checks twice. The
+        # last of them are in their first attempt
         made: list[Reservation] = []
         go_on: list[Callable[[str], bool]] = [
             lambda handler: handler.startswith("hotels/"),
@@ -133,18 +133,18 @@ def test_trips_that_are_blocked_in_each_step_end_on_what_they_began_on(
         for which in go_on:
             made += await holiday.end(which)
             seen = asked.count("POST /query")
-            assert await until(lambda seen=seen: asked.count("POST /query") > seen + 4 or taken_back.done())
-            assert not taken_back.done()
+            assert await until(lambda seen=seen: asked.count("POST /query") > seen + 4 or rollback.done())
+            assert not rollback.done()
             assert "hotels" in holiday.services()
 
-        # and when those go on too, then each trip ends as it was asked to
+        # and when those continue too, then each trip ends as requested
         made += await holiday.end()
-        await taken_back
+        await rollback
         assert await holiday.harness.check(holiday.run_id, holiday.trips | {new.trip_id: WHOLE}, [new, *made]) == []
         right = {trip_id: ["cancelled" if trip.run_type else "confirmed"] for trip_id, trip in holiday.trips.items()}
         assert holiday.hotels(table) == right
 
-        # and of the hotels, Restate knows nothing any more, nor may it invoke them
+        # and the hotels are no longer registered, and Restate may no longer invoke them
         assert holiday.services() == OF_THE_ORIGINAL
         policies = str(holiday.cloud.client("iam").get_account_authorization_details()["RoleDetailList"])
         assert "CarsService" in policies and "HotelsService" not in policies
@@ -153,16 +153,16 @@ def test_trips_that_are_blocked_in_each_step_end_on_what_they_began_on(
 
 
 @pytest.mark.parametrize("original", [False], ids=["IAM not enforced"], indirect=True)
-def test_a_trip_that_does_not_end_in_time_is_left_alone_and_ends_when_the_service_is_back(
+def test_a_trip_that_does_not_end_in_time_is_logged_and_ends_when_the_service_is_back(
     runner: asyncio.Runner, holiday: Holiday, tmp_path: Path
 ) -> None:
     async def scene() -> None:
-        # given a trip that is blocked before it calls the hotel, whose removal waits for a moment only
+        # given a trip that is blocked before it calls the hotel, and a removal that waits only for a moment
         added = with_hotels(tmp_path / "lambdas", drain=3)
         await holiday.deploy(added)
         invocation = await holiday.begin("flights/reserve", WHOLE)
 
-        # when the deployment is taken back, then the service goes, and the registration function says so of the trip
+        # when the deployment is rolled back, then the service is deregistered, and the log names the trip
         await holiday.deploy({})
         assert holiday.services() == OF_THE_ORIGINAL
         lines = [line for found in logged(holiday.cloud).values() for line in found]

@@ -30,7 +30,7 @@ def test_a_killed_restate_server_continues_where_it_was(runner: asyncio.Runner, 
 
 
 class ThreeNodes(CloudBehindProxy):
-    """A cloud whose Restate is a cluster of three nodes, of which the first is the one that callers know."""
+    """A cloud whose Restate is a cluster of three nodes. Callers know only the first."""
 
     OTHERS = ("restate-server-2", "restate-server-3")
 
@@ -63,7 +63,7 @@ class ThreeNodes(CloudBehindProxy):
         }
 
     def kill_node(self, node: str) -> None:
-        """SIGKILL one of the other nodes, for good."""
+        """SIGKILL one of the other nodes. It is not restarted."""
         self._servers.kill(node)  # pyright: ignore[reportArgumentType]
 
 

@@ -1,7 +1,7 @@
-"""Trips that begin on one version of the code and end on another, by real deployments: forward, and back again.
+"""Trips that begin on one version of the code and end on another, with real deployments: an upgrade and a rollback.
 
-Version 2 says more than version 1 knows: a field more in each message, and a run type more. Version 3 speaks
-otherwise: version 1 cannot read its messages at all. Every deployment finds trips blocked in each step.
+Version 2 adds a field to each message, and a run type. Version 3 changes the messages so that version 1 cannot read
+them. Each deployment happens while trips are blocked in each step.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ from tests.faults.proxy import Proxy
 pytestmark = pytest.mark.slow
 
 Edits = list[tuple[str, str, str]]
-"""A file, a text that it holds once, and what stands there instead."""
+"""A file, a text that it contains once, and its replacement."""
 MAY_FAIL = Trip(cancelled=True)
 OF_A_BOOKING = (
     '    run_type: Annotated[str, Meta(description="The failure to simulate, if any.")] | UnsetType = UNSET\n'
@@ -58,7 +58,7 @@ OTHERWISE: Edits = [
 
 @pytest.fixture(scope="module")
 def versions(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """The sources of each version. Those of version 1 are as they are."""
+    """The sources of each version. Version 1 is the original."""
     found = {"1": ROOT / "lambdas"}
     for name, edits in {"2": MORE, "3": OTHERWISE}.items():
         found[name] = edited(tmp_path_factory.mktemp("sources") / name, {})
@@ -86,13 +86,13 @@ class Scene:
         self.invocations: dict[str, str] = {}
 
     async def deploy(self, version: str) -> str:
-        """Deploy it, and return the ARN of its trips function."""
+        """Deploy a version. Returns the ARN of its trips function."""
         context = {"test:lambdas": str(self.versions[version])}
         self.harness.names.update(await asyncio.to_thread(self.harness.cloud.deploy, context, APP))
         return self.harness.names["TripsVersionArn"]
 
     async def begin(self, trips_version: str) -> None:
-        """Begin the trips on the version that is deployed now, and hold each in its step."""
+        """Begin the trips on the version that is deployed now, and block each in its step."""
         blocked = True
 
         def decide(call: Call) -> str | None:
@@ -104,14 +104,14 @@ class Scene:
             self.invocations[trip_id] = await self.harness.send(trip_id, run_type)
             service, handler = step.split(".")
             await self.harness.until(f"target = '{service}/{trip_id}/{handler}'")
-        # From here on Restate cannot invoke this version of trips: the steps end, and the trips go on later.
+        # From here on Restate cannot invoke this version of trips: the steps end, and the trips continue later.
         self.harness.proxy.throttled = quote(trips_version.rpartition("function:")[2], safe="").encode()
         blocked = False
         steps = ((*step.split("."), trip_id) for trip_id, (step, _) in self.trips.items())
         await self.harness.until_done(*(f"{service}/{trip_id}/{handler}" for service, handler, trip_id in steps))
 
     async def end(self) -> list[Reservation]:
-        """Let the trips go on, and wait for their answers."""
+        """Let the trips continue, and wait for their answers."""
         self.harness.proxy.throttled = b""
         return [await self.harness.answer(*named) for named in self.invocations.items()]
 
@@ -127,7 +127,7 @@ class Scene:
         pytest.param("2", "1", ("", "failNotification", "failHotelReservation"), id="a rollback"),
     ],
 )
-def test_trips_that_are_blocked_in_each_step_end_well_on_the_other_version(
+def test_trips_that_are_blocked_in_each_step_end_correctly_on_the_other_version(
     runner: asyncio.Runner,
     harness: Harness,
     versions: dict[str, Path],
@@ -142,7 +142,7 @@ def test_trips_that_are_blocked_in_each_step_end_well_on_the_other_version(
 
         made = await scene.end()
         assert await scene.check(made) == []
-        # a step that was blocked for too long is given up: of those that were not, each ended as it was asked to
+        # a step that was blocked for too long is given up. Every other trip ended as requested
         ends = {reservation.trip_id: (reservation.status, reservation.reason) for reservation in made}
         expected = {"failNotification": (422, "simulated")}
         for trip_id, (_, run_type) in scene.trips.items():
@@ -152,16 +152,16 @@ def test_trips_that_are_blocked_in_each_step_end_well_on_the_other_version(
     runner.run(deploy_in_mid_trip())
 
 
-def test_what_the_other_version_cannot_read_waits_until_a_version_that_can_is_live(
+def test_messages_that_the_other_version_cannot_read_wait_until_a_version_that_can_is_live(
     runner: asyncio.Runner, harness: Harness, versions: dict[str, Path]
 ) -> None:
     async def deploy_in_mid_trip() -> None:
-        # given trips on version 3, of whose messages version 1 can read none, and a rollback to version 1
+        # given trips on version 3, whose messages version 1 cannot read, and a rollback to version 1
         scene = Scene(harness, versions, ("",))
         await scene.begin(await scene.deploy("3"))
         await scene.deploy("1")
 
-        # when they go on, then each next step fails, and its compensations and notice are retried, as the log says
+        # when they continue, then the next step of each fails, and compensations and notices are retried, as logged
         made = await scene.end()
         confirmed = {trip_id for trip_id, (step, _) in scene.trips.items() if "confirm" in step}
         assert {run.trip_id for run in made if run.status == 200} <= confirmed
@@ -172,7 +172,7 @@ def test_what_the_other_version_cannot_read_waits_until_a_version_that_can_is_li
         failed = [line for line in await asyncio.to_thread(log_lines, harness.cloud) if scene.run_id in line]
         assert any('"message": "failed"' in line and "waiting for a version" in line for line in failed)
 
-        # and when version 3 is live again, all ends well by itself
+        # and when version 3 is live again, everything ends without intervention
         await scene.deploy("3")
         assert await scene.check(made) == []
 

@@ -1,4 +1,4 @@
-"""The query for what is unfinished finds it in each state, and says why, with VQueues and without."""
+"""The query for unfinished invocations finds them in each state and gives the reason, with VQueues and without."""
 
 import asyncio
 from collections import Counter
@@ -10,7 +10,7 @@ from tests.faults.harness import Harness
 from tests.faults.plans import Trip
 
 
-def test_what_is_unfinished_is_found_in_each_state(runner: asyncio.Runner, on_lambda_either_way: Harness) -> None:
+def test_unfinished_invocations_are_found_in_each_state(runner: asyncio.Runner, on_lambda_either_way: Harness) -> None:
     harness, refused = on_lambda_either_way, Counter[str]()
 
     def decide(call: Call) -> str | None:
@@ -20,7 +20,7 @@ def test_what_is_unfinished_is_found_in_each_state(runner: asyncio.Runner, on_la
         return "hanging" if call.trip_id == "found-hanging" else None
 
     async def scene() -> None:
-        # given a refund that fails, what waits behind it, one that is paused, a call that hangs, and a trip for later
+        # given a refund that fails, a trip that waits for it, a paused refund, a hanging call, and a scheduled trip
         harness.proxy.decide = decide
         made = [await harness.reserve(trip_id, "failPayment") for trip_id in ("found-stuck", "found-paused")]
         waiting, hanging = await harness.send("found-stuck"), await harness.send("found-hanging")
@@ -41,12 +41,12 @@ def test_what_is_unfinished_is_found_in_each_state(runner: asyncio.Runner, on_la
             [stuck] = await harness.until(is_stuck.format(attempts))
             assert stuck["failure"].startswith("[500] ConnectionClosedError("), stuck
 
-        # and the attempts are counted right
+        # and the number of failures is right
         async with asyncio.timeout(60):
             while (await harness.until(is_stuck.format(2)))[0]["failures"] != refused["found-stuck"]:
                 await asyncio.sleep(0.1)
 
-        # and nothing is, when all has ended
+        # and nothing is found when everything has ended
         harness.play({})
         (await harness.operate("resume", paused["id"])).raise_for_status()
         (await harness.operate("kill", later)).raise_for_status()
