@@ -34,9 +34,20 @@ def shown(name: str) -> str:
 def read(name: object, folder: Path = FOLDER) -> dict[str, object]:
     """Read an environment's file, without validating its settings.
 
+    Args:
+        name: the file's name without `.toml`, or `none` for no file.
+        folder: where the files are.
+
+    Returns:
+        The settings as TOML values; none without a file.
+
     Raises:
-        SettingsError: the name is invalid, or the file is missing, unreadable or contains a key.
+        SettingsError: the name is invalid, the file is missing, unreadable or contains a key, or it is `none.toml`.
     """
+    if NONE in existing(folder):
+        raise SettingsError(f"{shown(NONE)} is never read, as -c environment={NONE} means no file: rename it.")
+    if name == NONE:
+        return {}
     if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name):
         raise SettingsError(
             f"environment {name!r} must be the name of a file in environments/ without .toml: only letters, digits, - "
@@ -50,6 +61,8 @@ def read(name: object, folder: Path = FOLDER) -> dict[str, object]:
         text = (folder / f"{name}.toml").read_text("utf-8-sig")
         refuse_key(text, shown(name))
         file = tomllib.loads(text)
+    except OSError as error:
+        raise SettingsError(f"{shown(name)} cannot be read: {error.strerror}.", "environment") from None
     except UnicodeDecodeError:
         raise SettingsError(f"{shown(name)} is not UTF-8 text: save it as UTF-8.") from None
     except tomllib.TOMLDecodeError as error:
@@ -61,7 +74,7 @@ def read(name: object, folder: Path = FOLDER) -> dict[str, object]:
 
 def existing(folder: Path = FOLDER) -> list[str]:
     """The names of the environments that have a file. They are case-sensitive, as on CI's file system."""
-    return sorted(path.stem for path in folder.glob("*.toml") if path.is_file())
+    return sorted(path.stem for path in folder.glob("*.toml"))
 
 
 def refuse_key(text: str, place: str, *names: str) -> None:

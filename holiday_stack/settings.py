@@ -107,7 +107,7 @@ class Settings:
         chosen = context.get("environment", environments.NONE)
         origins = {"environment": CONTEXT}
         try:
-            file = {} if chosen == environments.NONE else environments.read(chosen, folder)
+            file = environments.read(chosen, folder)
             origins |= dict.fromkeys(file, f"in {environments.shown(str(chosen))}")
             _check_file_names(file)
             origins |= dict.fromkeys(context, CONTEXT)

@@ -49,6 +49,24 @@ def test_no_file_is_read_unless_an_environment_is_chosen(tmp_path: Path) -> None
     assert Settings.from_context(own, tmp_path) == Settings.from_context(own | {"environment": "none"}, tmp_path)
 
 
+@pytest.mark.parametrize("context", [{}, {"environment": "none"}, {"environment": "production"}])
+def test_a_file_that_would_never_be_read_is_rejected(tmp_path: Path, context: dict[str, object]) -> None:
+    for name in ("none", "production"):
+        (tmp_path / f"{name}.toml").write_text(OWN)
+
+    with pytest.raises(SettingsError, match=r"^environments/none.toml is never read, .* means no file: rename it\.$"):
+        Settings.from_context({"adminUrl": "http://127.0.0.1:9070", **context}, tmp_path)
+
+
+def test_a_file_that_cannot_be_read_gets_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "production.toml").mkdir()
+
+    with pytest.raises(SettingsError) as error:
+        Settings.from_context({"environment": "production"}, tmp_path)
+
+    assert str(error.value) == f"environments/production.toml cannot be read: Is a directory. {IN_CONTEXT}"
+
+
 def test_a_file_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
     assert settings(tmp_path, f"\ufeff{OWN}").admin_url == "http://restate.example.com:9070"
 

@@ -20,7 +20,7 @@ from . import interfaces
 from .acknowledgments import acknowledge
 
 HANDLER = Path(__file__).resolve().parent / "handler"
-"""The source folder of the functions. It needs only the standard library and the Lambda runtime's boto3."""
+"""The functions' source folder (a `Path`), which needs only the standard library and the Lambda runtime's boto3."""
 
 SOURCES = ("*.py", "*.sql")
 LONGEST_TIMEOUT = Duration.minutes(15)  # Lambda's
