@@ -123,8 +123,8 @@ def test_trips_that_are_blocked_in_each_step_end_on_the_version_they_began_on(
         assert await until(lambda: "PATCH /services/hotels" in asked)
         new = await holiday.harness.reserve(f"{holiday.run_id}-new")
 
-        # and when no hotel call is left, then the removal still waits for trips that will make one: it checks twice. The
-        # last of them are in their first attempt
+        # and when no hotel call is left, then the removal still waits for trips that will make one: it checks twice.
+        # The last of them are in their first attempt
         made: list[Reservation] = []
         go_on: list[Callable[[str], bool]] = [
             lambda handler: handler.startswith("hotels/"),
