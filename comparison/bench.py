@@ -84,12 +84,12 @@ def run(plan: Plan, directory: Path) -> Iterator[Value]:
         yield from report.lines(directory)
     with step("Measuring one local process, also in TypeScript"):
         ratios = local.measure(plan.rounds, plan.local)
-        yield from (("services", "", SPEED[what], ratio) for what, ratio in ratios.items())
+        yield from (("services", "ratio", SPEED[what], ratio) for what, ratio in ratios.items())
     with step("Measuring the CPU on Lambda"):
-        yield "services", "", "CPU of a booked trip on Lambda, to a saga that does nothing", cpu.measure()["ratio"]
+        yield "services", "ratio", "CPU of a booked trip on Lambda, to a saga that does nothing", cpu.measure()["ratio"]
     with step("Measuring cold starts"):
-        for function, ratio in start.measure(rounds=5).items():
-            yield "services", "", f"cold start of `{function}`, to `import restate` and a client", ratio
+        for function, ratio in start.measure().items():
+            yield "services", "ratio", f"cold start of `{function}`, to `import restate` and a client", ratio
 
 
 @contextmanager
