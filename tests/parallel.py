@@ -1,5 +1,6 @@
 """`python -m tests.parallel <marker> <folders>`: runs tests/deploy, tests/faults and the rest in three processes.
 
+The folders in tests/deploy, whose tests are all slow, count as the rest, so that the three end at about the same time.
 They spend most of their time waiting. The output of the last one is shown as it comes, that of the others at their end.
 Ctrl-C and SIGTERM are passed on to these three only, and each stops what it has started. The processes below them,
 such as CDK's Node.js, would print tracebacks.
@@ -14,7 +15,8 @@ from pathlib import Path
 from typing import IO
 
 ROOT = Path(__file__).resolve().parents[1]
-APART = ("tests/deploy", "tests/faults")
+APART = {"tests/deploy": ("--ignore-glob=tests/deploy/*/*",), "tests/faults": ()}
+REST = ("--ignore-glob=tests/deploy/test_*.py", "--ignore=tests/faults")
 # Not `-m pytest`, which prints a traceback if it is interrupted during its imports.
 PYTEST = """
 import sys
@@ -50,10 +52,10 @@ def main(marker: str, folders: list[str]) -> int:
     with ExitStack() as files:
         apart = {folder: files.enter_context(tempfile.TemporaryFile()) for folder in APART}
         processes = [
-            start("-o", f"cache_dir=.local/cache_of_{folder.replace('/', '_')}", folder, output=said)
+            start("-o", f"cache_dir=.local/cache_of_{folder.replace('/', '_')}", *APART[folder], folder, output=said)
             for folder, said in apart.items()
         ]
-        codes = [start(*(f"--ignore={folder}" for folder in APART), *folders).wait()]
+        codes = [start(*REST, *folders).wait()]
         for process, (folder, said) in zip(processes, apart.items(), strict=True):
             print(
                 f"\nAt the same time, {folder}{'' if process.poll() is not None else ', which is still running'}:",
