@@ -1,7 +1,7 @@
 """Shared fixtures: one cloud for the whole run and the stack in it, each started when first used.
 
-The cloud is on free ports and in pytest's own directory, so the tests run beside a `make up`. A test that stops servers
-or destroys the stack starts a cloud of its own.
+The cloud uses free ports and pytest's own directory, so the tests can run beside `make up`. A test that stops servers
+or destroys the stack starts its own cloud.
 """
 
 import os
@@ -22,11 +22,11 @@ from tests.driver import Holiday
 from tests.hostile_environment import HostileEnvironment, hostile_variables
 
 ROOT = Path(__file__).parents[1]
-# jsii and the tests use node and the tools that are on PATH. An editor's test runner does not activate the environment.
+# jsii and the tests find node and other tools on PATH. An editor's test runner does not activate the environment.
 os.environ["PATH"] = os.pathsep.join(
     [str(Path(sys.executable).parent), str(ROOT / "node_modules" / ".bin"), os.environ["PATH"]]
 )
-# Unpack CDK's JavaScript (200 MB) only once, where local commands unpack it too.
+# Unpack CDK's JavaScript (200 MB) only once, to where local commands unpack it too.
 os.environ["JSII_RUNTIME_PACKAGE_CACHE_ROOT"] = str(LOCAL / "home" / ".cache" / "aws" / "jsii" / "package-cache")
 
 FAULTS_SEED = int(os.environ.get("FAULTS_SEED") or random.randrange(1_000_000))

@@ -12,7 +12,7 @@ class Holiday(Driver[HolidayCloud]):
 
 
 def logged(cloud: LocalCloud, of: str = "") -> dict[str, list[str]]:
-    """All logged lines, the platform's included, by log group, for the groups whose name contains `of`."""
+    """All logged lines, including the platform's, by log group. Only groups whose name contains `of`."""
     logs = cloud.client("logs")
     found: dict[str, list[str]] = {}
     for group in logs.describe_log_groups()["logGroups"]:
@@ -30,5 +30,5 @@ def log_lines(cloud: LocalCloud) -> list[str]:
 
 
 def lambda_invocations(cloud: LocalCloud) -> int:
-    """How often the four functions have been invoked."""
+    """The number of invocations of the four functions."""
     return sum(line.startswith("START RequestId") for line in log_lines(cloud))

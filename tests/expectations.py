@@ -1,6 +1,6 @@
 """What tests expect of each service, derived from its row in services.py and never from what trips does.
 
-So a step or a compensation that trips forgets fails a test. What the original run types leave behind is written by hand
+So a test fails if trips forgets a step or a compensation. What the original run types leave behind is written by hand
 in demo/contract.py, and tests/unit/test_services.py compares the two.
 """
 
@@ -11,7 +11,7 @@ from demo.readme import FIRST_STEPS, left
 from holiday.services import SERVICES, Service
 
 TABLES = {name: name.capitalize() for name in SERVICES}
-"""Each service's table as the stack names it, which is also the prefix of its output."""
+"""Each service's table as named in the stack, which is also the prefix of its output."""
 
 LATER_STEPS = tuple(f"{name}.{step}" for name, row in SERVICES.items() for step in list(row.steps)[1:])
 STEPS = FIRST_STEPS + LATER_STEPS
@@ -20,9 +20,9 @@ COMPENSATIONS = tuple(f"{name}.{row.compensation}" for name, row in reversed(SER
 
 
 def more_invocations() -> int:
-    """How many more Lambda invocations a trip may take than one with a flight, a car and a payment only.
+    """How many more Lambda invocations a trip may take than one with only a flight, a car and a payment.
 
-    Each additional service takes two of its own, and one more of trips when its first step has ended.
+    Each additional service takes two of its own, and one more of trips after its first step.
     """
     return 3 * (len(SERVICES) - 3)
 

@@ -2,7 +2,7 @@
 
 The emulator does not evaluate patterns. This follows the AWS documentation, "Using filter patterns to match terms in
 JSON log events": a selector such as `$.message`, a string or number to compare it with, NOT EXISTS, and conditions in
-parentheses, joined by `&&` only or by `||` only. It rejects everything else, and what that page leaves open.
+parentheses, joined by `&&` only or by `||` only. It rejects everything else, and what that page does not specify.
 """
 
 import json
@@ -48,7 +48,7 @@ class _Parser:
         self.condition = self._joined()
         self._take("}")
         if self._tokens:
-            raise self._error("something stands behind it")
+            raise self._error("unexpected text after the closing brace")
 
     def _tokenize(self) -> list[str]:
         tokens: list[str] = []
@@ -56,7 +56,7 @@ class _Parser:
         while position < len(self._pattern.rstrip()):
             found = TOKEN.match(self._pattern, position)
             if not found:
-                raise self._error(f"what is {self._pattern[position:]!r}?")
+                raise self._error(f"unexpected {self._pattern[position:]!r}")
             tokens.append(found[0].strip())
             position = found.end()
         return tokens
@@ -68,7 +68,7 @@ class _Parser:
             operators.add(self._tokens.pop(0))
             conditions.append(self._condition())
         if len(operators) > 1:
-            raise self._error("&& and || stand side by side without parentheses")
+            raise self._error("&& and || must not be mixed without parentheses")
         return _joined(conditions, decided_by=operators == {"||"})
 
     def _condition(self) -> Matches:
@@ -86,19 +86,19 @@ class _Parser:
             return self._text(name, operator, value[1:-1])
         if NUMBER.fullmatch(value) and operator in ORDER | {"=": None}:
             return self._number(name, operator, float(value))
-        raise self._error(f"{name} {operator} {value} is not known here")
+        raise self._error(f"{name} {operator} {value} is not supported")
 
     def _text(self, name: str, operator: str, text: str) -> Matches:
         """An asterisk matches any characters. The comparison is case-sensitive."""
         if set(text) & set("?[]"):
-            raise self._error(f"{text!r} holds what may be a wildcard")
+            raise self._error(f"{text!r} may contain a wildcard")
 
         def condition(event: dict[str, Any]) -> bool:
             if operator == "!=" and name not in event:
-                raise FilterPatternError(f"Whether a field that is missing matches != is not documented: {name}")
+                raise FilterPatternError(f"Whether a missing field matches != is not documented: {name}")
             value = event.get(name)
             if name in event and not isinstance(value, str):
-                raise FilterPatternError(f"How a text matches {value!r} is not documented")
+                raise FilterPatternError(f"How a string matches {value!r} is not documented")
             return (isinstance(value, str) and fnmatchcase(value, text)) == (operator == "=")
 
         return condition
@@ -114,7 +114,7 @@ class _Parser:
 
     def _take(self, expected: str | None = None) -> str:
         if not self._tokens or (expected and self._tokens[0] != expected):
-            raise self._error(f"{expected or 'something'} is missing")
+            raise self._error(f"{expected or 'a token'} is missing")
         return self._tokens.pop(0)
 
     def _error(self, why: str) -> FilterPatternError:
@@ -143,5 +143,5 @@ def _field(selector: str) -> str:
     """The name in `$.name`. Nested fields and array items are not used."""
     found = re.fullmatch(r"\$\.(\w+)", selector)
     if not found:
-        raise FilterPatternError(f"{selector!r} is not a selector that is known here")
+        raise FilterPatternError(f"{selector!r} is not a supported selector")
     return found[1]

@@ -1,6 +1,6 @@
-"""A hostile environment: a profile, files, endpoints, container credentials and proxies that all lead to one server.
+"""A hostile environment: a profile, files, endpoints, container credentials and proxies that all point to one server.
 
-That server must never be called: no local command may reach what the caller's environment names.
+That server must never be called: no local command may use what the caller's environment names.
 """
 
 import socketserver

@@ -1,4 +1,4 @@
-"""Runs all services in one local process, with tables and a topic of their own and without a deployment."""
+"""Runs all services in one local process, with their own tables and topic and without a deployment."""
 
 import threading
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Runs `make acceptance` on "AWS" and "Restate Cloud": the emulator, and a restate-server that demands a key."""
+"""Runs `make acceptance` with the emulator as AWS, and a restate-server that requires a key as Restate Cloud."""
 
 import os
 import subprocess
@@ -17,7 +17,7 @@ from tests.deploy.state import deployments, stacks
 
 @dataclass
 class AcceptanceOnAws:
-    """The command, given an emulator and a restate-server that it did not start."""
+    """The command, run on an emulator and a restate-server that it did not start."""
 
     cloud: HolidayCloud
     ingress: AuthenticatingProxy
@@ -25,13 +25,13 @@ class AcceptanceOnAws:
     folder: Path
 
     def command_line(self, *arguments: str, yes: bool = True) -> list[str]:
-        """The command line; yes: do not ask for confirmation."""
+        """The command line. yes: do not ask for confirmation."""
         line = command_line(HolidayCloud(self.folder / "cloud", Ports.free()), "acceptance")
         where = ["--ingress", self.ingress.url, "--admin", self.admin.url, "-c", "bundleFor=host"]
         return [*line, *where, *(["--yes"] if yes else []), *arguments]
 
     def environment(self) -> dict[str, str]:
-        """Stands for the caller's own environment: AWS credentials and endpoint."""
+        """The caller's environment, with AWS credentials and endpoint."""
         return self.cloud.environment() | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "lambdas")])}
 
     @contextmanager

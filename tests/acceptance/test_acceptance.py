@@ -1,6 +1,6 @@
-"""`make acceptance` as its users run it, with the emulator as AWS and a restate-server that demands a key.
+"""`make acceptance` as its users run it, with the emulator as AWS and a restate-server that requires a key.
 
-The command takes the same path as on AWS, with the caller's own credentials and endpoint. Real AWS is not reached.
+The command does the same as on AWS, with the caller's own credentials and endpoint. Real AWS is never called.
 """
 
 import os
@@ -25,12 +25,12 @@ from tests.deploy.state import deployments, processes_below
 from tests.hostile_environment import HostileEnvironment
 
 GONE = ("trips.py", ("raise failure.error(409,", "raise failure.error(410,"))
-"""An edit that breaks the contract: a duplicate is answered with another status."""
+"""An edit that breaks the contract: the answer to a duplicate has another status."""
 
 
 @pytest.fixture(scope="module")
 def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AcceptanceOnAws]:
-    """A bootstrapped account, and a Restate without services."""
+    """A bootstrapped account and a restate-server without services."""
     with HolidayCloud(tmp_path_factory.mktemp("own-cloud"), Ports.free()) as cloud:
         cdk_stacks.bootstrap(cloud)
         with on_aws(cloud, tmp_path_factory.mktemp("acceptance")) as found:
@@ -41,7 +41,7 @@ def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AcceptanceOnAws]:
 def test_in_a_local_cloud_every_check_passes_and_nothing_is_left_behind_or_called_outside(
     tmp_path: Path, hostile_environment: HostileEnvironment
 ) -> None:
-    # given a shell whose AWS and proxies are hostile, when the command is run
+    # given a hostile environment, when the command is run
     cloud = HolidayCloud(tmp_path / "cloud", Ports.free())
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "lambdas")])}
     done = subprocess.run(
@@ -132,7 +132,7 @@ def test_at_a_terminal_it_lists_what_it_will_create_and_does_nothing_without_a_y
         stdin=terminal,
         stdout=terminal,
         stderr=terminal,
-        start_new_session=True,  # otherwise it would prompt at the terminal where the tests run
+        start_new_session=True,  # otherwise it would prompt at the terminal that runs the tests
     )
     os.close(terminal)
     shown = read_until(controller, "API key")

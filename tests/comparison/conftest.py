@@ -1,4 +1,4 @@
-"""The Step Functions version, both types of workflow, in a local cloud whose emulator names errors as Lambda does."""
+"""The Step Functions version with both workflow types, in a local cloud whose emulator names errors as Lambda does."""
 
 from collections.abc import Iterator
 
@@ -20,7 +20,7 @@ def step_functions_cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[H
 
 @pytest.fixture(scope="session")
 def workflows(step_functions_cloud: HolidayCloud) -> dict[str, StepFunctions]:
-    """One of each type, in one cloud."""
+    """One of each type, in the same cloud."""
     return {engine.workflow_type: engine for engine in deploy_step_functions(step_functions_cloud)}
 
 

@@ -1,4 +1,4 @@
-"""What is written about the comparison is what was measured, and what is measured is what runs."""
+"""The pages about the comparison show what was measured last, and the benchmark still runs."""
 
 import csv
 import json
@@ -20,7 +20,7 @@ SAVED: dict[str, Any] = json.loads(report.RESULTS.read_text())
 
 @pytest.mark.slow  # pandas comes with `make bench`
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_the_tables_of_the_pages_are_what_was_measured_last(page: Path) -> None:
+def test_the_pages_tables_show_what_was_measured_last(page: Path) -> None:
     texts = report.blocks(SAVED)
     found = {block[2]: block[3] for block in BLOCK.finditer(page.read_text())}
 
@@ -28,8 +28,8 @@ def test_the_tables_of_the_pages_are_what_was_measured_last(page: Path) -> None:
     assert found == {name: texts[name] for name in found}
 
 
-def test_the_pages_have_the_counts_that_were_measured_last() -> None:
-    """The same without pandas, for the figures that are exact."""
+def test_the_pages_show_the_counts_that_were_measured_last() -> None:
+    """The same without pandas, for the exact figures."""
     values = {(table, column, row): value for table, column, row, value in SAVED["values"]}
     for unit in ("Lambda invocations", "DynamoDB requests"):
         engines = [column for table, column, row in values if (table, row) == ("counts success", unit)]
@@ -42,9 +42,9 @@ def test_the_pages_have_the_counts_that_were_measured_last() -> None:
 
 
 def test_every_source_file_of_both_versions_is_counted_once() -> None:
-    """But for what both share: the bundling, the defaults of a function, and what runs them all in one process.
+    """Except for what both share: bundling, function defaults, and running all services in one process.
 
-    Both versions book the original three: a service that is added to one of them is not compared.
+    Both versions book the original three services. A service that is added to one version is not compared.
     """
     folders = ("lambdas/holiday", "holiday_stack", "comparison/step_functions")
     shared = {"bundling.py", "libraries.py", "service_function.py", "alarms.py", "trip_metrics.py"}
@@ -61,7 +61,7 @@ def test_every_source_file_of_both_versions_is_counted_once() -> None:
 
 
 @pytest.mark.slow
-def test_a_million_trips_cost_what_each_service_charges_for_one() -> None:
+def test_the_cost_of_a_million_trips_is_each_count_times_its_price() -> None:
     prices = {row["unit"]: float(row["dollars"]) for row in csv.DictReader((HERE / "prices.csv").open())}
     counts = {"Lambda invocations": 6, "Lambda GB-seconds": 0.1, "DynamoDB write units": 2, "SNS publishes": 1}
     counts |= {"KB of logs": 2, "HTTP API requests": 1, "Standard state transitions": 7}
@@ -84,7 +84,7 @@ def test_a_million_trips_cost_what_each_service_charges_for_one() -> None:
 
 @pytest.mark.slow
 def test_the_benchmark_runs_and_counts(tmp_path: Path) -> None:
-    """With a few trips: its times mean nothing, its counts do."""
+    """With a few trips: enough for the counts, not for the times."""
     command = [sys.executable, "-m", "comparison.bench", "--smoke", "--results", str(tmp_path / "results.json")]
     variables = os.environ | {"PYTHONPATH": str(ROOT / "lambdas")}
     run = subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True, timeout=1500, check=False)

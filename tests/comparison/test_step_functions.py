@@ -1,12 +1,12 @@
-"""The contract of the saga, held against the Step Functions version: the very tests of `tests/saga`.
+"""Runs the saga's contract tests (`tests/saga`) against the Step Functions version.
 
-What it cannot meet is not imported here, or differs, for these reasons:
+Tests that it cannot pass are not imported, or differ:
 - An idempotency key works with STANDARD workflows only: EXPRESS ones do not know the name of an earlier execution.
 - A GET, or a leaf's path, is 404 instead of 400: the API has one route, and functions are not on HTTP at all.
-- The answer comes after the undo and the notice, not before: they are part of the execution that is waited for.
-  An SNS outage therefore delays the answer, and one that lasts longer than the front door waits (29 s) loses it.
-- Stopping a STANDARD execution undoes nothing: no Catch runs. An EXPRESS one cannot be stopped, and is cut off,
-  without undo, after five minutes.
+- The answer comes after the compensations and the notice, which are part of the execution. So an SNS outage delays the
+  answer, and one that outlasts API Gateway's time-out (29 s) loses it.
+- Stopping a STANDARD execution compensates nothing: no Catch runs. An EXPRESS one cannot be stopped, and is ended after
+  five minutes without compensation.
 """
 
 import random
@@ -19,12 +19,12 @@ from demo.contract import CONTRACT
 from tests.driver import eventually
 from tests.saga import test_reserve as contract
 from tests.saga.test_reserve import (
-    test_a_duplicate_id_is_refused_and_its_trip_left_alone,
+    test_a_duplicate_is_refused_and_its_trip_is_unchanged,
     test_a_simulated_failure_compensates_everything_before_it,
     test_a_wrong_path_is_not_found,
     test_an_id_that_was_rolled_back_can_be_booked_at_once,
-    test_of_many_callers_of_one_id_exactly_one_gets_it,
-    test_one_success_notice_goes_out_and_names_the_bookings,
+    test_one_success_notice_is_sent_and_names_the_bookings,
+    test_only_one_of_many_callers_books_an_id,
     test_the_caller_s_own_itinerary_is_booked,
     test_the_sample_trip_is_booked_under_a_generated_id,
 )
@@ -33,12 +33,12 @@ pytestmark = pytest.mark.slow
 RUN_TYPES = [run_type for run_type in CONTRACT if run_type != "success"]
 
 __all__ = [
-    "test_a_duplicate_id_is_refused_and_its_trip_left_alone",
+    "test_a_duplicate_is_refused_and_its_trip_is_unchanged",
     "test_a_simulated_failure_compensates_everything_before_it",
     "test_a_wrong_path_is_not_found",
     "test_an_id_that_was_rolled_back_can_be_booked_at_once",
-    "test_of_many_callers_of_one_id_exactly_one_gets_it",
-    "test_one_success_notice_goes_out_and_names_the_bookings",
+    "test_one_success_notice_is_sent_and_names_the_bookings",
+    "test_only_one_of_many_callers_books_an_id",
     "test_the_caller_s_own_itinerary_is_booked",
     "test_the_sample_trip_is_booked_under_a_generated_id",
 ]
@@ -77,7 +77,7 @@ def test_a_bad_request_is_400_and_leaves_nothing(holiday: StepFunctions, body: s
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-def test_each_of_many_trips_side_by_side_stands_or_leaves_nothing_standing(holiday: StepFunctions, seed: int) -> None:
+def test_each_of_many_concurrent_trips_is_booked_or_leaves_nothing(holiday: StepFunctions, seed: int) -> None:
     # given trips of random run types, some of which share an id
     dice = random.Random(seed)
     ids = [f"{holiday.names['ApiId']}-{seed}-{dice.randrange(12)}" for _ in range(24)]
@@ -87,13 +87,13 @@ def test_each_of_many_trips_side_by_side_stands_or_leaves_nothing_standing(holid
     with ThreadPoolExecutor(8) as callers:
         answers = list(callers.map(holiday.reserve, requests))
 
-    # then an id that was booked stands once, with one success notice, and no other has anything that stands
+    # then an id that was booked has one booking and one success notice, and no other id has a booking
     holiday.settle()
     for trip in set(ids):
         statuses = [answer.status_code for answer, of in zip(answers, ids, strict=True) if of == trip]
         assert set(statuses) <= {200, 409, 422}, f"seed {seed}: {statuses}"
-        stands = {table: found.count("confirmed") for table, found in holiday.statuses(trip).items()}
-        assert stands == dict.fromkeys(stands, statuses.count(200)), f"seed {seed}: {trip}"
+        booked = {table: found.count("confirmed") for table, found in holiday.statuses(trip).items()}
+        assert booked == dict.fromkeys(booked, statuses.count(200)), f"seed {seed}: {trip}"
         assert not any("pending" in found for found in holiday.statuses(trip).values())
         expected = sorted(["success"] * statuses.count(200) + ["failure"] * statuses.count(422))
         assert notices_about(holiday, trip, len(expected)) == expected

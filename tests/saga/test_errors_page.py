@@ -1,4 +1,4 @@
-"""docs/errors.md shows the real answers. The page exists because Restate's OpenAPI document does not have them."""
+"""docs/errors.md shows the real answers, which Restate's OpenAPI document cannot list."""
 
 import json
 import re
@@ -39,24 +39,24 @@ def test_the_page_has_every_reason_and_an_example_of_each_status() -> None:
     assert all(others <= shown[status].keys() for status, others in names.items())
 
 
-def test_a_trip_that_is_cancelled_before_it_began_is_canceled_for_who_waits_and_then_not_found(
+def test_a_trip_cancelled_before_it_began_is_canceled_for_waiting_callers_and_then_not_found(
     in_one_process: Holiday,
 ) -> None:
-    def cancelled_while_somebody_waits() -> str:
+    def cancelled_while_a_caller_waits() -> str:
         invocation = in_one_process.send(delay="1h")
         with ThreadPoolExecutor() as pool:
             waiting = pool.submit(in_one_process.answer, invocation)
-            wait([waiting], timeout=0.3)  # nothing tells that Restate has it: if it came too late, once more
+            wait([waiting], timeout=0.3)  # nothing shows that Restate has the request: if it came too late, try again
             in_one_process.cloud.admin.operate("cancel", invocation)
             told = waiting.result().text
         assert in_one_process.answer(invocation).text == NEVER_BEGAN[1]
         return told
 
-    assert eventually(cancelled_while_somebody_waits, lambda told: told != NEVER_BEGAN[1]) == NEVER_BEGAN[0]
+    assert eventually(cancelled_while_a_caller_waits, lambda told: told != NEVER_BEGAN[1]) == NEVER_BEGAN[0]
 
 
-def test_restate_describes_one_error_for_all_of_them(in_one_process: Holiday) -> None:
-    """The day this fails, the refusals can move into the schema."""
+def test_restate_describes_one_error_for_all_statuses(in_one_process: Holiday) -> None:
+    """When this fails, the errors can move into the schema."""
     url = f"{in_one_process.cloud.admin_url}/services/trips/openapi"
     operation = (
         httpx.get(url, trust_env=False).raise_for_status().json()["paths"]["/restate/call/trips/reserve"]["post"]

@@ -1,9 +1,9 @@
-"""The gate reads all rows of a trip id, however many there are. tests/faults shows that its read is consistent."""
+"""The gate reads all rows of a trip id, however many. tests/faults shows that its read is consistent."""
 
 from tests.driver import Holiday
 
 
-def test_a_booked_trip_is_found_behind_a_megabyte_of_other_rows(in_one_process: Holiday, trip_id: str) -> None:
+def test_a_booked_trip_is_found_after_a_megabyte_of_other_rows(in_one_process: Holiday, trip_id: str) -> None:
     # given a booked flight whose row comes after more rows than DynamoDB returns at once
     table = in_one_process.names["FlightsTableName"]
     dynamodb = in_one_process.cloud.client("dynamodb")

@@ -21,7 +21,7 @@ def test_a_trip_takes_few_lambda_invocations(on_lambda: Holiday, trip_id: str, r
     assert 0 < lambda_invocations(on_lambda.cloud) - before <= most + more_invocations()
 
 
-def test_a_duplicate_takes_three_lambda_invocations_and_leaves_nothing(on_lambda: Holiday, trip_id: str) -> None:
+def test_a_duplicate_takes_three_lambda_invocations_and_changes_no_row(on_lambda: Holiday, trip_id: str) -> None:
     on_lambda.reserve({"trip_id": trip_id})
     on_lambda.settle()
     before, rows = lambda_invocations(on_lambda.cloud), on_lambda.rows(trip_id)
@@ -33,7 +33,7 @@ def test_a_duplicate_takes_three_lambda_invocations_and_leaves_nothing(on_lambda
     assert on_lambda.rows(trip_id) == rows
 
 
-def test_every_run_of_a_handler_logs_how_it_ended_once_and_nothing_on_replay(on_lambda: Holiday, trip_id: str) -> None:
+def test_every_handler_run_logs_its_outcome_once_and_nothing_on_replay(on_lambda: Holiday, trip_id: str) -> None:
     on_lambda.reserve({"trip_id": trip_id, "depart_city": "Ittoqqortoormiit"})
     on_lambda.settle()
 

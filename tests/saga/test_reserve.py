@@ -1,4 +1,4 @@
-"""The contract of `POST /trips/reserve`: what comes back, which rows are left, which notice goes out."""
+"""The contract of `POST /trips/reserve`: the answer, the rows left, the notice sent."""
 
 import json
 from concurrent.futures import ThreadPoolExecutor
@@ -42,7 +42,7 @@ def test_the_sample_trip_is_booked_under_a_generated_id(holiday: Holiday) -> Non
     }
 
 
-def test_one_success_notice_goes_out_and_names_the_bookings(holiday: Holiday, trip_id: str) -> None:
+def test_one_success_notice_is_sent_and_names_the_bookings(holiday: Holiday, trip_id: str) -> None:
     response = holiday.reserve({"trip_id": trip_id})
 
     assert response.json() == {"status": "success", "trip_id": trip_id}
@@ -98,7 +98,7 @@ def test_the_caller_s_own_itinerary_is_booked(holiday: Holiday, trip_id: str) ->
     assert {**rows["Flights"], **rows["Cars"]}.items() >= ITINERARY.items()
 
 
-def test_a_duplicate_id_is_refused_and_its_trip_left_alone(holiday: Holiday, trip_id: str) -> None:
+def test_a_duplicate_is_refused_and_its_trip_is_unchanged(holiday: Holiday, trip_id: str) -> None:
     holiday.reserve({"trip_id": trip_id})
     holiday.settle()
     before = {table: row for table, [row] in holiday.rows(trip_id).items()}
@@ -146,7 +146,7 @@ def test_an_idempotency_key_makes_a_retry_return_the_first_answer(
     assert {table: len(rows) for table, rows in holiday.rows(trip_id).items()} == dict.fromkeys(holiday.tables, 1)
 
 
-def test_a_key_that_is_used_again_after_its_retention_leaves_one_trip_and_one_notice(
+def test_a_key_that_is_reused_after_its_retention_leaves_one_trip_and_one_notice(
     holiday: Holiday, trip_id: str
 ) -> None:
     # given the sample trip, booked with a key that Restate is then made to forget
@@ -156,19 +156,19 @@ def test_a_key_that_is_used_again_after_its_retention_leaves_one_trip_and_one_no
     before = holiday.rows(booked)
     holiday.forget(holiday.invocation_of(first))
 
-    # when the key is used again, then it is the same invocation, and the answer is the same
+    # when the key is reused, then the invocation id and the answer are the same
     again = holiday.reserve(idempotency_key=trip_id)
     assert (again.status_code, again.json()) == (200, first.json())
     assert holiday.invocation_of(again) == holiday.invocation_of(first)
 
-    # and the trip stands as it was: it cannot be booked, or paid, a second time
+    # and the trip is unchanged: it cannot be booked or paid a second time
     assert holiday.reserve({"trip_id": booked}).status_code == 409
     holiday.settle()
     assert holiday.rows(booked) == before
     assert [notice["status"] for notice in holiday.notices(booked)] == ["success"]
 
 
-def test_of_many_callers_of_one_id_exactly_one_gets_it(holiday: Holiday, trip_id: str) -> None:
+def test_only_one_of_many_callers_books_an_id(holiday: Holiday, trip_id: str) -> None:
     with ThreadPoolExecutor(8) as callers:
         answers = list(callers.map(holiday.reserve, [{"trip_id": trip_id}] * 8))
 
@@ -202,7 +202,7 @@ def test_a_body_over_64_kb_is_refused_before_anything_is_reserved(holiday: Holid
     body = json.dumps({"request": {"trip_id": trip_id}})
     headers = {"content-type": "application/json"}
 
-    # when a body is one byte too long, if only because of blanks, then it is refused
+    # when a body is one byte too long, even if only by blanks, then it is refused
     refused = holiday.http.post("/trips/reserve", content=body.ljust(65_537), headers=headers)
     assert (refused.status_code, refused.json()["metadata"]["reason"]) == (400, "invalid")
     assert "65,536 bytes" in refused.json()["message"]
@@ -215,7 +215,7 @@ def test_a_body_over_64_kb_is_refused_before_anything_is_reserved(holiday: Holid
 
 
 def test_the_limit_counts_bytes_and_not_characters(holiday: Holiday, trip_id: str) -> None:
-    # given a body of fewer than 65,536 characters that has more bytes in UTF-8, because of the padding in a city's name
+    # given a body of fewer than 65,536 characters and more than 65,536 bytes in UTF-8
     body = json.dumps({"request": {"trip_id": trip_id, "depart_city": "京" * 30_000}}, ensure_ascii=False)
     assert len(body) < 65_536 < len(body.encode())
 

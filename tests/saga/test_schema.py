@@ -1,6 +1,6 @@
 """The schema that Restate serves for `trips/reserve` allows exactly what the handler accepts, for generated requests.
 
-A schema cannot say that an end must not be before its start. The fields' descriptions do, and here `in_order` does.
+A schema cannot require that an end is not before its start. The fields' descriptions say so; `in_order` checks it.
 """
 
 import json

@@ -62,7 +62,7 @@ async def reserve(ctx: Context, _request: dict[str, Any]) -> dict[str, str]:
 
 
 class InstantAws:
-    """A client of an AWS that answers at once, and has no bookings."""
+    """An AWS client that answers at once and has no bookings."""
 
     def get_paginator(self, _operation: str) -> "InstantAws":
         return self
@@ -79,7 +79,7 @@ APP = restate.app([trips.trips, flights.flights, cars.cars, payments.payments, b
 
 
 async def record() -> dict[str, list[dict[str, Any]]]:
-    """What Restate sends the handlers for one trip of each, as Lambda would get it: {"trips": […], "baseline": […]}."""
+    """What Restate sends the handlers for one trip of each, as Lambda gets it: {"trips": […], "baseline": […]}."""
     found: dict[str, list[dict[str, Any]]] = {"trips": [], "baseline": []}
 
     async def recording(scope: Any, receive: Any, send: Any) -> None:

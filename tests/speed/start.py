@@ -1,8 +1,8 @@
-"""What a cold start pays, as a ratio: each function's imports and its first client, to `import restate` and a client.
+"""The cost of a cold start, as a ratio: each function's imports and first client, to `import restate` and a client.
 
-A cold start is imports, so each function is imported by fresh interpreters that see what Lambda's see: its package, and
-boto3 as the runtime's own. The package has no bytecode and gets none, as on Lambda's read-only disk; boto3 has its own.
-CPU time, taken in turn, one interpreter after another: a ratio bears a busy machine, milliseconds do not.
+A cold start is mostly imports, so fresh interpreters import each function as on Lambda: from its package, without
+bytecode because Lambda's disk is read-only, and with boto3 and its bytecode from the runtime. Function and baseline are
+measured in turn, in CPU time: a ratio is reliable on a busy machine, milliseconds are not.
 """
 
 import os
@@ -18,7 +18,7 @@ from holiday_stack import bundling
 from restate_lambda_cdk import HANDLER
 
 BASELINE = "import restate, boto3 as sdk; sdk.client('{}')"
-# What each function imports, the client that it has as it starts or makes in its first request, and that one's service.
+# What each function imports, with the client that it creates at its start or in its first request, and its AWS service.
 FUNCTIONS = {
     "trips": ("import holiday.trips; holiday.aws.sns()", "sns"),
     "flights": ("import holiday.flights; holiday.aws.dynamodb()", "dynamodb"),
@@ -35,7 +35,7 @@ ROUNDS = 9
 
 
 def measure(rounds: int = ROUNDS) -> dict[str, float]:
-    """Each function's CPU time until it can make its first call to AWS, 1.0 being the baseline's. Medians."""
+    """Each function's CPU time until its first call to AWS, divided by the baseline's. Medians."""
     ratios: dict[str, list[float]] = {name: [] for name in FUNCTIONS}
     with tempfile.TemporaryDirectory() as sdk:
         for name in AWS_SDK:
@@ -48,7 +48,7 @@ def measure(rounds: int = ROUNDS) -> dict[str, float]:
 
 
 def _cpu_seconds(path: list[str], code: str) -> float:
-    """In an interpreter without site-packages, and in the environment that Lambda gives a function."""
+    """Run without site-packages and with the environment variables of a function on Lambda."""
     timed = f"import sys, time; sys.path[:0] = {path!r}; began = time.process_time()\n{code}\n"
     keys = {"AWS_DEFAULT_REGION": "eu-west-1", "AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x"}
     run = [sys.executable, "-I", "-S", "-B", "-c", f"{timed}print(time.process_time() - began)"]
