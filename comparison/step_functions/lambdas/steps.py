@@ -23,30 +23,30 @@ class NotReservedError(Exception):
 
 
 class DuplicateError(Exception):
-    """Another trip holds this id."""
+    """Another reservation has this trip id."""
 
 
-def _hold_and_reserve(flight: Booking) -> None:
-    """Write the flight and hold the trip id for it, both or neither."""
+def _reserve_trip_id_and_flight(flight: Booking) -> None:
+    """Write the flight, and its trip id into the gate's table: both or neither."""
     item: Any = {"pk": {"S": flight["trip_id"]}}
-    table, holder = os.environ["GATE_TABLE_NAME"], {"S": flight["id"]}
+    table, booking = os.environ["GATE_TABLE_NAME"], {"S": flight["id"]}
     if flight["run_type"] == "failFlightsReservation":
         found = dynamodb().get_item(TableName=table, Key=item, ConsistentRead=True)
-        if found.get("Item", {}).get("held_by", holder) != holder:
+        if found.get("Item", {}).get("reserved_by", booking) != booking:
             raise DuplicateError(flight["trip_id"])
         raise SimulatedError("simulated, as asked for by run_type failFlightsReservation")
-    hold: Any = {
+    gate: Any = {
         "TableName": table,
-        "Item": item | {"held_by": holder},
-        "ConditionExpression": "attribute_not_exists(pk) OR held_by = :id",
-        "ExpressionAttributeValues": {":id": holder},
+        "Item": item | {"reserved_by": booking},
+        "ConditionExpression": "attribute_not_exists(pk) OR reserved_by = :id",
+        "ExpressionAttributeValues": {":id": booking},
     }
     try:
-        dynamodb().transact_write_items(TransactItems=[{"Put": hold}, {"Put": _put(flight, "pending")}])
+        dynamodb().transact_write_items(TransactItems=[{"Put": gate}, {"Put": _put(flight, "pending")}])
     except dynamodb().exceptions.TransactionCanceledException as error:
         reasons: Any = error.response.get("CancellationReasons")
-        held, compensated = (reason["Code"] == "ConditionalCheckFailed" for reason in reasons)
-        if held:
+        duplicate, compensated = (reason["Code"] == "ConditionalCheckFailed" for reason in reasons)
+        if duplicate:
             raise DuplicateError(flight["trip_id"]) from None
         if compensated:
             raise _not_reserved(flight) from None
@@ -90,7 +90,7 @@ def _cancel_and_release(flight: Booking) -> None:
         dynamodb().delete_item(
             TableName=os.environ["GATE_TABLE_NAME"],
             Key={"pk": {"S": flight["trip_id"]}},
-            ConditionExpression="held_by = :id",
+            ConditionExpression="reserved_by = :id",
             ExpressionAttributeValues={":id": {"S": flight["id"]}},
         )
     except dynamodb().exceptions.ConditionalCheckFailedException:
@@ -127,7 +127,7 @@ def _handler(step: str, write: Callable[..., None], *status: str, run_type: str 
     return handle
 
 
-flights_reserve = _handler("flights.reserve", _hold_and_reserve)
+flights_reserve = _handler("flights.reserve", _reserve_trip_id_and_flight)
 flights_confirm = _handler("flights.confirm", _confirm, run_type="failFlightsConfirmation")
 flights_cancel = _handler("flights.cancel", _cancel_and_release)
 cars_reserve = _handler("cars.reserve", _reserve, "pending", run_type="failCarRentalReservation")
