@@ -37,11 +37,6 @@ from tests.speed import cpu, local, start
 MEMORY_GB = 5  # the emulator runs a process for each of 8 requests to each function, and hangs if memory runs out
 WRITE_UNITS = {"PutItem": 1, "UpdateItem": 1, "DeleteItem": 1, "TransactWriteItems": 4}  # two rows, two units each
 STEPS = ("flights.reserve", "cars.reserve", "payments.process", "flights.confirm", "cars.confirm")
-SPEED = {
-    "cpu": "CPU of a booked trip in one local process, to a saga that does nothing",
-    "callers: 1": "trips/s of one local process, callers: 1, to restate-holiday in TypeScript",
-    "callers: 32": "trips/s of one local process, callers: 32, to restate-holiday in TypeScript",
-}
 Value = tuple[str, str, str, float | str]
 """Of one cell: its table, column, row, and what was measured."""
 
@@ -84,7 +79,11 @@ def run(plan: Plan, directory: Path) -> Iterator[Value]:
         yield from report.lines(directory)
     with step("Measuring one local process, also in TypeScript"):
         ratios = local.measure(plan.rounds, plan.local)
-        yield from (("services", "ratio", SPEED[what], ratio) for what, ratio in ratios.items())
+        cpu_ratio = ratios.pop("cpu")
+        yield "services", "ratio", "CPU of a booked trip in one local process, to a saga that does nothing", cpu_ratio
+        for callers, ratio in ratios.items():
+            row = f"trips/s of one local process, {callers}, to restate-holiday in TypeScript"
+            yield "services", "ratio", row, ratio
     with step("Measuring the CPU on Lambda"):
         yield "services", "ratio", "CPU of a booked trip on Lambda, to a saga that does nothing", cpu.measure()["ratio"]
     with step("Measuring cold starts"):

@@ -62,6 +62,11 @@ def services(
     cloud: LocalCloud, names: dict[str, str], lambdas: Path = LAMBDAS, kind: type[S] = Services, **variables: str
 ) -> S:
     """The services with these resources, not yet started. They end with the cloud at the latest."""
+    output = cloud.log("services").open("ab")
+    return kind("holiday.local", lambdas, Ports.free().ingress, environment(cloud, names) | variables, output)
+
+
+def environment(cloud: LocalCloud, names: dict[str, str]) -> dict[str, str]:
+    """The environment variables of a process with these resources."""
     tables = {row.table_variable: names[f"{TABLES[name]}TableName"] for name, row in SERVICES.items()}
-    environment = cloud.environment() | cloud.run_id() | tables | {"SNS_TOPIC": names["TopicArn"]} | variables
-    return kind("holiday.local", lambdas, Ports.free().ingress, environment, cloud.log("services").open("ab"))
+    return cloud.environment() | cloud.run_id() | tables | {"SNS_TOPIC": names["TopicArn"]}

@@ -18,9 +18,9 @@ from subprocess import Popen
 import httpx
 import psutil
 
+from acceptance.driver import Driver
 from localcloud.cloud import LocalCloud
 from localcloud.environment import ROOT, LocalCloudError
-from localcloud.invocations import SENT_AND_NOT_DONE, unfinished
 from localcloud.ports import HOST, Ports, is_free
 from localcloud.processes import end_group
 from tests import one_process
@@ -36,7 +36,8 @@ def measure(rounds: int = 3, trips: Mapping[int, int] = TRIPS) -> dict[str, floa
     """{"cpu": …, "callers: 1": …, "callers: 32": …}: the median of the rounds' ratios."""
     ratios: dict[str, list[float]] = {"cpu": [], **{f"callers: {callers}": [] for callers in trips}}
     with tempfile.TemporaryDirectory() as directory, LocalCloud(Path(directory), Ports.free()) as cloud:
-        environment = one_process.services(cloud, one_process.create_resources(cloud)).environment
+        holiday = Driver(cloud, one_process.create_resources(cloud))
+        environment = one_process.environment(cloud, holiday.names)
         with (
             _served(cloud, environment, [sys.executable, "-m", "holiday.local", "--port"]) as (python, _),
             _served(cloud, environment, [str(NODE), str(TYPESCRIPT)]) as (typescript, _),
@@ -45,13 +46,13 @@ def measure(rounds: int = 3, trips: Mapping[int, int] = TRIPS) -> dict[str, floa
             for number in range(rounds):
                 for callers, count in trips.items():
                     turns = [python, typescript] if number % 2 else [typescript, python]
-                    seconds = {url: _book(cloud, url, "trips", callers, count) for url in turns}
+                    seconds = {url: _book(holiday, url, "trips", callers, count) for url in turns}
                     ratios[f"callers: {callers}"].append(seconds[typescript] / seconds[python])
                 used = dict[str, float]()
                 for service in ("trips", "baseline"):
-                    _book(cloud, without_aws, service, 1, 5)
+                    _book(holiday, without_aws, service, 1, 5)
                     begin = _cpu_seconds(process)
-                    _book(cloud, without_aws, service, 1, 3 * trips[1])
+                    _book(holiday, without_aws, service, 1, 3 * trips[1])
                     used[service] = _cpu_seconds(process) - begin
                 ratios["cpu"].append(used["trips"] / used["baseline"])
     return {what: statistics.median(each) for what, each in ratios.items()}
@@ -61,7 +62,7 @@ def measure(rounds: int = 3, trips: Mapping[int, int] = TRIPS) -> dict[str, floa
 def _served(
     cloud: LocalCloud, environment: Mapping[str, str], command: list[str]
 ) -> Generator[tuple[str, Popen[bytes]]]:
-    """The URL of a process that serves handlers, and the process. Its command ends with the port."""
+    """The URL of a process that serves handlers, and the process. The port is appended to its command."""
     port = Ports.free().ingress
     path = {"PYTHONPATH": f"{LAMBDAS}:{ROOT}"}
     with cloud.log("services").open("ab") as log:
@@ -78,23 +79,22 @@ def _served(
         end_group(process)
 
 
-def _book(cloud: LocalCloud, url: str, service: str, callers: int, trips: int) -> float:
+def _book(holiday: Driver[LocalCloud], url: str, service: str, callers: int, trips: int) -> float:
     """Seconds until `callers` have booked so many trips with the services at `url`, and all of it is settled."""
-    cloud.admin.register({"uri": url})
+    holiday.cloud.admin.register({"uri": url})
 
     async def call(http: httpx.AsyncClient) -> None:
         for _ in range(trips // callers):
-            answer = await http.post(f"{cloud.ingress_url}/{service}/reserve", json={})
+            answer = await http.post(f"{holiday.cloud.ingress_url}/{service}/reserve", json={})
             answer.raise_for_status()
 
     async def book() -> None:
-        async with httpx.AsyncClient(trust_env=False, timeout=120, limits=httpx.Limits()) as http:
+        async with httpx.AsyncClient(trust_env=False, timeout=120) as http:
             await asyncio.gather(*(call(http) for _ in range(callers)))
 
     begin = time.perf_counter()
     asyncio.run(book())
-    while cloud.admin.query(unfinished(columns="id")) or cloud.admin.query(SENT_AND_NOT_DONE):
-        time.sleep(0.02)
+    holiday.settle()
     return time.perf_counter() - begin
 
 

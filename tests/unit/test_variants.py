@@ -1,9 +1,12 @@
 """The edits that slow tests make to the sources still apply. Checking that takes a second."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from localcloud.environment import ROOT
 from tests.deploy import variants
 
 
@@ -18,6 +21,17 @@ def test_the_page_s_hotels_and_their_drain_time_fit_the_stack(tmp_path: Path) ->
     variants.with_hotels(tmp_path, drain=3)
 
     assert "drain=Duration.seconds(3)" in (tmp_path / "holiday_stack" / "stack.py").read_text()
+
+
+def test_the_page_s_service_passes_the_linter_and_the_formatter(tmp_path: Path) -> None:
+    variants.edited(tmp_path / "lambdas", {})
+    variants.apply(tmp_path, *(block for block in variants.BLOCKS if "b/lambdas/" in block))
+
+    settings = ("--config", str(ROOT / "pyproject.toml"), "--no-cache", "lambdas/holiday")
+    for command in (("check",), ("format", "--check")):
+        ruff = [sys.executable, "-m", "ruff", *command, *settings]
+        found = subprocess.run(ruff, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert found.returncode == 0, found.stdout + found.stderr
 
 
 def test_replacing_a_missing_text_is_an_error(tmp_path: Path) -> None:

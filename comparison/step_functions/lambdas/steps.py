@@ -1,7 +1,7 @@
 """A function for each step and each compensation of the workflow: `steps.flights_reserve` serves flights.reserve.
 
 A booking is one row. Every write says what it expects, may be repeated, and cannot bring back what was compensated.
-Flights are reserved first and cancelled last, so a row in their table is what makes a trip id taken.
+Flights are reserved first and cancelled last, so this is where a trip id is reserved: by a row in the gate's table.
 """
 
 import json
