@@ -1,6 +1,7 @@
 """Restate's own UI in a real browser: its playground, and the journal of a failed trip.
 
-The journal is the README's picture. To update it: `pytest tests/saga/test_ui.py --snapshot-update`.
+The journal is the README's picture. To update it, run `make .venv/bench`, then
+`pytest tests/saga/test_ui.py --snapshot-update`.
 """
 
 import re
