@@ -1,4 +1,4 @@
-"""What the tests share: of the handler, a fake of Restate and a deadline for which nobody waits; of the constructs, a
+"""Shared fixtures: for the handler, a fake of Restate and a deadline that takes no real time; for the constructs, a
 stack with a deployer."""
 
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ def deadline(clock: Clock) -> Deadline:
 
 @pytest.fixture
 def restate() -> Iterator[FakeAdmin]:
-    """Restate, which knows nothing yet; three versions of a function that each offer trips.reserve."""
+    """A Restate without deployments, and three versions of a function that each offer trips.reserve."""
     with served(FakeAdmin(offers={version: {"trips": ["reserve"]} for version in (V1, V2, V3)})) as fake:
         yield fake
 

@@ -1,4 +1,4 @@
-"""CloudFormation's events, as the tests of the handler send them, and the clock by which it waits."""
+"""CloudFormation's events, as the handler's tests send them, and the clock that it waits by."""
 
 import itertools
 import json
@@ -17,7 +17,7 @@ ROLE = "arn:aws:iam::111122223333:role/invoker"
 
 
 class Clock:
-    """Stands still, except while somebody sleeps. `events` are called once each, at their time."""
+    """Advances only during `sleep`. Each of `events` is called once, at its time."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -36,7 +36,7 @@ REQUESTS = itertools.count(1)
 
 
 def event(kind: str, restate: FakeAdmin, arn: str, *, old: Event | None = None, **properties: Any) -> Event:
-    """An event as CloudFormation sends it. `old` is the event whose properties were in force before."""
+    """An event as CloudFormation sends it. `old` is the event with the previous properties."""
     wanted: dict[str, Any] = {
         "AdminUrl": restate.url,
         "ServiceNames": ["trips"],
@@ -54,18 +54,18 @@ def event(kind: str, restate: FakeAdmin, arn: str, *, old: Event | None = None, 
 
 
 def renamed(kind: str, restate: FakeAdmin, arn: str, old: Event | None = None) -> Event:
-    """The event of a registration that was renamed: to CloudFormation it is another resource."""
+    """An event of a renamed registration: to CloudFormation, it is another resource."""
     return event(kind, restate, arn, old=old) | {"LogicalResourceId": "RenamedRegistration"}
 
 
 def deleted(create: Event, failure: str | None, monkeypatch: pytest.MonkeyPatch, deadline: Deadline) -> Event:
-    """The event by which CloudFormation deletes what a Create has made: it has the physical id of that one's answer."""
-    told: list[bytes] = []
+    """The Delete that CloudFormation sends after a Create, with the physical id from the response to that."""
+    responses: list[bytes] = []
 
     def send(_url: str, content: bytes) -> None:
-        told.append(content)
+        responses.append(content)
 
     monkeypatch.setattr(cloudformation, "send", send)
     cloudformation.answer(create | {"ResponseURL": ""}, failure, deadline)
-    physical_id = json.loads(told[0])["PhysicalResourceId"]
+    physical_id = json.loads(responses[0])["PhysicalResourceId"]
     return create | {"RequestType": "Delete", "PhysicalResourceId": physical_id, "RequestId": "of the Delete"}

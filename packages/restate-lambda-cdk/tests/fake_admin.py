@@ -1,9 +1,9 @@
-"""A fake for Restate's admin API, with the rules that registration depends on and that the real server has.
+"""A fake of Restate's admin API, with those of the real server's rules that registration depends on.
 
-Known versions are left alone unless forced, the highest revision is the latest, a service gets another type only where
-breaking changes are allowed, a forced removal leaves work behind.
-Faults are scheduled: `answers_before` holds what is said instead, once each, before the fake does as it is told. None
-is no fault: this one request is answered as it should be.
+Known versions are left alone unless forced, the highest revision is the latest, a service changes its type only if
+breaking changes are allowed, and a forced removal leaves invocations behind.
+Faults are scheduled: each of `answers_before` is given once, in place of the real answer. None is no fault: that
+request is answered normally.
 """
 
 import itertools
@@ -19,14 +19,14 @@ from werkzeug import Request, Response
 from http_server import path_of, serving
 
 Answer = tuple[int, dict[str, Any] | str | None]
-IDS = itertools.count(1)  # of all fakes: no two servers give the same id
+IDS = itertools.count(1)  # for all fakes: no two servers give the same id
 
 
 @dataclass
 class Known:
-    """A registered deployment: its services by name, each with its revision, and what it offered when it was asked.
+    """A registered deployment: the revisions of its services by name, and what service discovery found.
 
-    Where it is a server, its URL is in `arn`.
+    A server's URL is in `arn`.
     """
 
     id: str
@@ -40,14 +40,14 @@ class Known:
 
 @dataclass
 class FakeAdmin:
-    """What Restate knows, and what was asked of it.
+    """What Restate knows, and which requests it received.
 
-    `offers` says which handlers of which services a version has, and `objects` which versions have virtual objects.
-    Whoever is not in `roles`, once there are any, may not invoke a function; a known version is invoked only if forced.
-    `unfinished` has the deployment that an invocation is pinned to; one that is not pinned yet is named
-    `<service>.<anything>`. `on_older_versions` are those, named likewise, that are pinned to a deployment which is no
-    longer the latest. `first_attempts` have the deployment that an invocation, named likewise, is running on, and that
-    has not answered yet. `late` are invocations that are pinned to a deployment at the moment when it is removed.
+    `offers` has each version's services and their handlers, and `objects` the versions that have virtual objects.
+    If `roles` is not empty, only they may invoke a function; a known version is invoked only if forced.
+    `unfinished` maps an invocation to the deployment that it is pinned to; one that is not pinned yet is named
+    `<service>.<anything>`. `on_older_versions` are invocations, with such names, that are pinned to a deployment that
+    is not the latest. `first_attempts` maps an invocation, with such a name, to the deployment that runs it but has
+    not answered yet. `late` are invocations that are pinned to a deployment at the moment it is removed.
     """
 
     url: str = ""
@@ -69,12 +69,12 @@ class FakeAdmin:
     _revision: int = 0
 
     def latest(self, service: str) -> str | None:
-        """The ARN that new work for the service goes to."""
+        """The ARN of the version that gets the service's new work."""
         found = max(self._revisions(service), default=None)
         return self.known[found[1]].arn if found else None
 
     def is_open(self, service: str) -> bool:
-        """Whether callers from outside may call it."""
+        """Whether the service can be called through the ingress."""
         return next(self._service(*found)["public"] for found in self._latest() if found[0] == service)
 
     def arns(self) -> set[str]:
@@ -185,7 +185,7 @@ class FakeAdmin:
 
 @contextmanager
 def served(fake: FakeAdmin) -> Generator[FakeAdmin]:
-    """Serve it on a free port of the loopback interface."""
+    """Serve the fake on a free loopback port."""
 
     def answer(request: Request) -> Response:
         body = json.loads(request.get_data() or "{}")

@@ -1,4 +1,4 @@
-"""An HTTP server of a test's own: pytest-httpserver on a free port, where one function answers everything."""
+"""An HTTP server for a test: pytest-httpserver on a free port, with one function that answers every request."""
 
 import logging
 import re
@@ -8,11 +8,11 @@ from contextlib import contextmanager
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
-logging.getLogger("werkzeug").setLevel(logging.ERROR)  # which logs each request, where tests look at what is logged
+logging.getLogger("werkzeug").setLevel(logging.ERROR)  # it logs each request, and tests check the log
 
 
 class Server(HTTPServer):
-    """It stops at once. The library's own takes half a second, which every test with a server would take longer."""
+    """Stops at once. The library's own takes half a second, in every test with a server."""
 
     def thread_target(self) -> None:
         assert self.server
@@ -21,12 +21,12 @@ class Server(HTTPServer):
 
 @contextmanager
 def serving(answer: Callable[[Request], Response]) -> Generator[str]:
-    """The URL of such a server. An `answer` that raises ConnectionError closes the connection instead."""
+    """Yield the server's URL. An `answer` that raises ConnectionError closes the connection instead."""
     with Server("127.0.0.1", threaded=True) as server:
         server.expect_request(re.compile("")).respond_with_handler(answer)
         yield server.url_for("").rstrip("/")
 
 
 def path_of(request: Request) -> str:
-    """What was asked for, as it was written, the query included."""
+    """The request's path and query, exactly as they were sent."""
     return request.environ["REQUEST_URI"]

@@ -1,4 +1,4 @@
-"""Small stacks, and ways to ask what they synthesize to."""
+"""Small stacks, and queries of their templates."""
 
 from typing import Any
 
@@ -21,7 +21,7 @@ def app() -> App:
 
 
 def function(stack: Stack, construct_id: str = "Greeter", **options: Any) -> lambda_.Function:
-    """A function; what it does matters to no test here."""
+    """A function whose code does not matter here."""
     return lambda_.Function(
         stack,
         construct_id,
@@ -37,17 +37,17 @@ def server(stack: Stack, construct_id: str = "Restate") -> RestateServer:
 
 
 def resources(stack: Stack, kind: str) -> Resources:
-    """Logical ids and resources of one type."""
+    """The resources of one type, by logical id."""
     return {name: dict(found) for name, found in Template.from_stack(stack).find_resources(kind).items()}
 
 
 def registrations(stack: Stack) -> list[dict[str, Any]]:
-    """Properties of the registrations."""
+    """The registrations' properties."""
     return [found["Properties"] for found in resources(stack, "Custom::RestateService").values()]
 
 
 def statements(stack: Stack) -> list[dict[str, Any]]:
-    """All that the policies of a stack say, each with the role that it is for as `Roles`."""
+    """The statements of all policies of a stack, each with its policy's `Roles`."""
     return [
         statement | {"Roles": policy["Properties"]["Roles"]}
         for policy in resources(stack, "AWS::IAM::Policy").values()

@@ -1,4 +1,4 @@
-"""The admin client: what it says of each kind of answer, and what it never says."""
+"""The admin client: its error for each kind of answer, and what no error reveals."""
 
 import socket
 import threading
@@ -57,7 +57,7 @@ def test_a_missing_key_is_final_and_asks_for_the_secret(restate: FakeAdmin) -> N
 
 
 @pytest.mark.parametrize("status", [500, 502, 503, 429, 408])
-def test_a_server_in_trouble_may_recover(restate: FakeAdmin, status: int) -> None:
+def test_a_temporary_failure_can_be_retried(restate: FakeAdmin, status: int) -> None:
     restate.answers_before = [(status, {"message": "one moment"})]
 
     with pytest.raises(UnavailableError, match=f"Restate answered {status}: one moment"):
@@ -71,7 +71,7 @@ def test_a_server_in_trouble_may_recover(restate: FakeAdmin, status: int) -> Non
         (400, {"message": "not qualified", "restate_code": "META0012"}, "Restate answered 400: not qualified"),
     ],
 )
-def test_any_other_refusal_is_final_and_quotes_the_server(
+def test_any_other_error_is_final_and_quotes_the_server(
     restate: FakeAdmin, status: int, body: dict[str, str] | str, said: str
 ) -> None:
     restate.answers_before = [(status, body)]
@@ -90,7 +90,7 @@ def test_any_other_refusal_is_final_and_quotes_the_server(
         (400, '{"error": "bad"}', '400 ({"error": "bad"})'),
     ],
 )
-def test_an_answer_that_is_not_the_admin_api_s_is_final_and_asks_about_the_url(
+def test_an_answer_that_is_not_from_the_admin_api_is_final_and_asks_about_the_url(
     restate: FakeAdmin, status: int, body: dict[str, str] | str, said: str
 ) -> None:
     restate.answers_before = [(status, body)]
@@ -102,7 +102,7 @@ def test_an_answer_that_is_not_the_admin_api_s_is_final_and_asks_about_the_url(
     assert str(refused.value) == sentence
 
 
-def test_a_redirect_is_not_followed_because_it_would_take_the_key_elsewhere(restate: FakeAdmin) -> None:
+def test_a_redirect_is_not_followed_because_that_would_send_the_key_elsewhere(restate: FakeAdmin) -> None:
     restate.answers_before = [(302, "")]
 
     with pytest.raises(RefusedError, match=r"answered 302 .* is it Restate"):
@@ -111,20 +111,20 @@ def test_a_redirect_is_not_followed_because_it_would_take_the_key_elsewhere(rest
     assert len(restate.asked) == 1
 
 
-def test_a_server_that_is_not_there_may_come_up() -> None:
+def test_an_unreachable_server_can_be_retried() -> None:
     with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))  # bound, but nobody listens
+        unused.bind(("127.0.0.1", 0))  # bound, but not listening
         with pytest.raises(UnavailableError, match=r"cannot be reached .*: check the URL, that Restate is running"):
             Admin(f"http://127.0.0.1:{unused.getsockname()[1]}").check_health()
 
 
-def test_a_server_that_does_not_answer_is_given_up_while_there_is_time_to_say_so(
+def test_a_request_times_out_while_there_is_time_to_report_that(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    assert REQUEST_SECONDS <= KEPT_BACK_SECONDS / 2, "the other half is for the answer to CloudFormation"
+    assert REQUEST_SECONDS <= KEPT_BACK_SECONDS / 2, "the other half is for the response to CloudFormation"
     monkeypatch.setattr(module, "REQUEST_SECONDS", 0.1)
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        end = threading.Timer(5, silent.close)  # in case that it is waited for, which is then no time-out
+        end = threading.Timer(5, silent.close)  # without a time-out, the test fails instead of hanging
         end.start()
         with pytest.raises(UnavailableError, match="timed out"):
             Admin(f"http://127.0.0.1:{silent.getsockname()[1]}").check_health()
@@ -132,7 +132,7 @@ def test_a_server_that_does_not_answer_is_given_up_while_there_is_time_to_say_so
 
 
 def test_a_long_message_is_cut_off(restate: FakeAdmin) -> None:
-    """CloudFormation takes a reason of 4 KB at most."""
+    """CloudFormation accepts a reason of at most 4 KB."""
     restate.answers_before = [(500, {"message": "x" * 10_000})]
 
     with pytest.raises(UnavailableError) as unavailable:
@@ -142,14 +142,14 @@ def test_a_long_message_is_cut_off(restate: FakeAdmin) -> None:
     assert LONGEST_MESSAGE <= 1_000
 
 
-def test_something_that_is_not_json_is_not_taken_for_an_answer(restate: FakeAdmin) -> None:
+def test_an_answer_that_is_not_json_is_an_error(restate: FakeAdmin) -> None:
     restate.answers_before = [(200, "<html>welcome</html>")]
 
     with pytest.raises(RefusedError, match="is it Restate's admin API"):
         Admin(restate.url).deployments()
 
 
-def test_a_function_that_cannot_be_invoked_yet_is_waited_for_and_its_dump_is_cut_off(restate: FakeAdmin) -> None:
+def test_a_function_that_cannot_be_invoked_yet_can_be_retried_and_the_error_dump_is_cut_off(restate: FakeAdmin) -> None:
     said = "lambda returned: AccessDeniedException (ServiceError(ServiceError { source: Unhandled, raw: Response }))"
     restate.answers_before = [(500, {"message": said, "restate_code": "META0003"})]
 
@@ -157,7 +157,7 @@ def test_a_function_that_cannot_be_invoked_yet_is_waited_for_and_its_dump_is_cut
         Admin(restate.url).register(V1, None)
 
 
-def test_a_function_that_was_invoked_and_failed_is_not_waited_for(restate: FakeAdmin) -> None:
+def test_a_failure_of_the_invoked_function_is_final(restate: FakeAdmin) -> None:
     said = "function returned an error during execution: No module named restate"
     restate.answers_before = [(500, {"message": said, "restate_code": "META0003"})]
 
@@ -165,7 +165,7 @@ def test_a_function_that_was_invoked_and_failed_is_not_waited_for(restate: FakeA
         Admin(restate.url).register(V1, None)
 
 
-def test_what_is_gone_need_not_be_removed_or_killed_again(restate: FakeAdmin) -> None:
+def test_removing_killing_or_closing_what_no_longer_exists_is_no_error(restate: FakeAdmin) -> None:
     admin = Admin(restate.url)
 
     admin.remove("dp_gone")
@@ -180,7 +180,7 @@ def test_what_is_gone_need_not_be_removed_or_killed_again(restate: FakeAdmin) ->
     ]
 
 
-def test_what_could_not_be_removed_is_not_taken_for_gone(restate: FakeAdmin) -> None:
+def test_a_failure_to_remove_kill_or_close_is_an_error(restate: FakeAdmin) -> None:
     admin = Admin(restate.url)
 
     for remove in (admin.remove, admin.kill, admin.close):
@@ -189,7 +189,7 @@ def test_what_could_not_be_removed_is_not_taken_for_gone(restate: FakeAdmin) -> 
             remove("it")
 
 
-def test_an_address_may_have_a_path(restate: FakeAdmin) -> None:
+def test_the_admin_url_may_have_a_path(restate: FakeAdmin) -> None:
     restate.answers_before = [(200, None)]
 
     Admin(f"{restate.url}/restate/").check_health()
@@ -197,8 +197,7 @@ def test_an_address_may_have_a_path(restate: FakeAdmin) -> None:
     assert restate.asked == ["GET /restate/health"]
 
 
-def test_a_name_is_a_name_whatever_is_in_it(restate: FakeAdmin) -> None:
-    """In a path, and in a query."""
+def test_names_are_escaped_in_paths_and_queries(restate: FakeAdmin) -> None:
     admin = Admin(restate.url)
 
     for ask in (admin.close, admin.remove, admin.kill):
@@ -216,7 +215,7 @@ def test_a_name_is_a_name_whatever_is_in_it(restate: FakeAdmin) -> None:
     ]
 
 
-def test_something_that_does_not_speak_http_is_not_taken_for_a_bug() -> None:
+def test_a_server_that_does_not_speak_http_is_unreachable() -> None:
     with socket.create_server(("127.0.0.1", 0)) as ssh:
 
         def greet() -> None:

@@ -1,4 +1,4 @@
-"""Reading the API key, against a fake for boto3's client."""
+"""Reading the API key, with a fake of boto3's client."""
 
 from typing import Any
 
@@ -21,14 +21,14 @@ class NotFoundError(ClientError):
 
 
 class Secrets:
-    """Raises or returns what it is given, one thing per call, and the last for ever."""
+    """Raises or returns the given results, one per call; the last one repeats."""
 
     def __init__(self, *results: str | Exception) -> None:
         self.results = list(results)
         self.asked: list[tuple[str | None, str]] = []
 
     class exceptions:  # noqa: N801
-        """As boto3 has them."""
+        """As on boto3's client."""
 
         ResourceNotFoundException = NotFoundError
 
@@ -54,18 +54,18 @@ def error(code: str) -> ClientError:
     return ClientError({"Error": {"Code": code, "Message": "why"}}, "GetSecretValue")
 
 
-def test_the_secrets_text_is_the_key(monkeypatch: pytest.MonkeyPatch, deadline: Deadline) -> None:
+def test_the_secret_s_text_is_the_key(monkeypatch: pytest.MonkeyPatch, deadline: Deadline) -> None:
     secrets = given(monkeypatch, "key_123\n")
 
     assert read_api_key(Secret(ARN), deadline) == "key_123"
-    assert secrets.asked == [("eu-west-1", ARN)], "in its own region, wherever the function is"
+    assert secrets.asked == [("eu-west-1", ARN)], "in the secret's region, wherever the function is"
 
 
 @pytest.mark.parametrize("name", ["restate", "restate-secret", "team/restate:production"])
-def test_a_secret_whose_arn_may_not_be_complete_is_read_by_its_name(
+def test_a_secret_whose_arn_may_be_partial_is_read_by_its_name(
     monkeypatch: pytest.MonkeyPatch, deadline: Deadline, name: str
 ) -> None:
-    """Secrets Manager would take `-secret` for the six random characters of a complete ARN."""
+    """Secrets Manager would mistake `-secret` for the six random characters of a complete ARN."""
     secrets = given(monkeypatch, "key_123")
 
     arn = f"arn:aws:secretsmanager:us-east-1:111122223333:secret:{name}"
@@ -73,7 +73,7 @@ def test_a_secret_whose_arn_may_not_be_complete_is_read_by_its_name(
     assert secrets.asked == [("us-east-1", name)]
 
 
-def test_a_secret_whose_arn_is_complete_after_all_is_read_by_it(
+def test_a_secret_whose_arn_is_complete_after_all_is_read_by_its_arn(
     monkeypatch: pytest.MonkeyPatch, deadline: Deadline
 ) -> None:
     secrets = given(monkeypatch, NotFoundError(), "key_123")
@@ -83,7 +83,7 @@ def test_a_secret_whose_arn_is_complete_after_all_is_read_by_it(
 
 
 @pytest.mark.parametrize("is_partial", [False, True])
-def test_what_is_no_arn_is_a_name(monkeypatch: pytest.MonkeyPatch, deadline: Deadline, is_partial: bool) -> None:
+def test_anything_but_an_arn_is_a_name(monkeypatch: pytest.MonkeyPatch, deadline: Deadline, is_partial: bool) -> None:
     secrets = given(monkeypatch, "key_123")
 
     assert read_api_key(Secret("restate", is_partial), deadline) == "key_123"
@@ -91,7 +91,7 @@ def test_what_is_no_arn_is_a_name(monkeypatch: pytest.MonkeyPatch, deadline: Dea
 
 
 @pytest.mark.parametrize("code", ["AccessDeniedException", "ThrottlingException", "InternalServiceError"])
-def test_a_permission_that_was_granted_seconds_ago_is_waited_for_and_so_is_what_passes(
+def test_new_permissions_and_temporary_errors_are_waited_for(
     monkeypatch: pytest.MonkeyPatch, deadline: Deadline, code: str
 ) -> None:
     given(monkeypatch, error(code), error(code), "key_123")
@@ -99,7 +99,7 @@ def test_a_permission_that_was_granted_seconds_ago_is_waited_for_and_so_is_what_
     assert read_api_key(Secret(ARN), deadline) == "key_123"
 
 
-def test_a_permission_that_never_comes_is_named_with_the_secret(
+def test_a_missing_permission_is_reported_with_the_secret(
     monkeypatch: pytest.MonkeyPatch, deadline: Deadline, clock: Clock
 ) -> None:
     given(monkeypatch, error("AccessDeniedException"))
@@ -110,7 +110,7 @@ def test_a_permission_that_never_comes_is_named_with_the_secret(
     assert clock.now <= 120
 
 
-def test_a_secret_that_is_not_there_is_final(monkeypatch: pytest.MonkeyPatch, deadline: Deadline, clock: Clock) -> None:
+def test_a_missing_secret_is_final(monkeypatch: pytest.MonkeyPatch, deadline: Deadline, clock: Clock) -> None:
     given(monkeypatch, NotFoundError())
 
     with pytest.raises(RefusedError, match="ResourceNotFoundException"):
@@ -119,7 +119,7 @@ def test_a_secret_that_is_not_there_is_final(monkeypatch: pytest.MonkeyPatch, de
     assert clock.now == 0
 
 
-def test_secrets_manager_out_of_reach_is_waited_for(monkeypatch: pytest.MonkeyPatch, deadline: Deadline) -> None:
+def test_an_unreachable_secrets_manager_is_retried(monkeypatch: pytest.MonkeyPatch, deadline: Deadline) -> None:
     given(monkeypatch, EndpointConnectionError(endpoint_url="https://secretsmanager"), "key_123")
 
     assert read_api_key(Secret(ARN), deadline) == "key_123"
@@ -142,7 +142,7 @@ def test_secrets_manager_out_of_reach_is_waited_for(monkeypatch: pytest.MonkeyPa
         ("kéy", "contains spaces or characters that are invalid in a key"),
     ],
 )
-def test_what_cannot_be_a_key_is_told_apart_from_a_wrong_one_and_not_shown(
+def test_text_that_cannot_be_a_key_is_explained_and_not_shown(
     monkeypatch: pytest.MonkeyPatch, deadline: Deadline, text: str, said: str
 ) -> None:
     given(monkeypatch, text)

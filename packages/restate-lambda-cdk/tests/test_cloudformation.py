@@ -1,4 +1,4 @@
-"""The custom resource: what each of CloudFormation's events does to Restate."""
+"""The custom resource: what each of CloudFormation's events does in Restate."""
 
 import pytest
 
@@ -11,7 +11,7 @@ from registration.deadline import Deadline
 from registration.removing import UNREACHABLE_SECONDS
 
 
-def test_an_update_moves_new_work_to_the_new_version_and_keeps_the_one_before(
+def test_an_update_moves_new_work_to_the_new_version_and_keeps_the_previous_one(
     restate: FakeAdmin, deadline: Deadline
 ) -> None:
     first = event("Create", restate, V1)
@@ -21,10 +21,10 @@ def test_an_update_moves_new_work_to_the_new_version_and_keeps_the_one_before(
     assert [failure_of(each, deadline) for each in (first, second, third)] == [None] * 3
 
     assert restate.latest("trips") == V3
-    assert restate.arns() == {V2, V3}, "V1 is drained; V2 may be needed by a rollback"
+    assert restate.arns() == {V2, V3}, "V1 is drained; a rollback may need V2"
 
 
-def test_a_rollback_brings_the_old_version_back(restate: FakeAdmin, deadline: Deadline) -> None:
+def test_a_rollback_promotes_the_old_version(restate: FakeAdmin, deadline: Deadline) -> None:
     first, second = event("Create", restate, V1), event("Create", restate, V2)
     failure_of(first, deadline)
     failure_of(event("Update", restate, V2, old=first), deadline)
@@ -34,7 +34,7 @@ def test_a_rollback_brings_the_old_version_back(restate: FakeAdmin, deadline: De
     assert restate.latest("trips") == V1
 
 
-def test_work_that_is_pinned_to_an_old_version_keeps_it_registered(restate: FakeAdmin, deadline: Deadline) -> None:
+def test_work_pinned_to_an_old_version_keeps_it_registered(restate: FakeAdmin, deadline: Deadline) -> None:
     first = event("Create", restate, V1)
     failure_of(first, deadline)
     (pinned,) = restate.known
@@ -61,10 +61,8 @@ def test_a_first_registration_that_fails_leaves_nothing_behind(
     assert not restate.known
 
 
-def test_a_create_that_fails_takes_nothing_from_another_registration_of_the_function(
-    restate: FakeAdmin, deadline: Deadline
-) -> None:
-    """A registration that was renamed is a Create while the one before it still stands."""
+def test_a_failed_create_leaves_the_function_s_other_registration_alone(restate: FakeAdmin, deadline: Deadline) -> None:
+    """CloudFormation creates a renamed registration while the previous one still exists."""
     failure_of(event("Create", restate, V1), deadline)
     restate.offers[V2] = {}
 
@@ -77,7 +75,7 @@ def test_a_create_that_fails_takes_nothing_from_another_registration_of_the_func
 def test_an_update_that_fails_kills_nothing(
     restate: FakeAdmin, deadline: Deadline, monkeypatch: pytest.MonkeyPatch, lost: bool
 ) -> None:
-    """Trips may be under way on the new version already. The rollback that follows sends new ones to the old one."""
+    """Trips may already run on the new version. The rollback that follows sends new ones to the old version."""
     first = event("Create", restate, V1)
     failure_of(first, deadline)
     second = event("Update", restate, V2, old=first)
@@ -94,7 +92,7 @@ def test_an_update_that_fails_kills_nothing(
     assert restate.arns() == ({V2} if lost else {V1, V2})
 
 
-def test_a_delete_removes_the_function(restate: FakeAdmin, deadline: Deadline) -> None:
+def test_a_delete_deregisters_the_function(restate: FakeAdmin, deadline: Deadline) -> None:
     failure_of(event("Create", restate, V1), deadline)
 
     assert failure_of(event("Delete", restate, V1), deadline) is None
@@ -103,7 +101,7 @@ def test_a_delete_removes_the_function(restate: FakeAdmin, deadline: Deadline) -
 
 
 @pytest.mark.parametrize("answer", [(401, "who are you"), (503, "down"), (200, "<html>not Restate</html>")])
-def test_a_delete_never_fails_and_says_what_is_left(
+def test_a_delete_never_fails_and_logs_what_is_left(
     restate: FakeAdmin, deadline: Deadline, answer: tuple[int, str], caplog: pytest.LogCaptureFixture
 ) -> None:
     failure_of(event("Create", restate, V1), deadline)
@@ -114,7 +112,7 @@ def test_a_delete_never_fails_and_says_what_is_left(
     assert f"left in Restate, to be removed by hand: versions of {V1}" in caplog.text
 
 
-def test_a_delete_is_bounded_where_restate_goes_down_in_the_middle_of_it(
+def test_a_delete_ends_in_time_if_restate_goes_down_during_it(
     restate: FakeAdmin, deadline: Deadline, clock: Clock
 ) -> None:
     failure_of(event("Create", restate, V1), deadline)
@@ -125,18 +123,18 @@ def test_a_delete_is_bounded_where_restate_goes_down_in_the_middle_of_it(
     assert clock.now <= 30 + cloudformation.CLEANING_SECONDS <= 60
 
 
-def test_a_delete_does_not_fail_even_if_the_event_makes_no_sense(deadline: Deadline) -> None:
+def test_a_delete_does_not_fail_even_if_the_event_is_invalid(deadline: Deadline) -> None:
     assert failure_of({"RequestType": "Delete", "ResourceProperties": {}}, deadline) is None
 
 
-def test_another_admin_url_takes_the_registration_along(restate: FakeAdmin, deadline: Deadline) -> None:
-    with served(FakeAdmin(offers=restate.offers)) as new_home:
+def test_another_admin_url_moves_the_registration(restate: FakeAdmin, deadline: Deadline) -> None:
+    with served(FakeAdmin(offers=restate.offers)) as new_server:
         first = event("Create", restate, V1)
         failure_of(first, deadline)
 
-        assert failure_of(event("Update", new_home, V1, old=first), deadline) is None
+        assert failure_of(event("Update", new_server, V1, old=first), deadline) is None
 
-        assert new_home.latest("trips") == V1
+        assert new_server.latest("trips") == V1
         assert not restate.known
 
 
@@ -149,11 +147,11 @@ def test_another_url_of_the_same_server_removes_nothing(restate: FakeAdmin, dead
     assert restate.latest("trips") == V1
 
 
-def test_an_old_server_that_is_gone_neither_fails_nor_delays_the_move(
+def test_an_unreachable_old_server_neither_fails_nor_delays_the_move(
     restate: FakeAdmin, deadline: Deadline, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with served(FakeAdmin(offers=restate.offers)) as old_home:
-        first = event("Create", old_home, V1)
+    with served(FakeAdmin(offers=restate.offers)) as old_server:
+        first = event("Create", old_server, V1)
         failure_of(first, deadline)
 
     assert failure_of(event("Update", restate, V1, old=first), deadline) is None
@@ -174,7 +172,7 @@ def test_another_function_for_the_service_replaces_the_first(restate: FakeAdmin,
     assert restate.arns() == {other}
 
 
-def test_the_key_is_read_anew_for_every_event(
+def test_the_key_is_read_again_for_every_event(
     restate: FakeAdmin, deadline: Deadline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keys = {"arn:secret": "before"}
@@ -193,7 +191,7 @@ def test_the_key_is_read_anew_for_every_event(
     assert set(restate.keys) == {"Bearer before", "Bearer rotated"}
 
 
-def test_the_role_and_the_leave_to_break_come_from_the_properties(restate: FakeAdmin, deadline: Deadline) -> None:
+def test_the_role_and_allow_breaking_changes_come_from_the_properties(restate: FakeAdmin, deadline: Deadline) -> None:
     restate.offers[V1] = {"trips": ["reserve", "cancel"]}
     first = event("Create", restate, V1)
     failure_of(first, deadline)
@@ -206,11 +204,11 @@ def test_the_role_and_the_leave_to_break_come_from_the_properties(restate: FakeA
     assert {known.arn: known.role for known in restate.known.values()} == {V1: ROLE, V2: ROLE}
 
 
-def test_time_is_kept_back_for_the_answer(restate: FakeAdmin, clock: Clock) -> None:
+def test_time_is_kept_back_for_the_response(restate: FakeAdmin, clock: Clock) -> None:
     restate.answers_before = [(503, "down")] * 1000
-    all_but_the_answer = Deadline(300 - cloudformation.KEPT_BACK_SECONDS, lambda: clock.now, clock.sleep)
+    all_but_the_response = Deadline(300 - cloudformation.KEPT_BACK_SECONDS, lambda: clock.now, clock.sleep)
 
-    failure = failure_of(event("Create", restate, V1), all_but_the_answer)
+    failure = failure_of(event("Create", restate, V1), all_but_the_response)
 
     assert failure == "Timed out after 255 seconds: Restate answered 503: down"
     assert clock.now <= 255
@@ -218,7 +216,7 @@ def test_time_is_kept_back_for_the_answer(restate: FakeAdmin, clock: Clock) -> N
 
 @pytest.mark.parametrize("arn", [f"{FUNCTION}:live", f"{FUNCTION}:$LATEST", FUNCTION, f"{FUNCTION}-7"])
 def test_only_a_published_version_is_registered(restate: FakeAdmin, deadline: Deadline, arn: str) -> None:
-    """An ARN that was a token when the template was made is seen here first."""
+    """An ARN that was a token at synth is first seen here."""
     first = event("Create", restate, V1)
     failure_of(first, deadline)
     restate.offers[arn] = {"trips": ["reserve"]}
@@ -229,7 +227,7 @@ def test_only_a_published_version_is_registered(restate: FakeAdmin, deadline: De
     assert failure_of(event("Update", restate, arn, old=first), deadline) == refused
     assert restate.asked == []
 
-    assert failure_of(event("Delete", restate, arn), deadline) is None, "as CloudFormation does after a refused Create"
+    assert failure_of(event("Delete", restate, arn), deadline) is None, "as CloudFormation does after a failed Create"
     assert failure_of(event("Update", restate, V1, old=event("Create", restate, arn)), deadline) is None, "rolled back"
     assert restate.arns() == {V1}
     restate.known.clear()
@@ -237,7 +235,7 @@ def test_only_a_published_version_is_registered(restate: FakeAdmin, deadline: De
     assert restate.arns() == {V1}
 
 
-def test_a_refused_alias_of_another_function_takes_nothing_from_that_function_when_it_is_rolled_back(
+def test_rolling_back_a_rejected_alias_of_another_function_leaves_that_function_alone(
     restate: FakeAdmin, deadline: Deadline
 ) -> None:
     other = f"{FUNCTION}-reports"

@@ -1,4 +1,4 @@
-"""What CloudFormation is told, and until when."""
+"""The response to CloudFormation, and how long it is retried."""
 
 import socket
 import threading
@@ -17,7 +17,7 @@ from registration.deadline import LONGEST_PAUSE, Deadline
 
 
 class LambdaContext:
-    """Five minutes are left."""
+    """Lambda's context, with five minutes left."""
 
     def get_remaining_time_in_millis(self) -> int:
         return 300_000
@@ -25,39 +25,39 @@ class LambdaContext:
 
 @pytest.fixture
 def statuses() -> list[int]:
-    """What the fake of CloudFormation's bucket says before it takes an answer, once each; 0 closes the connection."""
+    """The fake bucket's statuses before it accepts a response, one per request; 0 closes the connection."""
     return []
 
 
 @pytest.fixture
-def told(monkeypatch: pytest.MonkeyPatch, statuses: list[int]) -> Iterator[list[dict[str, str]]]:
-    """What CloudFormation was told, in order; `url` of the fixture's server is in every event that `handler` gets."""
-    answers: list[dict[str, str]] = []
+def responses(monkeypatch: pytest.MonkeyPatch, statuses: list[int]) -> Iterator[list[dict[str, str]]]:
+    """The responses that CloudFormation received, in order. Sets RESPONSE_URL, which the tests' events contain."""
+    received: list[dict[str, str]] = []
 
-    def take(request: Request) -> Response:
+    def receive(request: Request) -> Response:
         status = statuses.pop(0) if statuses else 200
         if not status:
             raise ConnectionError
         if status == 200:
-            answers.append(request.get_json(force=True) | {"content_type": request.headers["Content-Type"]})
+            received.append(request.get_json(force=True) | {"content_type": request.headers["Content-Type"]})
         return Response(status=status)
 
-    with serving(take) as url:
+    with serving(receive) as url:
         monkeypatch.setattr(f"{__name__}.RESPONSE_URL", f"{url}/answer?signed=yes")
-        yield answers
+        yield received
 
 
 RESPONSE_URL = ""
 LIST_EXACTLY = "list exactly the services that the function offers."
 
 
-def test_a_create_registers_and_answers_with_a_physical_id(restate: FakeAdmin, told: list[dict[str, str]]) -> None:
+def test_a_create_registers_and_answers_with_a_physical_id(restate: FakeAdmin, responses: list[dict[str, str]]) -> None:
     create = event("Create", restate, V1) | {"ResponseURL": RESPONSE_URL}
 
     handler(create, LambdaContext())
 
     assert restate.latest("trips") == V1
-    assert told == [
+    assert responses == [
         {
             "Status": "SUCCESS",
             "Reason": "",
@@ -70,28 +70,28 @@ def test_a_create_registers_and_answers_with_a_physical_id(restate: FakeAdmin, t
     ]
 
 
-def test_the_physical_id_stays_whatever_changes(restate: FakeAdmin, told: list[dict[str, str]]) -> None:
+def test_an_update_never_changes_the_physical_id(restate: FakeAdmin, responses: list[dict[str, str]]) -> None:
     old = event("Create", restate, V1)
     update = event("Update", restate, V2, old=old) | {"PhysicalResourceId": "as it was"}
 
     handler(update | {"ResponseURL": RESPONSE_URL}, LambdaContext())
 
-    assert told[0]["PhysicalResourceId"] == "as it was"
+    assert responses[0]["PhysicalResourceId"] == "as it was"
 
 
-def test_a_failure_is_told_in_one_sentence(restate: FakeAdmin, told: list[dict[str, str]]) -> None:
+def test_a_failure_is_one_sentence(restate: FakeAdmin, responses: list[dict[str, str]]) -> None:
     restate.offers[V1] = {}
 
     handler(event("Create", restate, V1) | {"ResponseURL": RESPONSE_URL}, LambdaContext())
 
-    assert told[0]["Status"] == "FAILED"
-    assert told[0]["Reason"] == f"{V1} was expected to offer trips, but offers nothing: {LIST_EXACTLY}"
+    assert responses[0]["Status"] == "FAILED"
+    assert responses[0]["Reason"] == f"{V1} was expected to offer trips, but offers nothing: {LIST_EXACTLY}"
 
 
 @pytest.mark.parametrize("failures", [[503], [500, 0, 503], [0] * 20])
-def test_the_answer_is_repeated_until_it_is_taken(
+def test_the_response_is_retried_until_it_is_accepted(
     restate: FakeAdmin,
-    told: list[dict[str, str]],
+    responses: list[dict[str, str]],
     statuses: list[int],
     deadline: Deadline,
     clock: Clock,
@@ -101,14 +101,14 @@ def test_the_answer_is_repeated_until_it_is_taken(
 
     answer(event("Create", restate, V1) | {"ResponseURL": RESPONSE_URL}, None, deadline)
 
-    assert [each["Status"] for each in told] == ["SUCCESS"]
+    assert [each["Status"] for each in responses] == ["SUCCESS"]
     assert len(clock.pauses) == len(failures)
     assert clock.pauses == sorted(clock.pauses), "the pauses grow"
     assert max(clock.pauses) <= LONGEST_PAUSE
 
 
-def test_the_answer_is_given_up_when_time_is_up_and_its_signed_url_is_in_no_message(
-    restate: FakeAdmin, told: list[dict[str, str]], statuses: list[int], deadline: Deadline, clock: Clock
+def test_the_response_times_out_and_its_signed_url_is_in_no_message(
+    restate: FakeAdmin, responses: list[dict[str, str]], statuses: list[int], deadline: Deadline, clock: Clock
 ) -> None:
     statuses += [503] * 1000
 
@@ -118,26 +118,26 @@ def test_the_answer_is_given_up_when_time_is_up_and_its_signed_url_is_in_no_mess
         answer(event("Create", restate, V1) | {"ResponseURL": RESPONSE_URL}, None, deadline)
 
     assert 290 < clock.now <= 300
-    assert told == []
+    assert responses == []
 
 
-def test_a_refused_answer_is_final(
-    restate: FakeAdmin, told: list[dict[str, str]], statuses: list[int], deadline: Deadline, clock: Clock
+def test_a_rejected_response_is_final(
+    restate: FakeAdmin, responses: list[dict[str, str]], statuses: list[int], deadline: Deadline, clock: Clock
 ) -> None:
-    """The URL has expired: CloudFormation waits no more."""
+    """The URL has expired: CloudFormation has stopped waiting."""
     statuses += [403]
 
     with pytest.raises(RefusedError, match=r"^CloudFormation rejected the response with 403$"):
         answer(event("Create", restate, V1) | {"ResponseURL": RESPONSE_URL}, None, deadline)
 
     assert clock.pauses == []
-    assert told == []
+    assert responses == []
 
 
-def test_the_answer_gets_the_time_that_the_function_has_left(
+def test_the_response_gets_the_time_that_the_function_has_left(
     restate: FakeAdmin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A registration that took all of its time leaves what was kept back, less one try that hangs."""
+    """A registration that used all of its time leaves what was kept back, less one attempt that hangs."""
     left = iter([300_000, 30_000])
     given: list[float] = []
     context = LambdaContext()
@@ -153,13 +153,13 @@ def test_the_answer_gets_the_time_that_the_function_has_left(
     assert given == [30 - cloudformation.ANSWER_SECONDS]
 
 
-def test_a_bug_is_told_by_its_kind_and_its_own_text_is_only_logged(
+def test_a_bug_is_reported_by_its_class_and_its_message_is_only_logged(
     restate: FakeAdmin,
-    told: list[dict[str, str]],
+    responses: list[dict[str, str]],
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Nobody chose that text for the eyes of all who may look at the stack."""
+    """The message may contain what readers of the stack must not see."""
 
     def broken(*_: object) -> str:
         raise ZeroDivisionError("while holding key_1234567890")
@@ -168,18 +168,18 @@ def test_a_bug_is_told_by_its_kind_and_its_own_text_is_only_logged(
 
     handler(event("Create", restate, V1) | {"ResponseURL": RESPONSE_URL}, LambdaContext())
 
-    assert told[0]["Status"] == "FAILED"
-    assert told[0]["Reason"] == "The registration function failed with ZeroDivisionError: see its log."
+    assert responses[0]["Status"] == "FAILED"
+    assert responses[0]["Reason"] == "The registration function failed with ZeroDivisionError: see its log."
     assert "ZeroDivisionError: while holding" in caplog.text
 
 
-def test_an_answer_that_is_not_taken_in_time_is_tried_again(
+def test_a_response_that_hangs_is_retried(
     restate: FakeAdmin, deadline: Deadline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A connection that hangs would last until Lambda ends the function, and CloudFormation would wait on."""
+    """A connection that hangs would last until the function times out, and CloudFormation would keep waiting."""
     monkeypatch.setattr(cloudformation, "ANSWER_SECONDS", 0.05)
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        end = threading.Timer(5, silent.close)  # in case that it is waited for, which is then no time-out
+        end = threading.Timer(5, silent.close)  # without a time-out, the test fails instead of hanging
         end.start()
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
         with pytest.raises(UnavailableError, match="timed out"):

@@ -1,4 +1,4 @@
-"""The function that registers: whatever CDK's Function takes, and what is its own."""
+"""The registration function: CDK's options for functions, and what the deployer sets itself."""
 
 import shutil
 from pathlib import Path
@@ -22,7 +22,7 @@ def the_function(stack: Stack) -> dict[str, Any]:
     return found
 
 
-def test_by_default_it_can_log_and_nothing_else_and_its_log_outlives_the_stack(stack: Stack) -> None:
+def test_by_default_it_can_only_log_and_its_log_outlives_the_stack(stack: Stack) -> None:
     ServiceDeployer(stack, "Deployer")
 
     ((log_group, logs_),) = resources(stack, "AWS::Logs::LogGroup").items()
@@ -32,7 +32,7 @@ def test_by_default_it_can_log_and_nothing_else_and_its_log_outlives_the_stack(s
     assert (logs_["DeletionPolicy"], logs_["Properties"]["RetentionInDays"]) == ("RetainExceptOnCreate", 30)
 
 
-def test_what_is_named_reaches_the_function(stack: Stack) -> None:
+def test_options_reach_the_function(stack: Stack) -> None:
     key = kms.Key(stack, "EncryptionKey")
     ServiceDeployer(
         stack,
@@ -72,14 +72,14 @@ def test_what_is_named_reaches_the_function(stack: Stack) -> None:
         ),
     ],
 )
-def test_what_is_an_argument_or_the_deployer_s_own_is_refused_among_the_options(
+def test_function_options_must_not_set_arguments_or_what_the_deployer_sets(
     stack: Stack, options: lambda_.FunctionOptions, said: str
 ) -> None:
     with pytest.raises(ValueError, match=f"^function_options {said}"):
         ServiceDeployer(stack, "Deployer", function_options=options)
 
 
-def test_the_other_options_may_be_a_dictionary_as_cdk_takes_its_structs(stack: Stack) -> None:
+def test_function_options_may_be_a_dictionary_like_any_cdk_struct(stack: Stack) -> None:
     options: Any = {"memory_size": 512}
     ServiceDeployer(stack, "Deployer", function_options=options)
 
@@ -95,13 +95,13 @@ def test_the_other_options_may_be_a_dictionary_as_cdk_takes_its_structs(stack: S
         ({"timeout": Duration.minutes(16)}, "timeout must be at most 15 minutes, but is 960 seconds."),
     ],
 )
-def test_what_lambda_could_not_run_is_refused_at_synth(stack: Stack, options: dict[str, Any], said: str) -> None:
+def test_what_lambda_cannot_run_is_rejected_at_synth(stack: Stack, options: dict[str, Any], said: str) -> None:
     with pytest.raises(ValueError, match=f"^{said}"):
         ServiceDeployer(stack, "Deployer", **options)
 
 
 @pytest.mark.parametrize("own_role", [False, True])
-def test_in_a_vpc_it_may_make_network_interfaces_before_it_is_made(stack: Stack, own_role: bool) -> None:
+def test_in_a_vpc_it_may_create_network_interfaces_before_it_is_created(stack: Stack, own_role: bool) -> None:
     vpc = ec2.Vpc(stack, "Vpc", max_azs=1, nat_gateways=0)
     security_group = ec2.SecurityGroup(stack, "Group", vpc=vpc)
     role = iam.Role(stack, "MyRole", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))  # pyright: ignore[reportArgumentType]
@@ -138,13 +138,13 @@ def test_its_role_may_be_in_another_stack(stack: Stack) -> None:
     assert "Mine" in str(may_log["Roles"])
 
 
-def test_without_a_vpc_it_may_not(stack: Stack) -> None:
+def test_without_a_vpc_it_may_not_create_network_interfaces(stack: Stack) -> None:
     ServiceDeployer(stack, "Deployer")
 
     assert not of_action(stack, "ec2:CreateNetworkInterface")
 
 
-def test_each_of_two_in_an_app_may_read_the_key(stack: Stack) -> None:
+def test_each_of_two_deployers_may_read_the_key(stack: Stack) -> None:
     restate = RestateServer(stack, "Restate", admin_url=SERVER, auth_token=Secret(stack, "Key"))
     for name in ("One", "Two"):
         deployer = ServiceDeployer(stack, f"{name}Deployer")
@@ -165,10 +165,10 @@ def test_an_event_is_handled_once_and_never_after_cloudformation_has_stopped_wai
     assert latest_end < int(registration["ServiceTimeout"]) <= 3600
 
 
-def test_its_package_is_readable_for_lambda_and_the_same_whatever_the_umask_of_the_installation(
+def test_its_package_is_readable_by_lambda_and_the_same_whatever_the_installation_s_umask(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # given an installation that only its owner can read, and that has been imported from
+    # given an installation that only its owner can read, with bytecode in it
     strict = tmp_path / "handler"
     shutil.copytree(handler_function.HANDLER, strict)
     (strict / "__pycache__").mkdir(exist_ok=True)
@@ -176,7 +176,7 @@ def test_its_package_is_readable_for_lambda_and_the_same_whatever_the_umask_of_t
     for path in [strict, *strict.rglob("*")]:
         path.chmod(0o700 if path.is_dir() else 0o600)
 
-    # when the function is synthesized from here and from there
+    # when the function is synthesized from this one and from that one
     packages: list[Path] = []
     for handler in (handler_function.HANDLER, strict):
         monkeypatch.setattr(handler_function, "HANDLER", handler)
@@ -186,7 +186,7 @@ def test_its_package_is_readable_for_lambda_and_the_same_whatever_the_umask_of_t
         whole.synth()
         packages += out.glob("asset.*")
 
-    # then both are the same, and can be read
+    # then both packages are the same, and readable
     one, other = packages
     assert one.name == other.name
     for package in packages:

@@ -1,4 +1,4 @@
-"""How long invocations took: which window a look asks about, what it asks, and what becomes of the answer."""
+"""How long invocations took: the window of a look, its query, and the metrics from the answer."""
 
 import math
 from datetime import UTC, datetime, timedelta
@@ -15,14 +15,14 @@ MINUTE = timedelta(minutes=1)
 AT_TWELVE = Window(datetime(2026, 11, 28, 11, 58, tzinfo=UTC), datetime(2026, 11, 28, 11, 59, tzinfo=UTC))
 
 
-def test_a_window_is_the_event_s_and_ended_a_minute_before_it_because_clocks_differ() -> None:
+def test_a_window_ends_a_minute_before_the_event_because_clocks_differ() -> None:
     assert Window.of({"time": "2026-11-28T12:00:00Z"}, MINUTE) == AT_TWELVE
     assert Window.of({"time": "2026-11-28T13:00:00+01:00"}, MINUTE) == AT_TWELVE
 
 
 @pytest.mark.parametrize("minutes", [1, 5, 60])
 def test_each_window_begins_where_the_one_before_it_ends(minutes: int) -> None:
-    # given a schedule that began at some second, as a rate does
+    # given a schedule that starts at an arbitrary second, as a rate does
     interval = timedelta(minutes=minutes)
     times = [datetime(2026, 11, 28, 23, 59, 41, tzinfo=UTC) + number * interval for number in range(3)]
 
@@ -34,16 +34,16 @@ def test_each_window_begins_where_the_one_before_it_ends(minutes: int) -> None:
 
 
 @pytest.mark.parametrize("event", [{}, {"time": ""}, {"time": None}, None, "2026-11-28T12:00:00Z", []])
-def test_an_event_that_is_none_of_the_schedule_has_no_window(event: Any) -> None:
+def test_an_event_that_is_not_from_the_schedule_has_no_window(event: Any) -> None:
     assert Window.of(event, MINUTE) is None
 
 
-def test_a_time_that_cannot_be_read_is_raised() -> None:
+def test_an_invalid_time_is_an_error() -> None:
     with pytest.raises(ValueError, match="noon"):
         Window.of({"time": "noon"}, MINUTE)
 
 
-def test_the_question_names_the_handlers_and_has_the_begin_but_not_the_end_of_the_window() -> None:
+def test_the_query_names_the_handlers_and_includes_the_window_s_begin_but_not_its_end() -> None:
     asked = durations.query(["payments/refund", "trips/o'brien"], AT_TWELVE)
 
     assert "handler IN ('payments/refund', 'trips/o''brien')" in asked
@@ -52,7 +52,7 @@ def test_the_question_names_the_handlers_and_has_the_begin_but_not_the_end_of_th
     assert "completion_result = 'success'" in asked
 
 
-def test_what_took_as_long_is_one_value_with_its_count_for_each_handler(restate: FakeAdmin) -> None:
+def test_equal_durations_of_a_handler_are_one_value_with_a_count(restate: FakeAdmin) -> None:
     rows = [
         {"handler": "payments/refund", "power": 0, "invocations": 1},
         {"handler": "trips/reserve", "power": 105, "invocations": 9_990},
@@ -77,7 +77,7 @@ def test_what_took_as_long_is_one_value_with_its_count_for_each_handler(restate:
     ]
 
 
-def test_more_values_than_one_datum_takes_are_several_and_none_is_lost(restate: FakeAdmin) -> None:
+def test_values_that_exceed_one_datum_are_split_and_none_is_lost(restate: FakeAdmin) -> None:
     # given durations of all sizes, from a millisecond to a week
     powers = range(round(math.log(7 * 86_400_000, durations.GROWTH)) + 1)
     rows = [{"handler": "trips/reserve", "power": power, "invocations": power + 1} for power in powers]

@@ -1,4 +1,4 @@
-"""Where Restate is: what is accepted, what follows from it, and what is refused before anything is deployed."""
+"""Restate environments: what is accepted, what follows from it, and what is rejected at synth."""
 
 from typing import Any
 
@@ -23,14 +23,14 @@ def test_the_urls_of_restate_cloud_follow_from_the_id_and_the_region(stack: Stac
     assert (cloud.admin_url, cloud.ingress_url) == (f"{HOST}:9070", f"{HOST}:8080")
 
 
-def test_another_admin_url_moves_the_admin_api_and_not_the_ingress(stack: Stack) -> None:
+def test_another_admin_url_does_not_change_the_ingress_url(stack: Stack) -> None:
     url = CfnParameter(stack, "AdminUrl").value_as_string
     cloud = RestateCloudEnvironment(stack, "Restate", environment_id=ID, api_key=key(stack), region="eu", admin_url=url)
 
     assert (stack.resolve(cloud.admin_url), cloud.ingress_url) == ({"Ref": "AdminUrl"}, f"{HOST}:8080")
 
 
-def test_an_id_that_is_known_at_deployment_only_makes_its_urls_then(stack: Stack) -> None:
+def test_an_id_that_is_a_token_is_resolved_in_the_urls(stack: Stack) -> None:
     token = CfnParameter(stack, "Id").value_as_string
     cloud = RestateCloudEnvironment(stack, "Restate", environment_id=token, api_key=key(stack))
 
@@ -43,7 +43,7 @@ def test_an_id_that_is_known_at_deployment_only_makes_its_urls_then(stack: Stack
     }
 
 
-def test_an_invoker_role_of_one_s_own_is_used_and_no_other_made(stack: Stack) -> None:
+def test_a_given_invoker_role_is_used_and_no_other_created(stack: Stack) -> None:
     role = Role.from_role_arn(stack, "Invoker", "arn:aws:iam::111122223333:role/invoker")
     cloud = RestateCloudEnvironment(stack, "Cloud", environment_id=ID, api_key=key(stack), invoker_role=role)
     own = RestateServer(stack, "Server", admin_url="http://10.0.0.7:9070", invoker_role=role)
@@ -53,7 +53,7 @@ def test_an_invoker_role_of_one_s_own_is_used_and_no_other_made(stack: Stack) ->
     assert server(stack).invoker_role is None
 
 
-def test_both_can_be_made_from_attributes_in_another_app_without_a_resource(stack: Stack) -> None:
+def test_both_can_be_imported_from_attributes_without_creating_resources(stack: Stack) -> None:
     arn = "arn:aws:iam::111122223333:role/invoker"
     role = Role.from_role_arn(stack, "Invoker", arn)
     secret = Secret.from_secret_name_v2(stack, "Key", "restate")
@@ -94,7 +94,7 @@ def test_both_can_be_made_from_attributes_in_another_app_without_a_resource(stac
         ({"environment_id": ID, "admin_url": "http://10.0.0.7:9070"}, "http://10.0.0.7:9070 is plain HTTP"),
     ],
 )
-def test_what_cannot_be_an_environment_of_restate_cloud_is_one_sentence(
+def test_an_invalid_restate_cloud_environment_is_rejected_in_one_sentence(
     stack: Stack, options: dict[str, Any], said: str
 ) -> None:
     with pytest.raises(ValueError, match=said):
@@ -105,14 +105,14 @@ def test_what_cannot_be_an_environment_of_restate_cloud_is_one_sentence(
     "url", ["", "restate:9070", "ftp://restate", "http://", "http://a:b", "http://me:pw@restate:9070", "https://r/?a=b"]
 )
 @pytest.mark.parametrize("name", ["admin_url", "ingress_url"])
-def test_what_is_no_url_is_refused(stack: Stack, name: str, url: str) -> None:
+def test_an_invalid_url_is_rejected(stack: Stack, name: str, url: str) -> None:
     urls: dict[str, Any] = {"admin_url": "https://restate.example.com:9070"} | {name: url}
 
     with pytest.raises(ValueError, match=rf"^{name} .* is not a URL such as"):
         RestateServer(stack, "Restate", **urls)
 
 
-def test_an_admin_url_that_is_missing_is_refused(stack: Stack) -> None:
+def test_a_missing_admin_url_is_rejected(stack: Stack) -> None:
     with pytest.raises(ValueError, match=r"^admin_url None is not a URL such as"):
         RestateServer(stack, "Restate", admin_url=stack.node.try_get_context("adminUrl"))
 
@@ -127,7 +127,7 @@ def test_a_url_may_be_a_token(stack: Stack) -> None:
 
 
 @pytest.mark.parametrize(
-    ("url", "insecure", "is_fine"),
+    ("url", "insecure", "is_accepted"),
     [
         ("http://restate.internal:9070", False, False),
         ("http://127.0.0.1.example.com:9070", False, False),
@@ -138,11 +138,11 @@ def test_a_url_may_be_a_token(stack: Stack) -> None:
         ("http://[::1]:9070", False, True),
     ],
 )
-def test_a_key_over_plain_http_is_refused(stack: Stack, url: str, insecure: bool, is_fine: bool) -> None:
+def test_a_key_over_plain_http_is_rejected(stack: Stack, url: str, insecure: bool, is_accepted: bool) -> None:
     def make() -> RestateServer:
         return RestateServer(stack, "Restate", admin_url=url, auth_token=key(stack), insecure=insecure)
 
-    if is_fine:
+    if is_accepted:
         ServiceDeployer(stack, "Deployer").register(
             function(stack).current_version, environment=make(), services=["greeter"]
         )
@@ -153,14 +153,14 @@ def test_a_key_over_plain_http_is_refused(stack: Stack, url: str, insecure: bool
 
 
 @pytest.mark.parametrize("region", ["cn-north-1", "us-gov-west-1"])
-def test_a_partition_in_which_restate_cloud_can_assume_no_role_is_refused(region: str) -> None:
+def test_a_partition_where_restate_cloud_cannot_assume_roles_is_rejected(region: str) -> None:
     there = Stack(App(analytics_reporting=False), "There", env=Environment(region=region))
 
     with pytest.raises(ValueError, match=f"cannot assume a role in {region}"):
         RestateCloudEnvironment(there, "Restate", environment_id=ID, api_key=key(there))
 
 
-def test_services_in_another_partition_than_their_environment_are_refused_and_a_server_is_not() -> None:
+def test_services_in_another_partition_than_restate_cloud_s_need_a_server() -> None:
     whole = app()
     here = Stack(whole, "Here", env=Environment(region="eu-west-1", account="111122223333"))
     there = Stack(whole, "There", env=Environment(region="cn-north-1", account="111122223333"))
@@ -185,7 +185,7 @@ def test_an_environment_whose_services_are_registered_by_hand_needs_no_key(stack
         )
 
 
-def test_no_secret_s_value_is_in_a_template(stack: Stack) -> None:
+def test_no_template_contains_a_secret_s_value(stack: Stack) -> None:
     secret = Secret(stack, "Key", secret_string_value=SecretValue.ssm_secure("/key"))
     cloud = RestateCloudEnvironment(stack, "Restate", environment_id=ID, api_key=secret)
     ServiceDeployer(stack, "Deployer").register(

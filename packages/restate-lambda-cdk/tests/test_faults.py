@@ -1,4 +1,4 @@
-"""Whichever request fails, for a moment: what CloudFormation asks for is done in the end."""
+"""Any request may fail once: what CloudFormation asks for is still done."""
 
 from typing import Any
 
@@ -11,8 +11,8 @@ FAULT = (503, "for a moment")
 
 
 def life(restate: FakeAdmin) -> list[object]:
-    """What Restate knows after each event: registered, followed twice, given a role, rolled back, and deleted with work
-    in flight."""
+    """What Restate knows after each event: a create, two updates, a new role, a rollback, and a delete with work in
+    flight."""
     role: dict[str, Any] = {"InvokerRoleArn": ROLE}
     first = event("Create", restate, V1)
     second = event("Update", restate, V2, old=first)
@@ -34,13 +34,13 @@ def five_minutes() -> Deadline:
     return Deadline(300, lambda: clock.now, clock.sleep)
 
 
-def test_a_request_that_fails_once_is_made_again(restate: FakeAdmin) -> None:
-    # given what becomes of a registration whose requests are all answered
+def test_a_request_that_fails_once_is_retried(restate: FakeAdmin) -> None:
+    # given the outcome when every request succeeds
     expected = life(restate)
     assert expected[-3:] == [(None, {}), "trips", "stuck"]
     assert len(restate.asked) > 50
 
-    # when one of them fails, whichever it is, then that is no different
+    # when any one request fails, then the outcome is the same
     for number in range(len(restate.asked)):
         with served(FakeAdmin(offers=restate.offers, answers_before=[*[None] * number, FAULT])) as other:
-            assert life(other) == expected, f"without {restate.asked[number]}, the request {number}"
+            assert life(other) == expected, f"request {number} failed: {restate.asked[number]}"

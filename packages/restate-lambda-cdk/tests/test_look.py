@@ -17,23 +17,23 @@ NOTHING: dict[str, Any] = {"rows": []}
 
 
 class CloudWatch:
-    """Keeps what is published, or refuses it."""
+    """Keeps what is published, or rejects it."""
 
     def __init__(self) -> None:
         self.published: list[dict[str, Any]] = []
-        self.refuses = False
+        self.rejects = False
 
     def client(self, service: str, **_: Any) -> "CloudWatch":
         assert service == "cloudwatch"
         return self
 
     def put_metric_data(self, **request: Any) -> None:
-        if self.refuses:
+        if self.rejects:
             raise ClientError({"Error": {"Code": "AccessDenied", "Message": "why"}}, "PutMetricData")
         self.published.append(request)
 
     def values(self) -> dict[tuple[str, str], float]:
-        """What the only look has published, by metric and service."""
+        """What the only look published, by metric and service."""
         (request,) = self.published
         assert request["Namespace"] == "Restate"
         found: dict[tuple[str, str], float] = {}
@@ -68,7 +68,7 @@ def row(service: str, stuck: int, oldest: float) -> dict[str, Any]:
     return {"service": service, "stuck": stuck, "oldest_seconds": oldest}
 
 
-def test_a_quiet_restate_is_published_as_zero(restate: FakeAdmin, cloudwatch: CloudWatch) -> None:
+def test_no_stuck_invocations_are_published_as_zero(restate: FakeAdmin, cloudwatch: CloudWatch) -> None:
     restate.answers_before = [(200, NOTHING)]
 
     look.handler({}, Remaining())
@@ -76,7 +76,7 @@ def test_a_quiet_restate_is_published_as_zero(restate: FakeAdmin, cloudwatch: Cl
     assert cloudwatch.values() == {("StuckInvocations", ""): 0, ("OldestStuckInvocationAge", ""): 0}
 
 
-def test_what_is_stuck_is_published_by_service_and_in_all_and_logged_in_one_line(
+def test_stuck_invocations_are_published_by_service_and_in_total_and_logged_in_one_line(
     restate: FakeAdmin, cloudwatch: CloudWatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     restate.answers_before = [(200, {"rows": [row("payments", 10_000, 400), row("trips", 2, 7201)]})]
@@ -96,7 +96,7 @@ def test_what_is_stuck_is_published_by_service_and_in_all_and_logged_in_one_line
     ]
 
 
-def test_only_the_twenty_services_with_the_most_have_metrics_of_their_own_and_all_are_in_the_sum() -> None:
+def test_only_the_twenty_services_with_the_most_have_their_own_metrics_and_all_are_in_the_total() -> None:
     found = [Stuck(f"service{number}", 100 - number, number) for number in range(50)]
 
     data = look.metrics("Stack/Monitor", found)
@@ -119,31 +119,31 @@ def test_a_rejected_key_is_raised_in_one_sentence_and_nothing_is_published(
     assert cloudwatch.published == []
 
 
-def test_a_restate_that_does_not_answer_is_asked_again_and_then_raised(
+def test_an_unavailable_restate_is_retried_and_then_an_error(
     restate: FakeAdmin, cloudwatch: CloudWatch, deadline: Deadline, clock: Clock
 ) -> None:
-    # given a Restate that fails once, then it is asked again
+    # given a Restate that fails once, then the request is retried
     settings = look.Settings("Stack/Monitor", restate.url, 300)
     restate.answers_before = [(503, "starting"), (200, NOTHING)]
     assert look.look(look.connect(settings, deadline), settings, deadline) == []
     assert len(clock.pauses) == 1
 
-    # and given one that goes on failing, then the look fails, and nothing is published
+    # and given one that keeps failing, then the look fails, and nothing is published
     restate.answers_before = [(503, "starting")] * 1000
     with pytest.raises(AdminError, match="Timed out after 300 seconds: Restate answered 503: starting"):
         look.look(look.connect(settings, deadline), settings, Deadline(300, lambda: clock.now, clock.sleep))
     assert cloudwatch.published == []
 
 
-def of_trips(monkeypatch: pytest.MonkeyPatch) -> None:
+def time_trips(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DURATIONS", "trips/reserve")
     monkeypatch.setenv("INTERVAL_SECONDS", "300")
 
 
-def test_how_long_handlers_took_in_the_event_s_window_is_published_with_what_is_stuck(
+def test_durations_in_the_event_s_window_are_published_with_stuck_invocations(
     restate: FakeAdmin, cloudwatch: CloudWatch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    of_trips(monkeypatch)
+    time_trips(monkeypatch)
     rows = [{"handler": "trips/reserve", "power": 105, "invocations": 3}]
     restate.answers_before = [(200, NOTHING), (200, {"rows": rows})]
 
@@ -159,10 +159,10 @@ def test_how_long_handlers_took_in_the_event_s_window_is_published_with_what_is_
     assert duration["Timestamp"].isoformat() == "2026-11-28T11:54:00+00:00"
 
 
-def test_a_look_outside_the_schedule_does_not_ask_how_long_anything_took(
+def test_a_look_outside_the_schedule_does_not_query_durations(
     restate: FakeAdmin, cloudwatch: CloudWatch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    of_trips(monkeypatch)
+    time_trips(monkeypatch)
     restate.answers_before = [(200, NOTHING)]
 
     look.handler({}, Remaining())
@@ -171,9 +171,7 @@ def test_a_look_outside_the_schedule_does_not_ask_how_long_anything_took(
     assert len(cloudwatch.values()) == 2
 
 
-def test_nor_does_one_of_a_monitor_that_has_no_handlers_to_ask_about(
-    restate: FakeAdmin, cloudwatch: CloudWatch
-) -> None:
+def test_a_monitor_without_timed_handlers_does_not_query_durations(restate: FakeAdmin, cloudwatch: CloudWatch) -> None:
     restate.answers_before = [(200, NOTHING)]
 
     look.handler({"time": "2026-11-28T12:00:00Z"}, Remaining())
@@ -183,10 +181,10 @@ def test_nor_does_one_of_a_monitor_that_has_no_handlers_to_ask_about(
 
 
 @pytest.mark.parametrize(("time", "error"), [("2026-11-28T12:00:00Z", RefusedError), ("noon", ValueError)])
-def test_what_is_stuck_is_published_even_if_durations_cannot_be_had(
+def test_stuck_invocations_are_published_even_if_durations_fail(
     restate: FakeAdmin, cloudwatch: CloudWatch, monkeypatch: pytest.MonkeyPatch, time: str, error: type[Exception]
 ) -> None:
-    of_trips(monkeypatch)
+    time_trips(monkeypatch)
     restate.answers_before = [(200, {"rows": [row("trips", 2, 400)]}), (400, "no such column")]
 
     with pytest.raises(error):
@@ -195,7 +193,7 @@ def test_what_is_stuck_is_published_even_if_durations_cannot_be_had(
     assert cloudwatch.values()["StuckInvocations", ""] == 2
 
 
-def test_durations_are_not_asked_for_when_the_time_is_up(restate: FakeAdmin) -> None:
+def test_durations_are_not_queried_after_the_deadline(restate: FakeAdmin) -> None:
     settings = look.Settings("Stack/Monitor", restate.url, 300, durations=("trips/reserve",))
     event = {"time": "2026-11-28T12:00:00Z"}
 
@@ -205,9 +203,9 @@ def test_durations_are_not_asked_for_when_the_time_is_up(restate: FakeAdmin) -> 
     assert restate.asked == []
 
 
-def test_a_cloudwatch_that_refuses_is_raised(restate: FakeAdmin, cloudwatch: CloudWatch) -> None:
+def test_an_error_from_cloudwatch_is_raised(restate: FakeAdmin, cloudwatch: CloudWatch) -> None:
     restate.answers_before = [(200, NOTHING)]
-    cloudwatch.refuses = True
+    cloudwatch.rejects = True
 
     with pytest.raises(ClientError, match="PutMetricData"):
         look.handler({}, Remaining())
@@ -221,7 +219,7 @@ def test_a_key_is_not_sent_over_plain_http(monkeypatch: pytest.MonkeyPatch) -> N
         look.handler({}, Remaining())
 
 
-def test_the_services_that_are_named_are_the_only_ones_that_are_asked_for_whatever_they_are_called() -> None:
+def test_only_the_given_services_are_queried_and_their_names_are_escaped() -> None:
     assert "service IN" not in query(300, [])
     assert "AND service IN ('o''brien', 'trips') GROUP BY" in query(300, ["o'brien", "trips"])
     assert "INTERVAL '300 seconds'" in query(300, [])

@@ -32,7 +32,7 @@ def variables(stack: Stack) -> dict[str, Any]:
     return the(stack, "AWS::Lambda::Function")["Environment"]["Variables"]
 
 
-def test_by_default_it_looks_every_minute_at_all_services_for_what_is_stuck_for_five(stack: Stack) -> None:
+def test_by_default_it_looks_every_minute_for_invocations_of_all_services_stuck_for_five(stack: Stack) -> None:
     InvocationMonitor(stack, "Monitor", environment=server(stack))
 
     rule, found = the(stack, "AWS::Events::Rule"), the(stack, "AWS::Lambda::Function")
@@ -67,7 +67,7 @@ def test_the_function_reads_which_handlers_are_timed_and_how_often_it_looks(stac
     assert settings.interval == timedelta(minutes=5)
 
 
-def test_a_late_look_is_dropped_and_a_failed_one_is_not_repeated(stack: Stack) -> None:
+def test_a_late_look_is_dropped_and_a_failed_one_is_not_retried(stack: Stack) -> None:
     InvocationMonitor(stack, "Monitor", environment=server(stack))
 
     config = the(stack, "AWS::Lambda::EventInvokeConfig")
@@ -80,7 +80,7 @@ def test_it_may_log_publish_in_its_namespace_and_read_its_key_and_nothing_else(s
     cloud = RestateCloudEnvironment(shared, "Cloud", environment_id="env_1", api_key=secret)
     InvocationMonitor(stack, "Monitor", environment=cloud)
 
-    # the environment's stack, and the secret's, know nothing of it, so no circle of stacks arises
+    # the stack of the environment and the secret grants nothing, so there is no cycle of stacks
     assert not of_action(shared, "cloudwatch:PutMetricData")
     allowed = {str(each["Action"]): each for each in statements(stack)}
     assert set(allowed) == {
@@ -93,7 +93,7 @@ def test_it_may_log_publish_in_its_namespace_and_read_its_key_and_nothing_else(s
     assert NAMESPACE == look.NAMESPACE
 
 
-def test_what_is_named_reaches_the_function(stack: Stack) -> None:
+def test_options_reach_the_function(stack: Stack) -> None:
     vpc = ec2.Vpc(stack, "Vpc", max_azs=1, nat_gateways=0)
     role = iam.Role(stack, "MyRole", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))  # pyright: ignore[reportArgumentType]
     InvocationMonitor(
@@ -134,7 +134,7 @@ def test_what_is_named_reaches_the_function(stack: Stack) -> None:
         (lambda_.FunctionOptions(retry_attempts=2), "must not set retry_attempts: the monitor sets it itself"),
     ],
 )
-def test_what_is_an_argument_or_the_monitor_s_own_is_refused_among_the_options(
+def test_function_options_must_not_set_arguments_or_what_the_monitor_sets(
     stack: Stack, options: lambda_.FunctionOptions, said: str
 ) -> None:
     with pytest.raises(ValueError, match=f"^function_options {said}"):
@@ -166,7 +166,7 @@ def test_durations_are_a_list_of_up_to_twenty_handlers_without_keys(stack: Stack
         InvocationMonitor(stack, "Monitor", environment=server(stack), durations=handlers)
 
 
-def test_there_is_no_metric_of_a_handler_that_is_not_timed(stack: Stack) -> None:
+def test_a_handler_that_is_not_timed_has_no_metric(stack: Stack) -> None:
     monitor = InvocationMonitor(stack, "Monitor", environment=server(stack), durations=["my.other-service/_1"])
     assert monitor.metric_duration("my.other-service/_1").statistic == "p99"
 
@@ -192,7 +192,7 @@ def test_the_metric_of_a_handler_is_the_one_that_the_function_publishes(stack: S
     assert (alarm["Namespace"], alarm["ExtendedStatistic"], alarm["Period"]) == (look.NAMESPACE, "p50", 60)
 
 
-def test_restate_cloud_cannot_be_asked_without_a_key(stack: Stack) -> None:
+def test_restate_cloud_cannot_be_monitored_without_a_key(stack: Stack) -> None:
     cloud = RestateCloudEnvironment(stack, "Cloud", environment_id="env_1", api_key=None)
 
     with pytest.raises(ValueError, match="Stack/Cloud needs an api_key to be monitored"):
@@ -207,7 +207,7 @@ def test_its_metrics_are_those_that_the_function_publishes(stack: Stack) -> None
             metric.create_alarm(stack, f"{metric.metric_name}{service}", threshold=1, evaluation_periods=1)
     alarms = [found["Properties"] for found in resources(stack, "AWS::CloudWatch::Alarm").values()]
 
-    # then what a look publishes is what they are on
+    # then a look publishes exactly these metrics
     published = look.metrics("Stack/Monitor", [look.Stuck("trips", 1, 1)])
     assert {str([each[name] for name in ("MetricName", "Dimensions", "Unit")]) for each in published} == {
         str([each[name] for name in ("MetricName", "Dimensions", "Unit")]) for each in alarms
@@ -215,14 +215,14 @@ def test_its_metrics_are_those_that_the_function_publishes(stack: Stack) -> None
     assert {(each["Namespace"], each["Statistic"], each["Period"]) for each in alarms} == {(NAMESPACE, "Maximum", 120)}
 
 
-def test_its_alarms_are_for_what_is_stuck_and_for_a_monitor_that_does_not_look(stack: Stack) -> None:
+def test_its_alarms_are_for_stuck_invocations_and_for_a_monitor_that_does_not_look(stack: Stack) -> None:
     monitor = InvocationMonitor(stack, "Monitor", environment=server(stack), services=["trips"])
     topics = [sns.Topic(stack, name) for name in ("One", "Other")]
 
-    # when alarms are added, with where to look
+    # when alarms are added, with a runbook
     made = monitor.add_alarms(*(actions.SnsAction(topic) for topic in topics), runbook="See the wiki.")  # pyright: ignore[reportArgumentType]
 
-    # then both go to both topics
+    # then both notify both topics
     assert made == monitor.alarms
     found = {name: each["Properties"] for name, each in resources(stack, "AWS::CloudWatch::Alarm").items()}
     stuck, not_looking = (
@@ -230,7 +230,7 @@ def test_its_alarms_are_for_what_is_stuck_and_for_a_monitor_that_does_not_look(s
     )
     assert [len(each["AlarmActions"]) for each in (stuck, not_looking)] == [2, 2]
 
-    # and the first takes two looks, and keeps its state while nobody looks
+    # and the first needs two looks, and keeps its state while data is missing
     assert (stuck["Threshold"], stuck["EvaluationPeriods"], stuck["Period"]) == (1, 2, 60)
     assert stuck["TreatMissingData"] == "ignore"
     text = str(stuck["AlarmDescription"])
@@ -242,7 +242,7 @@ def test_its_alarms_are_for_what_is_stuck_and_for_a_monitor_that_does_not_look(s
     ):
         assert part in text
 
-    # and the other takes three, of which each may be missing
+    # and the other needs three, and counts missing data as failures
     assert (not_looking["Namespace"], not_looking["MetricName"]) == ("AWS/Lambda", "Errors")
     assert (not_looking["Threshold"], not_looking["EvaluationPeriods"], not_looking["Period"]) == (1, 3, 60)
     assert not_looking["TreatMissingData"] == "breaching"

@@ -1,4 +1,4 @@
-"""What a version refers to, and the function itself: when does a change publish a new version?"""
+"""Which changes to a function, or to what it refers to, publish a new version."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from restate_lambda_cdk import ServiceDeployer
 from stacks import app, function, server, table
 
 
-def test_a_function_that_is_registered_twice_is_followed_once_and_still_is() -> None:
+def test_a_function_that_is_registered_twice_still_follows_its_references() -> None:
     versions: set[str] = set()
     for key in ("pk", "pk", "id"):
         whole = app()
@@ -25,8 +25,8 @@ def test_a_function_that_is_registered_twice_is_followed_once_and_still_is() -> 
 
 
 @pytest.mark.parametrize("description", [None, "Greets", "x" * 256])
-def test_a_change_that_replaces_nothing_changes_the_function_with_its_version(description: str | None) -> None:
-    """Or Lambda, which publishes nothing for an unchanged function, would fail the deployment."""
+def test_a_change_that_replaces_nothing_changes_the_function_s_description(description: str | None) -> None:
+    """Otherwise the deployment would fail: Lambda publishes no new version of an unchanged function."""
     functions: list[dict[str, Any]] = []
     for options in ({}, {"time_to_live_attribute": "expires"}, {"time_to_live_attribute": "expires"}):
         whole = app()

@@ -1,4 +1,4 @@
-"""What a registration permits: who may invoke what, and which secret the deployer may read, also across stacks."""
+"""A registration's permissions: who may invoke what, and which secret the deployer may read, also across stacks."""
 
 from typing import Any, cast
 
@@ -15,7 +15,7 @@ from stacks import ARN, ID, SERVER, app, function, of_action, registrations, res
 SECRET = "arn:aws:secretsmanager:eu-west-1:111122223333:secret"
 
 
-def test_a_role_of_another_account_is_granted_nothing_here(deployer: ServiceDeployer) -> None:
+def test_a_role_in_another_account_needs_skip_invoke_grant(deployer: ServiceDeployer) -> None:
     account = Environment(account="111122223333", region="eu-west-1")
     stack = Stack(Stage.of(deployer), "Account", env=account)  # pyright: ignore[reportArgumentType]
     there = ServiceDeployer(stack, "Deployer")
@@ -44,10 +44,10 @@ def test_restate_may_invoke_published_versions_of_an_imported_function_too(
     assert allow["Roles"] == ["invoker"]
 
 
-def test_the_permission_to_invoke_is_taken_away_after_the_registration_and_made_before_it(
+def test_the_permission_to_invoke_is_created_before_the_registration_and_deleted_after_it(
     stack: Stack, deployer: ServiceDeployer
 ) -> None:
-    """CloudFormation deletes in the reverse order of DependsOn, and services are drained when theirs is deleted."""
+    """CloudFormation deletes in the reverse order of DependsOn, and deleting a registration drains its services."""
     cloud = RestateCloudEnvironment(stack, "Restate", environment_id=ID, api_key=Secret(stack, "Key"))
     callee = deployer.register(function(stack, "Callee").current_version, environment=cloud, services=["callee"])
     deployer.register(function(stack).current_version, environment=cloud, services=["greeter"], after=[callee])
@@ -62,7 +62,7 @@ def test_the_permission_to_invoke_is_taken_away_after_the_registration_and_made_
         assert [each for each in found["DependsOn"] if "ReadVariables" in each]
 
 
-def test_who_invokes_is_the_callers_business_when_they_say_so(stack: Stack, deployer: ServiceDeployer) -> None:
+def test_skip_invoke_grant_grants_nothing(stack: Stack, deployer: ServiceDeployer) -> None:
     cloud = RestateCloudEnvironment(stack, "Restate", environment_id=ID, api_key=Secret(stack, "Key"))
     deployer.register(function(stack).current_version, environment=cloud, services=["greeter"], skip_invoke_grant=True)
 
@@ -71,34 +71,35 @@ def test_who_invokes_is_the_callers_business_when_they_say_so(stack: Stack, depl
 
 
 def test_environment_deployer_and_services_may_be_in_three_stacks() -> None:
-    # given a secret with a key of its own, in the environment's stack
+    # given a secret with its own key, in the environment's stack
     whole = app()
-    where, who, what, more = (Stack(whole, name) for name in ("Where", "Who", "What", "More"))
-    secret = Secret(where, "Key", encryption_key=kms.Key(where, "KmsKey"))  # pyright: ignore[reportArgumentType]
-    cloud = RestateCloudEnvironment(where, "Restate", environment_id=ID, api_key=secret)
-    deployer = ServiceDeployer(who, "Deployer")
+    platform, tools, services, more = (Stack(whole, name) for name in ("Platform", "Tools", "Services", "More"))
+    secret = Secret(platform, "Key", encryption_key=kms.Key(platform, "KmsKey"))  # pyright: ignore[reportArgumentType]
+    cloud = RestateCloudEnvironment(platform, "Restate", environment_id=ID, api_key=secret)
+    deployer = ServiceDeployer(tools, "Deployer")
 
-    # when services in two more are registered
-    first = deployer.register(function(what).current_version, environment=cloud, services=["greeter"])
+    # when services in two more stacks are registered
+    first = deployer.register(function(services).current_version, environment=cloud, services=["greeter"])
     deployer.register(function(more).current_version, environment=cloud, services=["caller"], after=[first])
 
-    # then they depend on the others, and the others on nobody
+    # then their stacks depend on the others, and the others on none
     assembly = whole.synth()
     needs = {
         stack: {each.id for each in assembly.get_stack_by_name(stack).dependencies if not each.id.endswith(".assets")}
-        for stack in ("Where", "Who", "What", "More")
+        for stack in ("Platform", "Tools", "Services", "More")
     }
-    assert needs == {"Where": set(), "Who": set(), "What": {"Where", "Who"}, "More": {"Where", "Who", "What"}}
+    both = {"Platform", "Tools"}
+    assert needs == {"Platform": set(), "Tools": set(), "Services": both, "More": both | {"Services"}}
 
-    # and what is granted is granted in the services' stacks, by policies whose names do not clash on the role
+    # and permissions are granted in the services' stacks, by policies whose names do not clash on the role
     names: set[str] = set()
-    for stack in (what, more):
+    for stack in (services, more):
         for action in ("lambda:InvokeFunction", "secretsmanager:GetSecretValue", "kms:Decrypt"):
             assert of_action(stack, action), action
         policies = {each["Properties"]["PolicyName"] for each in resources(stack, "AWS::IAM::Policy").values()}
         assert not policies & names
         names |= policies
-    assert not of_action(where, "lambda:InvokeFunction") and not of_action(who, "secretsmanager:GetSecretValue")
+    assert not of_action(platform, "lambda:InvokeFunction") and not of_action(tools, "secretsmanager:GetSecretValue")
 
 
 def secrets(stack: Stack, kind: str) -> ISecret:
@@ -123,7 +124,7 @@ def secrets(stack: Stack, kind: str) -> ISecret:
         ("complete", f"{SECRET}:restate-AbCdEf", None, [f"{SECRET}:restate-AbCdEf"]),
     ],
 )
-def test_an_imported_secret_is_granted_as_what_it_is_imported_by(
+def test_an_imported_secret_is_granted_by_the_name_or_arn_that_it_is_imported_by(
     stack: Stack, deployer: ServiceDeployer, kind: str, arn: str, is_partial: str | None, granted: list[str]
 ) -> None:
     cloud = RestateCloudEnvironment(stack, "Restate", environment_id=ID, api_key=secrets(stack, kind))
@@ -139,13 +140,13 @@ def test_an_imported_secret_is_granted_as_what_it_is_imported_by(
 
 
 def ending(arn: Any) -> str:
-    """Of an ARN that CloudFormation joins, the part that is known now."""
+    """The part of an ARN that is known at synth."""
     return arn if isinstance(arn, str) else cast(str, arn["Fn::Join"][1][-1])
 
 
-def test_a_function_that_replaces_another_in_its_place_has_a_policy_of_its_own() -> None:
-    """What CloudFormation makes is there before the registration is updated, and what it drops goes after that: so the
-    old function is invoked until it is drained."""
+def test_a_function_that_replaces_another_has_its_own_policy() -> None:
+    """CloudFormation creates the new policy before it updates the registration, and deletes the old one afterwards: so
+    the old function can be invoked until it is drained."""
 
     def policies(**options: Any) -> set[str]:
         stack = Stack(app(), "Stack")

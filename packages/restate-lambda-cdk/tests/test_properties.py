@@ -1,4 +1,4 @@
-"""What is refused of what synth could not see, because it was a token there."""
+"""Which properties are rejected at deployment, because they were tokens at synth."""
 
 from typing import Any
 
@@ -49,7 +49,7 @@ def read(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         ('{"key": "key_123"}', "The admin URL is not a URL"),
     ],
 )
-def test_a_url_that_will_not_do_is_one_sentence_before_a_key_is_read(
+def test_an_invalid_url_is_rejected_in_one_sentence_before_a_key_is_read(
     restate: FakeAdmin, deadline: Deadline, read: list[Any], url: str, said: str
 ) -> None:
     there: dict[str, Any] = {"AdminUrl": url, "AuthTokenSecretArn": SECRET}
@@ -60,7 +60,7 @@ def test_a_url_that_will_not_do_is_one_sentence_before_a_key_is_read(
     assert not read
 
 
-def test_a_key_over_plain_http_goes_to_this_machine_and_where_that_is_asked_for(
+def test_a_key_is_sent_over_plain_http_only_to_this_machine_or_if_insecure_is_set(
     restate: FakeAdmin, deadline: Deadline, read: list[Any]
 ) -> None:
     assert failure_of(event("Create", restate, V1, AuthTokenSecretArn=SECRET), deadline) is None
@@ -69,7 +69,7 @@ def test_a_key_over_plain_http_goes_to_this_machine_and_where_that_is_asked_for(
     assert failure_of(event("Create", restate, V1, **by_name), deadline) is None
     assert read == [Secret(SECRET), Secret(SECRET, is_partial=True)]
 
-    # given that nobody is at this address
+    # given an address without a server
     short = deadline.within(1)
     there: dict[str, Any] = {
         "AdminUrl": "http://restate.invalid:9070",
@@ -82,14 +82,14 @@ def test_a_key_over_plain_http_goes_to_this_machine_and_where_that_is_asked_for(
     assert len(read) == 4
 
 
-def test_without_a_key_plain_http_will_do(restate: FakeAdmin, deadline: Deadline) -> None:
+def test_without_a_key_plain_http_is_accepted(restate: FakeAdmin, deadline: Deadline) -> None:
     there: dict[str, Any] = {"AdminUrl": "http://restate.invalid:9070"}
 
     assert "cannot be reached" in str(failure_of(event("Create", restate, V1, **there), deadline.within(1)))
 
 
 @pytest.mark.parametrize("partition", ["aws-cn", "aws-us-gov"])
-def test_a_partition_in_which_restate_cloud_can_invoke_nothing_is_refused(
+def test_a_partition_where_restate_cloud_cannot_invoke_functions_is_rejected(
     restate: FakeAdmin, deadline: Deadline, partition: str
 ) -> None:
     arn = V1.replace("arn:aws:", f"arn:{partition}:")

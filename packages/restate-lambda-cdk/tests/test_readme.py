@@ -1,4 +1,4 @@
-"""The README and docs/, followed: what they show synthesizes, and what they say of options and messages is true."""
+"""The README and docs/: their code synthesizes, and what they say about options and messages is true."""
 
 import inspect
 import json
@@ -38,7 +38,7 @@ NOT_OF_CDK = (
     "app.synth()",
     "import restate\n",
     "import httpx",
-)  # the quick start's; the fixture's, which the greeter has
+)  # the quick start, which has its own test; the test with the fixture, which the greeter has
 SNIPPETS = [code for code in PYTHON if not any(text in code for text in NOT_OF_CDK)]
 IMPORTS = """
 from aws_cdk import CfnOutput, Stack
@@ -61,8 +61,8 @@ SOURCES = "\n".join(path.read_text() for path in (PACKAGE / "src").rglob("*.py")
 
 
 def run(code: str, names: dict[str, Any], package: Path) -> dict[str, Any]:
-    """What the code leaves behind, with an environment's id, and a package that stands for `build`: jsii has a working
-    directory of its own."""
+    """The names that the code defines, with an environment's id, and `package` in place of `build`: jsii has its own
+    working directory."""
     code = code.replace("env_…", "env_1").replace('from_asset("build")', f"from_asset({str(package)!r})")
     exec(code, names)
     return names
@@ -76,7 +76,7 @@ def test_the_quick_start_registers_the_greeter(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("code", SNIPPETS)
-def test_what_else_it_shows_synthesizes(code: str, tmp_path: Path) -> None:
+def test_the_other_snippets_synthesize(code: str, tmp_path: Path) -> None:
     app = App(analytics_reporting=False)
     stack, platform, tools = (Stack(app, name) for name in ("Stack", "Platform", "Tools"))
     role = "arn:aws:iam::111122223333:role/restate-invoker"
@@ -124,8 +124,8 @@ def test_its_tables_have_every_option(what: Any, table: str) -> None:
 
 
 @pytest.mark.slow
-def test_a_strict_type_checker_finds_nothing_in_what_it_shows(tmp_path: Path) -> None:
-    # given the quick start, and each snippet as somebody would put it into an app
+def test_a_strict_type_checker_accepts_its_code(tmp_path: Path) -> None:
+    # given the quick start, and each snippet in a function, as an app would have it
     for number, code in enumerate(SNIPPETS):
         imports = [line for line in code.splitlines() if line.startswith("from ")]
         rest = "\n".join(line for line in code.splitlines() if line not in imports)
@@ -147,14 +147,14 @@ def test_a_strict_type_checker_finds_nothing_in_what_it_shows(tmp_path: Path) ->
     assert [f"{Path(each['file']).name}: {each['message']}" for each in report["generalDiagnostics"]] == []
 
 
-def test_everything_that_an_app_calls_is_in_it() -> None:
-    called = {*restate_lambda_cdk.__all__} - {"HANDLER", "RestateEnvironment"}  # a path, and what the two others share
+def test_it_names_everything_that_an_app_calls() -> None:
+    called = {*restate_lambda_cdk.__all__} - {"HANDLER", "RestateEnvironment"}  # a path, and the base class
 
     assert [name for name in sorted(called) if name not in README + MONITOR] == []
 
 
-def test_the_messages_that_it_explains_are_the_ones_that_the_code_has() -> None:
-    trouble = README.partition("## Troubleshooting")[2].partition("Three traps")[0]
+def test_the_messages_that_it_explains_are_in_the_code() -> None:
+    trouble = README.partition("## Troubleshooting")[2].partition("Three pitfalls")[0]
     shown = [
         text for row in re.findall(r"^\| (`.*?) \|", trouble, re.MULTILINE) for text in re.findall(r"`(.*?)`", row)
     ]
@@ -165,7 +165,7 @@ def test_the_messages_that_it_explains_are_the_ones_that_the_code_has() -> None:
     assert [part for part in sorted(parts) if part not in code] == []
 
 
-def test_what_it_says_of_the_alarms_is_what_they_are() -> None:
+def test_what_it_says_about_the_alarms_is_true() -> None:
     fires = dict(re.findall(r"^\| `(\w+)` \| when (\d) looks in a row", MONITOR, re.MULTILINE))
 
     assert fires == {name: str(looks) for name, looks in LOOKS_UNTIL_ALARM.items()}

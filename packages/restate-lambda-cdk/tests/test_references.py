@@ -1,4 +1,4 @@
-"""A version follows what it refers to: what replaces a table or a topic makes a new version, and nothing else does."""
+"""A version follows what it refers to: replacing a table or a topic makes a new version, and nothing else does."""
 
 from collections.abc import Callable
 from typing import Any, cast
@@ -34,7 +34,7 @@ def synthesized(change: Change, tags: str | None = None, others: str = "Others")
     whole = app()
     other, stack = Stack(whole, others), Stack(whole, "Stack")
     Construct(stack, "Earlier")
-    greeter = function(stack)  # last: tags are given to what stands before it before its version is named
+    greeter = function(stack)  # last: what comes before it is tagged before its version is named
     ServiceDeployer(stack, "Deployer").register(
         greeter.current_version, environment=server(stack), services=["greeter"]
     )
@@ -85,7 +85,7 @@ def test_the_same_sources_make_the_same_version() -> None:
         (in_the_same_stack("a"), in_the_same_stack("a", fifo=True)),
     ],
 )
-def test_what_replaces_a_table_or_a_topic_makes_a_new_version(before: Change, after: Change) -> None:
+def test_replacing_a_table_or_a_topic_makes_a_new_version(before: Change, after: Change) -> None:
     assert synthesized(before)[0] != synthesized(after)[0]
 
 
@@ -102,7 +102,7 @@ def test_a_table_that_moves_in_the_construct_tree_or_to_another_stack_is_another
 
 
 def to_a_global_table(greeter: lambda_.Function, other: Construct) -> None:
-    """Which has its tags in each of its replicas."""
+    """A global table has its tags in each replica."""
     partition_key = dynamodb.Attribute(name="pk", type=dynamodb.AttributeType.STRING)
     greeter.add_environment("TABLE", dynamodb.TableV2(other, "Table", partition_key=partition_key).table_name)
 
@@ -112,7 +112,7 @@ def test_tags_make_no_new_version(change: Change) -> None:
     assert len({synthesized(change, tags)[0] for tags in ("red", "blue")}) == 1
 
 
-def test_what_the_variables_refer_to_is_what_the_registration_compares() -> None:
+def test_the_registration_compares_the_variables_with_references() -> None:
     def change(greeter: lambda_.Function, other: Construct) -> None:
         referring()(greeter, other)
         in_the_same_stack("a")(greeter, other)
@@ -137,7 +137,7 @@ def test_what_the_variables_refer_to_is_what_the_registration_compares() -> None
     assert compared["TOPICS"]["Fn::Join"][1][0] == "first="
 
 
-def test_what_is_named_by_its_logical_id_is_compared_too() -> None:
+def test_references_by_logical_id_are_compared_too() -> None:
     def change(greeter: lambda_.Function, _other: Construct) -> None:
         topic = sns.Topic(cast(Construct, greeter.stack.node.find_child("Earlier")), "Topic")
         logical_id = greeter.stack.get_logical_id(cast(CfnElement, topic.node.default_child))
@@ -153,8 +153,8 @@ def test_what_is_named_by_its_logical_id_is_compared_too() -> None:
     assert synthesized(change)[1].keys() == {"REF", "ATTRIBUTE", "SUB", "IMPORTED"}
 
 
-def test_what_is_no_resource_of_a_construct_library_is_followed_as_any_other() -> None:
-    """CDK makes no class for it: a type that is newer, or a custom resource."""
+def test_resources_without_a_cdk_class_are_followed_too() -> None:
+    """A type newer than CDK, or a custom resource."""
 
     def change_to(key: str, tag: str = "red") -> Change:
         def change(greeter: lambda_.Function, other: Construct) -> None:
@@ -180,7 +180,7 @@ def test_without_references_there_is_nothing_to_compare() -> None:
     assert synthesized(without_references)[1] == {}
 
 
-def test_a_version_that_is_made_by_hand_is_compared_and_not_followed() -> None:
+def test_a_version_that_is_constructed_by_hand_is_compared_but_not_followed() -> None:
     found: list[tuple[str, dict[str, Any]]] = []
     for key in ("pk", "id"):
         whole = app()
@@ -207,7 +207,7 @@ class Adding:
 
 
 @pytest.mark.parametrize(("of_the_app", "versions"), [(True, 2), (False, 1)])
-def test_what_another_aspect_adds_is_followed_if_it_runs_before_and_always_compared(
+def test_what_another_aspect_adds_is_followed_if_it_runs_first_and_always_compared(
     of_the_app: bool, versions: int
 ) -> None:
     def adding(key: str) -> Change:

@@ -1,4 +1,4 @@
-"""The algorithm of registration, against a fake that has the real admin API's rules."""
+"""The registration algorithm, against a fake with the real admin API's rules."""
 
 import pytest
 
@@ -33,7 +33,7 @@ def test_a_new_version_becomes_the_latest(restate: FakeAdmin, admin: Admin, dead
     assert {known.role for known in restate.known.values()} == {ROLE}
 
 
-def test_nothing_is_registered_before_a_dry_run_has_shown_what_is_offered(
+def test_a_dry_run_shows_what_is_offered_before_anything_is_registered(
     restate: FakeAdmin, admin: Admin, deadline: Deadline
 ) -> None:
     register(admin, version(V1), deadline)
@@ -42,7 +42,7 @@ def test_nothing_is_registered_before_a_dry_run_has_shown_what_is_offered(
     assert registrations == ["POST /deployments dry", "POST /deployments"]
 
 
-def test_an_older_version_is_made_the_latest_again(restate: FakeAdmin, admin: Admin, deadline: Deadline) -> None:
+def test_an_older_version_is_promoted(restate: FakeAdmin, admin: Admin, deadline: Deadline) -> None:
     """This is what CloudFormation's rollback asks for."""
     register(admin, version(V1), deadline)
     register(admin, version(V2), deadline)
@@ -99,7 +99,7 @@ def test_another_role_changes_the_deployment_without_a_new_revision(
     assert restate.known[deployment_id].services["trips"] == revision
 
 
-def test_another_role_is_for_the_versions_that_still_have_work_too(
+def test_another_role_also_applies_to_versions_that_still_have_work(
     restate: FakeAdmin, admin: Admin, deadline: Deadline
 ) -> None:
     """CloudFormation deletes the role that they were registered with."""
@@ -117,8 +117,8 @@ def test_another_role_is_for_the_versions_that_still_have_work_too(
     }
 
 
-def test_a_role_that_is_no_longer_wanted_is_dropped(restate: FakeAdmin, admin: Admin, deadline: Deadline) -> None:
-    """A PATCH cannot do that: Restate reads `null` as "leave it"."""
+def test_a_role_can_be_removed(restate: FakeAdmin, admin: Admin, deadline: Deadline) -> None:
+    """A PATCH cannot do that: Restate ignores `null`."""
     deployment_id = id_of(admin, version(V1, ROLE), deadline)
 
     register(admin, version(V1), deadline)
@@ -126,10 +126,10 @@ def test_a_role_that_is_no_longer_wanted_is_dropped(restate: FakeAdmin, admin: A
     assert restate.known[deployment_id].role is None
 
 
-def test_another_role_that_may_not_invoke_a_known_version_is_refused_and_the_old_one_stays(
+def test_another_role_that_may_not_invoke_a_known_version_is_rejected_and_the_old_one_stays(
     restate: FakeAdmin, admin: Admin, deadline: Deadline, clock: Clock
 ) -> None:
-    """Of a version that it knows Restate answers from memory, unless the dry run is forced."""
+    """Unless the dry run is forced, Restate does not invoke a version that it knows."""
     register(admin, version(V1, ROLE), deadline)
     restate.roles = {ROLE}
 
@@ -151,9 +151,7 @@ def test_a_function_that_offers_another_service_never_goes_live(
     assert not restate.known
 
 
-def test_a_version_without_a_handler_that_is_live_is_refused(
-    restate: FakeAdmin, admin: Admin, deadline: Deadline
-) -> None:
+def test_a_version_that_lacks_a_live_handler_is_rejected(restate: FakeAdmin, admin: Admin, deadline: Deadline) -> None:
     restate.offers[V1] = {"trips": ["reserve", "cancel"]}
     register(admin, version(V1), deadline)
 
@@ -163,7 +161,7 @@ def test_a_version_without_a_handler_that_is_live_is_refused(
     assert restate.arns() == {V1}
 
 
-def test_a_version_of_another_type_is_refused(restate: FakeAdmin, admin: Admin, deadline: Deadline) -> None:
+def test_a_version_of_another_type_is_rejected(restate: FakeAdmin, admin: Admin, deadline: Deadline) -> None:
     restate.objects = {V2}
     register(admin, version(V1), deadline)
 
@@ -182,13 +180,13 @@ def test_a_breaking_change_that_is_asked_for_is_made(restate: FakeAdmin, admin: 
     assert restate.latest("trips") == V2
 
     register(admin, version(V1), deadline)
-    assert restate.latest("trips") == V1, "a rollback needs no leave"
+    assert restate.latest("trips") == V1, "a rollback needs no permission"
 
 
 def test_going_back_to_a_version_with_fewer_handlers_is_no_breaking_change(
     restate: FakeAdmin, admin: Admin, deadline: Deadline
 ) -> None:
-    """A rollback must never be refused for what the version that failed had added."""
+    """A rollback must never fail because of handlers that the failed version had added."""
     restate.offers[V2] = {"trips": ["reserve", "cancel"]}
     register(admin, version(V1), deadline)
     register(admin, version(V2), deadline)
@@ -198,7 +196,7 @@ def test_going_back_to_a_version_with_fewer_handlers_is_no_breaking_change(
     assert restate.latest("trips") == V1
 
 
-def test_a_server_that_starts_up_is_waited_for_with_growing_pauses_up_to_a_cap(
+def test_a_server_that_is_starting_is_retried_with_growing_pauses_up_to_a_cap(
     restate: FakeAdmin, admin: Admin, deadline: Deadline, clock: Clock
 ) -> None:
     restate.answers_before = [(503, "starting")] * 10
@@ -210,7 +208,7 @@ def test_a_server_that_starts_up_is_waited_for_with_growing_pauses_up_to_a_cap(
     assert clock.pauses[-1] == LONGEST_PAUSE
 
 
-def test_a_server_that_stays_down_is_given_up_with_the_reason_when_time_is_over(
+def test_a_server_that_stays_down_times_out_with_the_reason(
     restate: FakeAdmin, admin: Admin, deadline: Deadline, clock: Clock
 ) -> None:
     restate.answers_before = [(503, "starting")] * 1000
@@ -221,7 +219,7 @@ def test_a_server_that_stays_down_is_given_up_with_the_reason_when_time_is_over(
     assert 290 < clock.now <= 300
 
 
-def test_a_rejected_key_is_not_tried_again(restate: FakeAdmin, admin: Admin, deadline: Deadline) -> None:
+def test_a_rejected_key_is_not_retried(restate: FakeAdmin, admin: Admin, deadline: Deadline) -> None:
     restate.api_key = "another"
 
     with pytest.raises(RefusedError, match="401"):
@@ -230,9 +228,7 @@ def test_a_rejected_key_is_not_tried_again(restate: FakeAdmin, admin: Admin, dea
     assert restate.asked == ["GET /health"]
 
 
-def test_a_role_that_is_not_known_everywhere_yet_is_ridden_out(
-    restate: FakeAdmin, admin: Admin, deadline: Deadline
-) -> None:
+def test_a_role_that_has_not_propagated_yet_is_retried(restate: FakeAdmin, admin: Admin, deadline: Deadline) -> None:
     denied = (500, {"message": "AccessDeniedException", "restate_code": "META0003"})
     restate.answers_before = [(200, None), *[denied] * 5]
 
@@ -241,7 +237,7 @@ def test_a_role_that_is_not_known_everywhere_yet_is_ridden_out(
     assert restate.latest("trips") == V1
 
 
-def test_a_registration_whose_answer_was_lost_is_recognised(
+def test_a_registration_whose_response_was_lost_is_recognised(
     restate: FakeAdmin, admin: Admin, deadline: Deadline
 ) -> None:
     known = restate.answer("POST", "/deployments", {"arn": V1, "force": False, "dry_run": False}, None)

@@ -1,4 +1,4 @@
-"""What `register` makes: one custom resource per function, in the function's stack, with all permissions it needs."""
+"""What `register` creates: one custom resource per function, in the function's stack, with the permissions it needs."""
 
 import re
 from typing import Any, cast
@@ -11,7 +11,7 @@ from restate_lambda_cdk import ServiceDeployer
 from stacks import ARN, SERVER, app, function, registrations, resources, server
 
 
-def test_what_is_registered_is_a_published_version_that_is_kept(stack: Stack, deployer: ServiceDeployer) -> None:
+def test_what_is_registered_is_a_published_version_that_is_retained(stack: Stack, deployer: ServiceDeployer) -> None:
     greeter = function(stack, current_version_options=lambda_.VersionOptions(removal_policy=RemovalPolicy.DESTROY))
     deployer.register(greeter.current_version, environment=server(stack), services=["greeter", "admin"])
 
@@ -26,7 +26,7 @@ def test_what_is_registered_is_a_published_version_that_is_kept(stack: Stack, de
     assert not registration.keys() & optional
 
 
-def test_what_is_asked_for_is_passed_on(stack: Stack, deployer: ServiceDeployer) -> None:
+def test_options_are_passed_on(stack: Stack, deployer: ServiceDeployer) -> None:
     deployer.register(
         function(stack).current_version,
         environment=server(stack),
@@ -41,7 +41,7 @@ def test_what_is_asked_for_is_passed_on(stack: Stack, deployer: ServiceDeployer)
     assert registration["DrainSeconds"] == "200"
 
 
-def test_naming_other_services_is_an_update_and_no_other_resource() -> None:
+def test_changing_the_services_updates_the_same_resource() -> None:
     names: list[str] = []
     for services in (["greeter"], ["greeter", "admin"]):
         stack = Stack(app(), "Stack")
@@ -64,7 +64,7 @@ def test_a_function_is_registered_once_with_all_of_its_services(stack: Stack, de
     assert len(registrations(stack)) == 2
 
 
-def test_two_environments_of_the_same_id_are_told_apart_from_a_function_that_is_registered_twice(
+def test_two_environments_with_the_same_id_are_rejected_with_their_own_message(
     stack: Stack, deployer: ServiceDeployer
 ) -> None:
     greeter, elsewhere = function(stack), server(Stack(Stage.of(stack), "Elsewhere"))  # pyright: ignore[reportArgumentType]
@@ -75,7 +75,7 @@ def test_two_environments_of_the_same_id_are_told_apart_from_a_function_that_is_
 
 
 def test_two_functions_cannot_serve_one_service_of_an_environment(stack: Stack, deployer: ServiceDeployer) -> None:
-    """CloudFormation would register both at the same time, when neither can see that the other one serves."""
+    """CloudFormation would register both at the same time, when neither can see the other."""
     restate, first, second = server(stack), function(stack), function(stack, "Second")
     deployer.register(first.current_version, environment=restate, services=["greeter", "admin"])
 
@@ -127,7 +127,7 @@ def test_only_a_published_version_is_accepted(stack: Stack, deployer: ServiceDep
                 cast(lambda_.IVersion, refused), environment=server(stack, f"Restate{number}"), services=["greeter"]
             )
 
-    # of one that is registered too
+    # also for a function that is registered already
     deployer.register(version, environment=restate, services=["greeter"])
     with pytest.raises(ValueError, match=", not live"):
         deployer.register(cast(lambda_.IVersion, alias), environment=restate, services=["greeter"])
@@ -143,7 +143,7 @@ def test_only_a_published_version_is_accepted(stack: Stack, deployer: ServiceDep
     assert len(registrations(stack)) == 1 + len(accepted)
 
 
-def test_callees_come_first_and_know_who_calls_them(stack: Stack, deployer: ServiceDeployer) -> None:
+def test_callees_are_registered_first_and_know_their_callers(stack: Stack, deployer: ServiceDeployer) -> None:
     restate = server(stack)
     callee = deployer.register(function(stack, "Callee").current_version, environment=restate, services=["callee"])
     for name in ("one", "two"):
@@ -156,7 +156,7 @@ def test_callees_come_first_and_know_who_calls_them(stack: Stack, deployer: Serv
         assert (first in each["DependsOn"]) is (name != first)
 
 
-def test_a_drain_that_does_not_fit_into_the_deployer_s_timeout_is_refused(stack: Stack) -> None:
+def test_a_drain_that_does_not_fit_into_the_deployer_s_timeout_is_rejected(stack: Stack) -> None:
     deployer = ServiceDeployer(stack, "Deployer", timeout=Duration.minutes(2))
 
     with pytest.raises(
@@ -165,8 +165,8 @@ def test_a_drain_that_does_not_fit_into_the_deployer_s_timeout_is_refused(stack:
         deployer.register(function(stack).current_version, environment=server(stack), services=["greeter"])
 
 
-def test_an_environment_that_makes_nothing_may_be_outside_of_the_stage() -> None:
-    """A stage is deployed on its own, and CDK refuses what crosses its edge."""
+def test_an_environment_without_resources_may_be_outside_the_stage() -> None:
+    """A stage is deployed on its own, and CDK rejects references across stages."""
     around = app()
     restate = server(Stack(around, "Platform"))
     stack = Stack(Stage(around, "Production"), "Stack")  # pyright: ignore[reportArgumentType]

@@ -1,4 +1,4 @@
-"""What is deregistered, when, and what becomes of work that is unfinished."""
+"""What is deregistered, when, and what happens to unfinished work."""
 
 import logging
 
@@ -29,7 +29,7 @@ def id_of(admin: Admin, version: Version, deadline: Deadline) -> str:
     return deployment_id
 
 
-def test_pruning_forgets_only_versions_that_are_drained_and_not_kept(
+def test_pruning_deregisters_only_versions_that_are_drained_and_not_kept(
     restate: FakeAdmin, admin: Admin, deadline: Deadline
 ) -> None:
     first, second, third = (id_of(admin, version(arn), deadline) for arn in (V1, V2, V3))
@@ -56,21 +56,21 @@ def test_pruning_forgets_only_versions_that_are_drained_and_not_kept(
     assert set(restate.known) == {third}, "it is the latest"
 
 
-def test_a_service_that_the_function_offers_no_more_goes_with_its_last_version_when_it_is_drained(
+def test_a_dropped_service_is_deregistered_with_its_last_version_once_that_is_drained(
     restate: FakeAdmin, admin: Admin, deadline: Deadline
 ) -> None:
-    # given a function of two services, then of one, and the version before the latest is kept
+    # given a function that dropped one of two services, and whose previous version is kept
     restate.offers[V1] = {"trips": ["reserve"], "reports": ["list"]}
     both = Version(V1, frozenset({"trips", "reports"}))
     one = Version(V2, frozenset({"trips"}), allow_breaking_changes=True)
     register(admin, both, deadline)
     register(admin, one, deadline)
 
-    # when it is pruned, then nobody can ask for the other any more
+    # when it is pruned, then the dropped service is closed
     prune(admin, one, keep={V1, V2})
     assert (restate.closed, restate.arns()) == ({"reports"}, {V1, V2})
 
-    # and its version goes when nothing waits for it
+    # and its version is deregistered when nothing is queued for it
     restate.unfinished["reports.queued"] = None
     prune(admin, version(V2), keep={V2})
     assert restate.arns() == {V1, V2}
@@ -92,7 +92,7 @@ def test_pruning_leaves_other_functions_alone(restate: FakeAdmin, admin: Admin, 
     assert not restate.closed
 
 
-def test_removing_takes_out_all_versions_of_the_function_and_no_other(
+def test_removing_deregisters_all_versions_of_the_function_and_no_other(
     restate: FakeAdmin, admin: Admin, deadline: Deadline
 ) -> None:
     other = V1.replace(":trips:", ":trips-of-another-stack:")
@@ -103,10 +103,10 @@ def test_removing_takes_out_all_versions_of_the_function_and_no_other(
     remove(admin, version(V2), deadline)
 
     assert restate.arns() == {other}
-    assert not restate.closed, "trips is offered by another function still"
+    assert not restate.closed, "another function still offers trips"
 
 
-def test_removing_waits_for_work_in_flight_and_lets_nothing_new_in(
+def test_removing_closes_the_service_and_waits_for_work_in_flight(
     restate: FakeAdmin, admin: Admin, deadline: Deadline, clock: Clock
 ) -> None:
     restate.unfinished["inv_1"] = id_of(admin, version(V1), deadline)
@@ -119,7 +119,7 @@ def test_removing_waits_for_work_in_flight_and_lets_nothing_new_in(
     assert not restate.known
 
 
-def test_removing_waits_for_a_compensation_that_is_on_its_way_when_all_seems_to_be_done(
+def test_removing_waits_for_a_compensation_that_arrives_when_all_seems_done(
     restate: FakeAdmin, admin: Admin, deadline: Deadline, clock: Clock
 ) -> None:
     register(admin, version(V1), deadline)
@@ -132,7 +132,7 @@ def test_removing_waits_for_a_compensation_that_is_on_its_way_when_all_seems_to_
     assert not restate.killed
 
 
-def test_removing_kills_what_does_not_end_so_that_nothing_is_retried_for_ever(
+def test_removing_kills_what_does_not_end_so_that_nothing_is_retried_forever(
     restate: FakeAdmin, admin: Admin, deadline: Deadline, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     deployment_id = id_of(admin, version(V1), deadline)
@@ -151,10 +151,10 @@ def test_removing_kills_what_does_not_end_so_that_nothing_is_retried_for_ever(
     assert not restate.known
 
 
-def test_removing_waits_for_callers_that_began_on_older_code(
+def test_removing_waits_for_callers_that_started_on_older_code(
     restate: FakeAdmin, admin: Admin, deadline: Deadline, clock: Clock
 ) -> None:
-    """Their code still calls what is removed, and would be told that it is not found, for ever."""
+    """Their code still calls what is removed, and would get not found forever."""
     register(admin, version(V1), deadline)
     restate.on_older_versions = ["planner.1", "stranger.1"]
     clock.events[clock.now + 12] = lambda: restate.on_older_versions.remove("planner.1")
@@ -165,10 +165,10 @@ def test_removing_waits_for_callers_that_began_on_older_code(
     assert not restate.known
 
 
-def test_removing_waits_for_callers_that_older_code_runs_and_has_not_answered_yet(
+def test_removing_waits_for_callers_in_their_first_attempt_on_older_code(
     restate: FakeAdmin, admin: Admin, deadline: Deadline, clock: Clock
 ) -> None:
-    """The first answer pins them to that code."""
+    """The first response pins them to that code."""
     register(admin, version(V1), deadline)
     restate.first_attempts["planner.1"] = "dp_of_older_code"
     clock.events[clock.now + 12] = restate.first_attempts.clear
@@ -178,7 +178,7 @@ def test_removing_waits_for_callers_that_older_code_runs_and_has_not_answered_ye
     assert 12 <= clock.now < 25
 
 
-def test_a_function_that_was_replaced_goes_when_all_that_it_runs_is_done(
+def test_a_replaced_function_is_deregistered_when_its_work_is_done(
     restate: FakeAdmin, admin: Admin, deadline: Deadline, clock: Clock
 ) -> None:
     other = V1.replace(":trips:", ":another-function:")
@@ -209,7 +209,7 @@ def test_callers_that_do_not_end_are_not_killed_and_one_line_says_which_and_what
     assert "restate invocations kill <id>" in line
 
 
-def test_nobody_is_waited_for_where_another_function_serves_on(
+def test_callers_are_not_waited_for_if_another_function_still_serves(
     restate: FakeAdmin, admin: Admin, deadline: Deadline, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     other = V1.replace(":trips:", ":trips-of-another-stack:")
@@ -224,7 +224,7 @@ def test_nobody_is_waited_for_where_another_function_serves_on(
     assert not [each for each in caplog.records if each.levelno == logging.ERROR]
 
 
-def test_nothing_is_waited_for_where_the_function_is_not_known(
+def test_callers_are_not_waited_for_if_the_function_is_not_registered(
     restate: FakeAdmin, admin: Admin, deadline: Deadline, clock: Clock
 ) -> None:
     restate.on_older_versions = ["planner.1"]
@@ -234,7 +234,7 @@ def test_nothing_is_waited_for_where_the_function_is_not_known(
     assert clock.now == 0
 
 
-def test_work_that_came_in_at_the_last_moment_is_killed_too(
+def test_work_that_arrives_at_the_last_moment_is_killed_too(
     restate: FakeAdmin, admin: Admin, deadline: Deadline
 ) -> None:
     register(admin, version(V1), deadline)
@@ -245,10 +245,10 @@ def test_work_that_came_in_at_the_last_moment_is_killed_too(
     assert restate.killed == ["inv_late"]
 
 
-def test_removing_from_a_server_that_is_gone_gives_up_soon(
+def test_removing_from_a_server_that_is_down_times_out_soon(
     restate: FakeAdmin, admin: Admin, deadline: Deadline, clock: Clock
 ) -> None:
-    restate.answers_before = [(503, "gone")] * 1000
+    restate.answers_before = [(503, "down")] * 1000
 
     with pytest.raises(AdminError):
         remove(admin, version(V1), deadline, drain_seconds=30)

@@ -1,4 +1,4 @@
-"""All services that a function offers are named, checked, promoted and removed together, or refused."""
+"""All services of a function are listed, checked, promoted and deregistered together, or rejected."""
 
 import pytest
 
@@ -17,7 +17,7 @@ def restate(restate: FakeAdmin) -> FakeAdmin:
     return restate
 
 
-def test_both_become_the_latest_and_both_go_back(restate: FakeAdmin, deadline: Deadline) -> None:
+def test_both_become_the_latest_and_both_are_rolled_back(restate: FakeAdmin, deadline: Deadline) -> None:
     first = event("Create", restate, V1, ServiceNames=BOTH)
     second = event("Update", restate, V2, old=first, ServiceNames=BOTH)
     back = event("Update", restate, V1, old=second, ServiceNames=BOTH)
@@ -32,7 +32,7 @@ def test_both_become_the_latest_and_both_go_back(restate: FakeAdmin, deadline: D
 
 
 @pytest.mark.parametrize("named", [["trips"], ["reports", "trips", "flights"], ["flights"]])
-def test_a_function_that_offers_more_or_less_than_is_named_never_goes_live(
+def test_a_function_that_offers_other_services_than_listed_never_goes_live(
     restate: FakeAdmin, deadline: Deadline, named: list[str]
 ) -> None:
     assert failure_of(event("Create", restate, V1, ServiceNames=named), deadline) == (
@@ -42,7 +42,7 @@ def test_a_function_that_offers_more_or_less_than_is_named_never_goes_live(
     assert not restate.known
 
 
-def test_the_handlers_of_each_are_checked(restate: FakeAdmin, deadline: Deadline) -> None:
+def test_the_handlers_of_each_service_are_checked(restate: FakeAdmin, deadline: Deadline) -> None:
     first = event("Create", restate, V1, ServiceNames=BOTH)
     assert failure_of(first, deadline) is None
     restate.offers[V2] = {"trips": ["reserve"], "reports": ["other"]}
@@ -52,7 +52,7 @@ def test_the_handlers_of_each_are_checked(restate: FakeAdmin, deadline: Deadline
     assert {restate.latest(name) for name in BOTH} == {V1}
 
 
-def test_a_service_that_is_offered_no_more_is_a_breaking_change(restate: FakeAdmin, deadline: Deadline) -> None:
+def test_dropping_a_service_is_a_breaking_change(restate: FakeAdmin, deadline: Deadline) -> None:
     first = event("Create", restate, V1, ServiceNames=BOTH)
     assert failure_of(first, deadline) is None
     restate.offers[V2] = restate.offers[V3] = {"trips": ["reserve"]}
@@ -61,7 +61,7 @@ def test_a_service_that_is_offered_no_more_is_a_breaking_change(restate: FakeAdm
     assert f"{V2} would lose the service reports" in str(failure_of(second, deadline))
     assert failure_of(event("Update", restate, V1, old=second, ServiceNames=BOTH), deadline) is None
 
-    # when that is allowed, nobody can ask for it any more, and it is gone with the version before the latest
+    # when that is allowed, the service is closed, and deregistered with its last version
     second = event("Update", restate, V2, old=first, ServiceNames=["trips"], AllowBreakingChanges="true")
     assert failure_of(second, deadline) is None
     assert restate.closed == {"reports"}
@@ -70,7 +70,7 @@ def test_a_service_that_is_offered_no_more_is_a_breaking_change(restate: FakeAdm
     assert restate.latest("reports") is None
 
 
-def test_the_roll_back_of_a_dropped_service_brings_it_back(restate: FakeAdmin, deadline: Deadline) -> None:
+def test_a_rollback_restores_a_dropped_service(restate: FakeAdmin, deadline: Deadline) -> None:
     first = event("Create", restate, V1, ServiceNames=BOTH)
     restate.offers[V2] = {"trips": ["reserve"]}
     second = event("Update", restate, V2, old=first, ServiceNames=["trips"], AllowBreakingChanges="true")
@@ -81,31 +81,31 @@ def test_the_roll_back_of_a_dropped_service_brings_it_back(restate: FakeAdmin, d
     assert {restate.latest(name) for name in BOTH} == {V1}
 
 
-def test_one_that_is_not_promoted_with_the_other_is_promoted_again(restate: FakeAdmin, deadline: Deadline) -> None:
-    # given two versions, of which the older one is the latest of one of its services only
+def test_a_version_that_is_the_latest_for_only_one_service_is_promoted(restate: FakeAdmin, deadline: Deadline) -> None:
+    # given two versions, the older of which is the latest for only one of its services
     first = event("Create", restate, V1, ServiceNames=BOTH)
     assert failure_of(first, deadline) is None
     restate.offers[V2] = {"trips": ["reserve"]}
     restate.answer("POST", "/deployments", {"arn": V2, "force": True, "breaking": True, "dry_run": False}, None)
     assert [restate.latest(name) for name in BOTH] == [V1, V2]
 
-    # when it is asked for again
+    # when the older one is registered again
     assert failure_of(event("Update", restate, V1, old=first, ServiceNames=BOTH), deadline) is None
 
     assert {restate.latest(name) for name in BOTH} == {V1}
 
 
-def test_the_delete_of_a_create_that_was_refused_leaves_the_function_s_other_registration_alone(
+def test_the_delete_of_a_rejected_create_leaves_the_function_s_other_registration_alone(
     restate: FakeAdmin, deadline: Deadline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # given a function that is registered, and a second registration of it that is refused
+    # given a registered function, and a second registration of it that is rejected
     assert failure_of(event("Create", restate, V1, ServiceNames=BOTH), deadline) is None
     second = event("Create", restate, V1, ServiceNames=["reports"])
     failure = failure_of(second, deadline)
 
-    # when CloudFormation deletes what was refused
+    # when CloudFormation deletes the second one
     assert failure_of(deleted(second, failure, monkeypatch, deadline), deadline) is None
 
-    # then the first one serves on
+    # then the first one still serves
     assert {restate.latest(name) for name in BOTH} == {V1}
     assert not restate.closed

@@ -1,4 +1,4 @@
-"""Nobody is taken over silently: who may serve what another function, or a server by URL, serves now."""
+"""No service is taken over silently from another function, or from a server by URL."""
 
 import pytest
 
@@ -16,13 +16,13 @@ WRITES = ("PATCH", "DELETE")
 
 @pytest.fixture
 def restate(restate: FakeAdmin) -> FakeAdmin:
-    """It can be asked for another function and for a server, both of which offer trips."""
+    """It can reach another function and a server, which both offer trips."""
     restate.offers |= {ANNS: {"trips": ["reserve"]}, SERVER: {"trips": ["reserve"]}}
     return restate
 
 
 def register(restate: FakeAdmin, address: str, metadata: dict[str, str] | None = None) -> None:
-    """By hand, or by another stack: become the latest."""
+    """Register it as the latest, by hand or by another stack."""
     kind = "uri" if address == SERVER else "arn"
     body = {kind: address, "force": True, "breaking": True, "dry_run": False, "metadata": metadata or {}}
     restate.answer("POST", "/deployments", body, None)
@@ -34,7 +34,7 @@ def what_is_known(restate: FakeAdmin) -> dict[str, dict[str, int]]:
 
 
 def changes(restate: FakeAdmin) -> list[str]:
-    """What was asked for that is more than a question."""
+    """The requests that change something."""
     return [
         each
         for each in restate.asked
@@ -43,14 +43,14 @@ def changes(restate: FakeAdmin) -> list[str]:
 
 
 @pytest.mark.parametrize("owner", [ANNS, SERVER])
-def test_who_serves_now_is_not_taken_over(restate: FakeAdmin, deadline: Deadline, owner: str) -> None:
-    # given a service that somebody else serves
+def test_a_service_is_not_taken_over_by_default(restate: FakeAdmin, deadline: Deadline, owner: str) -> None:
+    # given a service that is already served
     register(restate, owner)
     ((deployment_id, _),) = restate.known.items()
     before = what_is_known(restate)
     restate.asked.clear()
 
-    # when a new stack would serve it too, then it is refused, in a sentence that says by whom and what to do
+    # when a new stack registers it too, then that fails, with a sentence that says who serves it and what to do
     assert failure_of(event("Create", restate, V1), deadline) == (
         f"trips is served by {owner} already (deployment {deployment_id}): "
         "remove that deployment, register with another Restate, or set take_over."
@@ -63,16 +63,18 @@ def test_who_serves_now_is_not_taken_over(restate: FakeAdmin, deadline: Deadline
 
 
 @pytest.mark.parametrize("owner", [ANNS, SERVER])
-def test_who_serves_now_is_taken_over_on_request(restate: FakeAdmin, deadline: Deadline, owner: str) -> None:
+def test_a_service_is_taken_over_on_request(restate: FakeAdmin, deadline: Deadline, owner: str) -> None:
     register(restate, owner)
 
     assert failure_of(event("Create", restate, V1, TakeOver="true"), deadline) is None
 
     assert restate.latest("trips") == V1
-    assert restate.arns() == {owner, V1}, "work may be under way on it"
+    assert restate.arns() == {owner, V1}, "it may have work in flight"
 
 
-def test_of_several_services_none_is_taken_over(restate: FakeAdmin, deadline: Deadline) -> None:
+def test_if_one_of_several_services_is_already_served_none_is_registered(
+    restate: FakeAdmin, deadline: Deadline
+) -> None:
     restate.offers |= {ANNS: {"reports": ["list"]}, V1: {"trips": ["reserve"], "reports": ["list"]}}
     register(restate, ANNS)
 
@@ -83,7 +85,7 @@ def test_of_several_services_none_is_taken_over(restate: FakeAdmin, deadline: De
 
 
 @pytest.mark.parametrize("lost", [False, True])
-def test_a_refused_update_rolls_back_and_leaves_the_other_alone(
+def test_a_rejected_update_rolls_back_and_leaves_the_other_alone(
     restate: FakeAdmin, deadline: Deadline, caplog: pytest.LogCaptureFixture, lost: bool
 ) -> None:
     # given a registration that was taken over, whose own version Restate still knows, or has lost
@@ -95,7 +97,7 @@ def test_a_refused_update_rolls_back_and_leaves_the_other_alone(
     before = what_is_known(restate)
     restate.asked.clear()
 
-    # when it is updated, then that is refused, and the rollback is not
+    # when it is updated, then the update fails, and the rollback succeeds
     second = event("Update", restate, V3, old=first)
     assert f"trips is served by {ANNS} already" in str(failure_of(second, deadline))
     assert failure_of(event("Update", restate, V2, old=second), deadline) is None
@@ -110,7 +112,7 @@ def test_a_refused_update_rolls_back_and_leaves_the_other_alone(
 def test_another_property_of_a_version_that_was_taken_over_can_be_changed_and_changed_back(
     restate: FakeAdmin, deadline: Deadline, lost: bool
 ) -> None:
-    """And its work in flight goes on by the role that is granted then."""
+    """And its work in flight continues with the role that is granted then."""
     first = event("Create", restate, V1, InvokerRoleArn=ROLE)
     failure_of(first, deadline)
     if lost:
@@ -125,7 +127,7 @@ def test_another_property_of_a_version_that_was_taken_over_can_be_changed_and_ch
         assert [known.role for known in restate.known.values() if known.arn == V1] == ([] if lost else [role])
 
 
-def test_a_refused_update_to_another_function_rolls_back(restate: FakeAdmin, deadline: Deadline) -> None:
+def test_a_rejected_update_to_another_function_rolls_back(restate: FakeAdmin, deadline: Deadline) -> None:
     renamed = f"{FUNCTION}-renamed:1"
     restate.offers[renamed] = {"trips": ["reserve"]}
     first = event("Create", restate, V1)
@@ -140,7 +142,7 @@ def test_a_refused_update_to_another_function_rolls_back(restate: FakeAdmin, dea
     assert what_is_known(restate) == before
 
 
-def test_a_replaced_function_takes_over_from_its_predecessor_and_the_rollback_brings_that_back(
+def test_a_new_function_takes_over_from_its_predecessor_and_the_rollback_restores_that(
     restate: FakeAdmin, deadline: Deadline
 ) -> None:
     renamed = f"{FUNCTION}-renamed:1"
@@ -157,7 +159,7 @@ def test_a_replaced_function_takes_over_from_its_predecessor_and_the_rollback_br
 
 
 @pytest.mark.parametrize("kind", ["Create", "Update"])
-def test_a_registration_that_was_lost_is_made_again_where_nobody_serves(
+def test_a_lost_registration_is_recreated_if_nothing_else_serves(
     restate: FakeAdmin, deadline: Deadline, kind: str
 ) -> None:
     first = event("Create", restate, V1)
@@ -169,7 +171,7 @@ def test_a_registration_that_was_lost_is_made_again_where_nobody_serves(
     assert restate.latest("trips") == V1
 
 
-def test_who_moves_to_another_restate_takes_nobody_over_there_and_is_back_after_the_rollback(
+def test_a_move_to_another_restate_takes_nothing_over_there_and_can_be_rolled_back(
     restate: FakeAdmin, deadline: Deadline
 ) -> None:
     with served(FakeAdmin(offers=restate.offers)) as crowded:
@@ -185,7 +187,7 @@ def test_who_moves_to_another_restate_takes_nobody_over_there_and_is_back_after_
         assert crowded.arns() == {ANNS}
 
 
-def test_who_was_taken_over_takes_nothing_back_silently_and_serves_again_when_the_other_is_gone(
+def test_the_previous_owner_takes_nothing_back_silently_and_serves_again_after_the_other_s_delete(
     restate: FakeAdmin, deadline: Deadline
 ) -> None:
     first = event("Create", restate, V1)
@@ -201,8 +203,8 @@ def test_who_was_taken_over_takes_nothing_back_silently_and_serves_again_when_th
     assert restate.latest("trips") == V2
 
 
-def test_a_development_server_gives_way_whatever_it_offers(restate: FakeAdmin, deadline: Deadline) -> None:
-    """`make serve`, which runs or was killed."""
+def test_a_development_server_is_always_taken_over(restate: FakeAdmin, deadline: Deadline) -> None:
+    """`make serve`, running or killed."""
     restate.offers[SERVER] = {"trips": ["reserve", "a handler that is being written"]}
     first, second = event("Create", restate, V1), event("Create", restate, V2)
     for each in (first, event("Update", restate, V2, old=first), event("Update", restate, V1, old=second)):
@@ -213,7 +215,7 @@ def test_a_development_server_gives_way_whatever_it_offers(restate: FakeAdmin, d
         assert restate.latest("trips") == each["ResourceProperties"]["FunctionVersionArn"]
 
 
-def test_a_server_that_is_gone_from_one_list_and_not_yet_from_the_other_is_asked_about_again(
+def test_a_deployment_that_is_missing_from_only_one_of_two_lists_is_looked_up_again(
     restate: FakeAdmin, deadline: Deadline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     register(restate, ANNS)

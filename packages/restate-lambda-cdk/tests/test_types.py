@@ -1,4 +1,4 @@
-"""What a type checker says of an app that uses the constructs: nothing, unless something is misspelt."""
+"""A type checker accepts an app that uses the constructs, and finds what is misspelt."""
 
 import json
 import subprocess
@@ -69,7 +69,7 @@ MISSPELT = {
 
 @pytest.mark.slow
 def test_strict_type_checking_accepts_cdk_s_own_classes_and_finds_what_is_misspelt(tmp_path: Path) -> None:
-    # given an app, and the same with one option misspelt
+    # given an app, and copies with one option misspelt each
     apps = {"right": APP} | {f"wrong{number}": APP.replace(*each) for number, each in enumerate(MISSPELT.items())}
     for name, source in apps.items():
         (tmp_path / f"{name}.py").write_text(source)

@@ -1,4 +1,4 @@
-"""A version whose variables are not what its stack says is refused, unless that would strand a rollback."""
+"""A version whose variables differ from its stack's is rejected, unless that would block a rollback."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from registration.deadline import Deadline
 
 
 class Lambda:
-    """Lambda's API: what variables each version has, or why that is not said, once each and the last for ever."""
+    """Lambda's API: each version's variables, or the given failures, one per call; the last one repeats."""
 
     def __init__(self) -> None:
         self.has: dict[str, dict[str, str]] = {}
@@ -49,14 +49,14 @@ REFUSED = (
 )
 
 
-def test_a_version_that_has_what_the_stack_says_is_registered(
+def test_a_version_whose_variables_match_the_stack_is_registered(
     restate: FakeAdmin, deadline: Deadline, functions: Lambda
 ) -> None:
     assert failure_of(of("Create", restate, V1, "one"), deadline) is None
     assert functions.regions == {"eu-west-1"}
 
 
-def test_a_create_whose_version_has_another_is_refused_and_nothing_goes_live(
+def test_a_create_whose_version_differs_is_rejected_and_nothing_goes_live(
     restate: FakeAdmin, deadline: Deadline, functions: Lambda
 ) -> None:
     assert failure_of(of("Create", restate, V1, "two"), deadline) == REFUSED
@@ -65,7 +65,7 @@ def test_a_create_whose_version_has_another_is_refused_and_nothing_goes_live(
     assert not restate.known
 
 
-def test_a_replaced_table_without_a_new_version_is_refused_and_that_rolls_back(
+def test_a_replaced_table_without_a_new_version_is_rejected_and_can_be_rolled_back(
     restate: FakeAdmin, deadline: Deadline
 ) -> None:
     first = of("Create", restate, V1, "one")
@@ -76,7 +76,9 @@ def test_a_replaced_table_without_a_new_version_is_refused_and_that_rolls_back(
     assert restate.latest("trips") == V1
 
 
-def test_a_replaced_table_with_a_new_version_is_followed_forth_and_back(restate: FakeAdmin, deadline: Deadline) -> None:
+def test_a_replaced_table_with_a_new_version_is_accepted_and_can_be_rolled_back(
+    restate: FakeAdmin, deadline: Deadline
+) -> None:
     first = of("Create", restate, V1, "one")
     second = of("Update", restate, V2, "two", old=first)
     back = of("Update", restate, V1, "one", old=second)
@@ -85,7 +87,7 @@ def test_a_replaced_table_with_a_new_version_is_followed_forth_and_back(restate:
     assert restate.latest("trips") == V1
 
 
-def test_a_new_version_that_was_published_before_the_replacement_is_refused(
+def test_a_new_version_that_was_published_before_the_replacement_is_rejected(
     restate: FakeAdmin, deadline: Deadline
 ) -> None:
     first = of("Create", restate, V1, "one")
@@ -95,7 +97,7 @@ def test_a_new_version_that_was_published_before_the_replacement_is_refused(
     assert restate.latest("trips") == V1
 
 
-def test_an_older_version_is_never_refused_because_that_may_be_a_rollback(
+def test_an_older_version_is_never_rejected_because_that_may_be_a_rollback(
     restate: FakeAdmin, deadline: Deadline
 ) -> None:
     first = of("Create", restate, V1, "one")
@@ -105,7 +107,7 @@ def test_an_older_version_is_never_refused_because_that_may_be_a_rollback(
     assert [failure_of(each, deadline) for each in (first, second, older)] == [None, None, None]
 
 
-def test_what_differed_already_does_not_stand_in_the_way_of_another_change(
+def test_an_existing_difference_does_not_block_another_change(
     restate: FakeAdmin, deadline: Deadline, functions: Lambda
 ) -> None:
     # given a version that was registered while its variables could not be read
@@ -117,26 +119,26 @@ def test_what_differed_already_does_not_stand_in_the_way_of_another_change(
     assert failure_of(of("Update", restate, V1, "two", old=first, DrainSeconds="60"), deadline) is None
 
 
-def test_going_back_to_what_was_accepted_unread_is_not_refused(
+def test_a_rollback_to_variables_that_were_accepted_unread_is_not_rejected(
     restate: FakeAdmin, deadline: Deadline, functions: Lambda
 ) -> None:
-    # given a version that was registered with another table, because its own could not be read
+    # given a version that was registered with another table, because its variables could not be read
     functions.answer = {"Environment": {"Error": {"ErrorCode": "AccessDenied", "Message": "no key"}}}
     first = of("Create", restate, V1, "two")
     assert failure_of(first, deadline) is None
     functions.answer = {}
 
-    # when that is changed, and the change is rolled back for whatever reason
+    # when that is changed, then the change can be rolled back
     second = of("Update", restate, V1, "three", old=first)
     assert failure_of(second, deadline) is None
     assert failure_of(of("Update", restate, V1, "two", old=second), deadline) is None
 
 
 @pytest.mark.parametrize(("was", "then", "lost"), [(V1, V2, False), (V1, V2, True), (V3, V2, False)])
-def test_going_back_to_another_version_that_was_accepted_unread_is_not_refused(
+def test_a_rollback_to_another_version_that_was_accepted_unread_is_not_rejected(
     restate: FakeAdmin, deadline: Deadline, functions: Lambda, was: str, then: str, lost: bool
 ) -> None:
-    """Whether Restate knows it still, or has lost it and it is the older one."""
+    """Whether Restate still knows it, or has lost it and it is the older one."""
     functions.answer = {"Environment": {"Error": {"ErrorCode": "AccessDenied", "Message": "no key"}}}
     first = of("Create", restate, was, "another")
     assert failure_of(first, deadline) is None
@@ -149,9 +151,7 @@ def test_going_back_to_another_version_that_was_accepted_unread_is_not_refused(
     assert failure_of(of("Update", restate, was, "another", old=second), deadline) is None
 
 
-def test_a_permission_that_was_granted_seconds_ago_is_waited_for(
-    restate: FakeAdmin, deadline: Deadline, functions: Lambda
-) -> None:
+def test_a_new_permission_is_waited_for(restate: FakeAdmin, deadline: Deadline, functions: Lambda) -> None:
     denied = ClientError({"Error": {"Code": "AccessDeniedException", "Message": "why"}}, "GetFunctionConfiguration")
     gone = ClientError({"Error": {"Code": "ResourceNotFoundException", "Message": "why"}}, "GetFunctionConfiguration")
     functions.failures = [denied, denied, gone]
@@ -167,7 +167,7 @@ def test_a_permission_that_was_granted_seconds_ago_is_waited_for(
         {"Environment": {"Error": {"ErrorCode": "KMSAccessDeniedException", "Message": "why"}}},
     ],
 )
-def test_variables_that_cannot_be_read_are_one_warning(
+def test_variables_that_cannot_be_read_are_only_a_warning(
     restate: FakeAdmin,
     deadline: Deadline,
     functions: Lambda,
@@ -187,7 +187,7 @@ def test_variables_that_cannot_be_read_are_one_warning(
     assert restate.latest("trips") == V1
 
 
-def test_without_references_nothing_is_asked(restate: FakeAdmin, deadline: Deadline, functions: Lambda) -> None:
+def test_without_references_lambda_is_not_called(restate: FakeAdmin, deadline: Deadline, functions: Lambda) -> None:
     for event_ in (event("Create", restate, V1), event("Update", restate, V2, old=event("Create", restate, V1))):
         assert failure_of(event_, deadline) is None
 

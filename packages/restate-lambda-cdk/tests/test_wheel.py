@@ -1,4 +1,4 @@
-"""What is built, installed with the oldest AWS CDK that is declared and with the newest, and used there."""
+"""The built package, installed with the oldest declared AWS CDK and with the newest, and used there."""
 
 import importlib.metadata
 import json
@@ -19,14 +19,14 @@ from dependencies import sources
 
 PACKAGE = Path(__file__).resolve().parents[1]
 APP = Path(__file__).with_name("wheel_app.py")
-BIN = Path(sys.executable).parent  # with uv, and with the node that jsii takes
+BIN = Path(sys.executable).parent  # with uv, and with the node that jsii uses
 NAMES = ("aws-cdk-lib", "constructs")
 
 pytestmark = pytest.mark.slow
 
 
 def oldest(name: str) -> str:
-    """The version from which on the package says that it works."""
+    """The oldest version that the package declares."""
     declared: list[str] = tomllib.loads((PACKAGE / "pyproject.toml").read_text())["project"]["dependencies"]
     (found,) = (match for each in declared if (match := re.fullmatch(rf"{name}>=([0-9.]+),<[0-9]+", each)))
     return found[1]
@@ -39,7 +39,7 @@ CDK = {
 
 
 def run(*command: str | Path, cwd: Path) -> None:
-    """With the caller's packages' sources, and nothing else of the caller's that could put them elsewhere."""
+    """Run with the caller's package sources, but without settings that would install packages elsewhere."""
     environment = sources.environment()
     environment["PATH"] = os.pathsep.join([str(BIN), environment.get("PATH", os.defpath)])
     done = subprocess.run(command, cwd=cwd, env=environment, check=False, capture_output=True, text=True)
@@ -48,7 +48,7 @@ def run(*command: str | Path, cwd: Path) -> None:
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel and the source distribution, built of a copy in which bytecode lies beside every source."""
+    """The wheel and the source distribution, built from a copy with bytecode beside every source."""
     folder = tmp_path_factory.mktemp("built")
     copy = shutil.copytree(PACKAGE, folder / "copy")
     for beside in copy.rglob("*.py"):
@@ -65,7 +65,7 @@ def wheel(built: Path) -> Path:
     return found
 
 
-def test_the_wheel_holds_the_constructs_the_handler_and_the_licence_and_nothing_else(wheel: Path) -> None:
+def test_the_wheel_has_the_constructs_the_handler_and_the_licence_and_nothing_else(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = {name for name in archive.namelist() if not name.endswith("/")}
     information = f"{'-'.join(wheel.name.split('-')[:2])}.dist-info"
@@ -78,7 +78,7 @@ def test_the_wheel_holds_the_constructs_the_handler_and_the_licence_and_nothing_
     assert names == expected | {f"{information}/{name}" for name in ("METADATA", "RECORD", "WHEEL", "licenses/LICENSE")}
 
 
-def test_the_source_distribution_holds_what_the_wheel_is_built_of_and_no_tests(built: Path) -> None:
+def test_the_source_distribution_has_what_the_wheel_is_built_from_and_no_tests(built: Path) -> None:
     (found,) = built.glob("*.tar.gz")
     with tarfile.open(found) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
@@ -89,17 +89,17 @@ def test_the_source_distribution_holds_what_the_wheel_is_built_of_and_no_tests(b
 
 @pytest.mark.parametrize("end", CDK)
 def test_an_app_that_installs_the_wheel_synthesizes(wheel: Path, end: str, tmp_path: Path) -> None:
-    # given an environment of nothing but the wheel and what it needs
+    # given an environment with only the wheel and its dependencies
     python, out = tmp_path / "venv" / "bin" / "python", tmp_path / "out"
     run(BIN / "uv", "venv", "--python", sys.executable, tmp_path / "venv", cwd=tmp_path)
     pins = [f"{name}=={version}" for name, version in CDK[end].items()]
     options = sources.uv_options(sources.environment())
     run(BIN / "uv", "pip", "install", *options, "--python", python, wheel, *pins, cwd=tmp_path)
 
-    # when the app is synthesized; -I: of nothing that is beside it, or in this checkout
+    # when the app is synthesized; -I: without what is beside it, or in this checkout
     run(python, "-I", APP, out, cwd=tmp_path)
 
-    # then its services are registered as it says, by the handler that came with the wheel
+    # then its services are registered as it says, by the handler from the wheel
     registered = {
         "+".join(each["ServiceNames"]): each for each in properties(out, "Services", "Custom::RestateService")
     }
@@ -118,7 +118,7 @@ def properties(out: Path, stack: str, kind: str) -> list[dict[str, Any]]:
 
 
 def files(folder: Path) -> dict[str, str]:
-    """Everything in a folder, but for the bytecode that its use here may have left."""
+    """Everything in a folder, except bytecode that its use here may have left."""
     return {
         str(path.relative_to(folder)): path.read_text()
         for path in sorted(folder.rglob("*"))

@@ -1,6 +1,6 @@
-"""An app that installs the wheel, as somebody else would write it: `python wheel_app.py <where to>` synthesizes it.
+"""An app that uses the wheel, as a user would write it: `python wheel_app.py <output folder>` synthesizes it.
 
-It uses all of the package, with as much of CDK as the oldest aws-cdk-lib has that the package declares.
+It uses the whole package, but only the parts of CDK that the oldest declared aws-cdk-lib has.
 """
 
 import sys

@@ -1,5 +1,5 @@
-"""The greeter on Lambda, registered with Restate Cloud, or with the server that `-c adminUrl=…` names: the local cloud
-passes its own."""
+"""The greeter on Lambda, registered with Restate Cloud, or with the server at `-c adminUrl=…`, which the local cloud
+sets."""
 
 import shutil
 import sys
@@ -29,7 +29,7 @@ else:
     CfnOutput(stack, "IngressUrl", value=restate.ingress_url)
 
 if not Path(package, "restate").exists():
-    sys.exit(f"{package} is empty: install into it what pyproject.toml names, as README.md shows.")
+    sys.exit(f"{package} is empty: install into it the dependencies in pyproject.toml, as README.md shows.")
 shutil.copytree("greeter", f"{package}/greeter", dirs_exist_ok=True)
 function = lambda_.Function(
     stack,

@@ -1,4 +1,4 @@
-"""A Restate service of one handler."""
+"""A Restate service with one handler."""
 
 import restate
 
@@ -7,7 +7,7 @@ greeter = restate.Service("greeter")
 
 @greeter.handler()
 async def greet(ctx: restate.Context, name: str) -> str:
-    """Greet somebody by name."""
+    """Greet someone by name."""
     return f"Hello {name}"
 
 
