@@ -37,6 +37,13 @@ class ServiceDeployer(Construct):
             AWS managed key.
         function_options: Any other option of CDK's `Function`, such as `memory_size` or `function_name`.
 
+    Attributes:
+        function: The Lambda function, whose log says what it registered and removed.
+        role: Its execution role: the given one, or a new one.
+        timeout: The time-out of one registration or removal.
+        service_timeout: How long CloudFormation waits for the function's response: `timeout`, plus up to 5 minutes that
+            Lambda may hold the event back, plus a minute.
+
     Raises:
         ValueError: The runtime is not supported, the timeout is too long, or `function_options` sets one of the
             arguments above or `code`, `handler`, `retry_attempts` or `max_event_age`.

@@ -29,7 +29,7 @@ class ServiceRegistration(Construct):
         resource: The custom resource, for dependencies.
         version: The registered version.
         environment: Where it is registered.
-        services: The names of its services.
+        services: The names of its services, sorted, without duplicates.
     """
 
     def __init__(
