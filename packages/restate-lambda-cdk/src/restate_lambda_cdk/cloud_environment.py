@@ -31,8 +31,8 @@ class RestateCloudEnvironment(RestateEnvironment):
         ingress_url: URL that callers use. Nothing here calls it. Default: port 8080 of the environment's host.
 
     Attributes:
-        ingress_url: URL that callers use, never None.
-        invoker_role: The role that Restate Cloud assumes to invoke functions, never None.
+        ingress_url (str): URL that callers use.
+        invoker_role (IRole): The role that Restate Cloud assumes to invoke functions.
 
     The other attributes are those of `RestateEnvironment`.
 

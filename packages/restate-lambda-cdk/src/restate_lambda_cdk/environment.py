@@ -21,13 +21,15 @@ class RestateEnvironment(Construct):
     """One Restate environment: create a `RestateCloudEnvironment` or a `RestateServer`.
 
     Attributes:
-        admin_url: URL of the admin API.
-        ingress_url: URL that callers use, or None if unknown.
-        auth_token: The secret that holds an API key, or None.
-        invoker_role: The role that Restate assumes to invoke functions, or None if it uses its own credentials.
-        insecure: Whether the key may be sent over plain HTTP.
-        is_cloud: Whether this is Restate Cloud.
-        serving: For each service registered in this app, its function's path and whether that may take over.
+        admin_url (str): URL of the admin API.
+        ingress_url (str | None): URL that callers use, or None if unknown.
+        auth_token (ISecret | None): The secret that holds an API key, or None.
+        invoker_role (IRole | None): The role that Restate assumes to invoke functions, or None if it uses its own
+            credentials.
+        insecure (bool): Whether the key may be sent over plain HTTP.
+        is_cloud (bool): Whether this is Restate Cloud.
+        serving (dict[str, tuple[str, bool]]): For each service registered in this app, its function's path and whether
+            that may take over.
     """
 
     def __init__(

@@ -54,8 +54,10 @@ class InvocationMonitor(Construct):
         durations: Handlers, such as `greeter/greet`, whose successful invocations are timed. All keys of a virtual
             object share one metric. Restate must keep completed invocations for longer than the interval plus one
             minute, as it does by default. Default: none. At most 20, which fit into one CloudWatch request.
-        vpc, vpc_subnets, security_groups: Run the function in a VPC. Default: no VPC. In a VPC it must reach the admin
-            API, CloudWatch and, if there is an API key, Secrets Manager.
+        vpc: The VPC to run the function in, from where it must reach the admin API, CloudWatch and, if there is an API
+            key, Secrets Manager. Default: none.
+        vpc_subnets: Its subnets in the VPC. Default: CDK's choice.
+        security_groups: Its security groups in the VPC. Default: a new one.
         role: The execution role, which gets the permissions it needs. Default: a new role that can write logs.
         tracing: X-Ray tracing mode. Default: none.
         log_group: Default: a group with a retention of one month that is deleted with the stack.
@@ -68,11 +70,14 @@ class InvocationMonitor(Construct):
         function_options: Any other option of CDK's `Function`, such as `memory_size` or `function_name`.
 
     Attributes:
-        function: The Lambda function, whose log says why a look failed.
-        role: Its execution role: the given one, or a new one.
-        alarms: What `add_alarms` created. Empty before.
-        environment, services, threshold, interval, durations: The arguments, or their defaults. `services` and
-            `durations` are sorted lists without duplicates, and `services` is empty if all are watched.
+        function (Function): The Lambda function, whose log says why a look failed.
+        role (IRole): Its execution role: the given one, or a new one.
+        alarms (list[Alarm]): What `add_alarms` created. Empty before.
+        environment (RestateEnvironment): The Restate environment that is watched.
+        services (list[str]): Names of the services that are watched, sorted. Empty: all.
+        threshold (Duration): How long an invocation may make no progress.
+        interval (Duration): How often it looks.
+        durations (list[str]): The handlers whose successful invocations are timed, sorted.
 
     Raises:
         ValueError: The environment is Restate Cloud without an API key, a name is malformed, the runtime is not
