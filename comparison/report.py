@@ -34,7 +34,7 @@ SOURCES: dict[
         [STEPS("lambdas/steps")],
     ),
     "the stack": (
-        ["app.py", *(f"holiday_stack/{name}.py" for name in ("stack", "settings", "environments"))],
+        ["app.py", *(f"holiday_stack/{name}.py" for name in ("stack", "settings", "setting_names", "environments"))],
         [STEPS("app"), STEPS("stack")],
     ),
     "what both share": (SHARED, SHARED),

@@ -38,10 +38,10 @@ class Alarms(Construct):
     """Alarms that go to a topic. docs/alarms.md has a row for each kind, such as `<Service>Errors`.
 
     Args:
-        services: the function of each service, by the service's name.
-        compensations: the compensating handler of each service except trips, by the service's name.
-        deployer: the function that registers them with Restate. None: this stack registers nothing.
-        topic_arn: the SNS topic that the alarms go to, in the same region.
+        services: The function of each service, by the service's name.
+        compensations: The compensating handler of each service except trips, by the service's name.
+        deployer: The function that registers them with Restate. None: this stack registers nothing.
+        topic_arn: The SNS topic that the alarms go to, in the same region.
     """
 
     def __init__(

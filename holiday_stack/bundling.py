@@ -35,16 +35,16 @@ def package(folder: str, target: Target | None = None, *, lambdas: Path = LAMBDA
     """Build the directory to deploy, unless it exists.
 
     Args:
-        folder: whose sources in `lambdas/<folder>` go into it.
-        target: where the libraries that go into it will run. Default: no libraries.
-        lambdas: where the folder and requirements.txt are.
-        local: where libraries and packages are cached.
+        folder: Whose sources in `lambdas/<folder>` go into it.
+        target: Where the libraries that go into it will run. Default: no libraries.
+        lambdas: Where the folder and requirements.txt are.
+        local: Where libraries and packages are cached.
 
     Returns:
         The directory, in `local`.
 
     Raises:
-        BundlingError: the libraries cannot be fetched, or are for another Python or CPU.
+        BundlingError: The libraries cannot be fetched, or are for another Python or CPU.
     """
     files = sorted(path for path in (lambdas / folder).rglob("*.py") if path.name != NOT_DEPLOYED)
     content = {path.relative_to(lambdas): path for path in files}

@@ -17,8 +17,8 @@ class SettingsError(ValueError):
     """A setting is missing or wrong. The message says which, why, and what to write.
 
     Args:
-        message: the sentence for the user.
-        names: the settings that it is about, as the user writes them.
+        message: The sentence for the user.
+        names: The settings that it is about, as the user writes them.
     """
 
     def __init__(self, message: str, *names: str) -> None:
@@ -35,14 +35,14 @@ def read(name: object, folder: Path = FOLDER) -> dict[str, object]:
     """Read an environment's file, without validating its settings.
 
     Args:
-        name: the file's name without `.toml`, or `none` for no file.
-        folder: where the files are.
+        name: The file's name without `.toml`, or `none` for no file.
+        folder: Where the files are.
 
     Returns:
         The settings as TOML values; none without a file.
 
     Raises:
-        SettingsError: the name is invalid, the file is missing, unreadable or contains a key, or it is `none.toml`.
+        SettingsError: The name is invalid, the file is missing, unreadable or contains a key, or it is `none.toml`.
     """
     if NONE in existing(folder):
         raise SettingsError(f"{shown(NONE)} is never read, as -c environment={NONE} means no file: rename it.")

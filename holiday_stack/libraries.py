@@ -38,10 +38,10 @@ class Target:
     """Where a package will run.
 
     Args:
-        name: what commands call it, such as `lambda-3.13`.
-        uv_options: the options that make uv choose wheels for it.
-        abi: as in the file names of extension modules, `cpython-313-aarch64-linux-gnu`. Default: not checked.
-        elf_machine: the CPU's number in an ELF header. Default: not checked.
+        name: What commands call it, such as `lambda-3.13`.
+        uv_options: The options that make uv choose wheels for it.
+        abi: As in the file names of extension modules, `cpython-313-aarch64-linux-gnu`. Default: not checked.
+        elf_machine: The CPU's number in an ELF header. Default: not checked.
     """
 
     name: str
@@ -75,7 +75,7 @@ def fetch(target: Target, lambdas: Path = LAMBDAS, local: Path = LOCAL) -> Path:
         The directory with the libraries, in `local`.
 
     Raises:
-        BundlingError: uv is missing or failed, or a library has an unexpected hash.
+        BundlingError: The command uv is missing or failed, or a library has an unexpected hash.
     """
     requirements = lambdas / "requirements.txt"
     wanted = stamp_of(target, lambdas)

@@ -14,10 +14,10 @@ class ServiceFunction(lambda_.Function):
     """The function that serves one service.
 
     Args:
-        service: its name, which is also its module's.
-        runtime: the Python that the package is for.
-        code: the package.
-        environment: the variables with the names of the function's table or topic.
+        service: Its name, which is also its module's.
+        runtime: The Python that the package is for.
+        code: The package.
+        environment: The variables with the names of the function's table or topic.
     """
 
     def __init__(

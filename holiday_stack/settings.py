@@ -2,11 +2,9 @@
 
 `cdk deploy -c environment=production` reads environments/production.toml; a setting in context (`-c name=value`)
 overrides the file's. A missing, wrong or misspelt one is a SettingsError, which says what to write instead and where it
-is set: a typo must never deploy the wrong thing. CDK (with keys that contain `:` or `/`) and, through ~/.cdk.json,
-other apps use the context too, so a name in it is refused only if it resembles a setting.
+is set: a typo must never deploy the wrong thing.
 """
 
-import difflib
 import json
 import re
 from collections.abc import Iterable, Mapping
@@ -14,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from holiday_stack import environments
+from holiday_stack import environments, setting_names
 from holiday_stack.environments import SettingsError
 from holiday_stack.libraries import PYTHON, PYTHONS
 
@@ -46,38 +44,43 @@ FORMS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What can be configured. Exactly one of `environmentId` (Restate Cloud) and `adminUrl` (self-hosted) is required.
+    """What can be set. Exactly one of `environment_id` (Restate Cloud) and `admin_url` (self-hosted) is required.
 
-    Each is a line of an environment's file, `restateRegion = "eu"`, or an option, `-c restateRegion=eu`.
+    Each is a line of an environment's file, or an option, in camel case: `restate_region` is `restateRegion = "eu"` or
+    `-c restateRegion=eu`.
 
-    environmentId: the Restate Cloud environment, `env_…`. Default none. It decides the two URLs, and is the external
-        id without which nobody can assume the invoker role, not even another Restate Cloud customer.
-    authTokenSecretArn: the ARN of a Secrets Manager secret whose text is an API key with Restate's Admin role. The key
-        is read at each registration and is never in the template. Required with `environmentId` unless registration is
-        manual; otherwise default none, and the admin API is called without a key. An ARN that ends in its six random
-        characters grants exactly that secret; one without them grants the name with any six.
-    restateRegion: `us` or `eu`, where the Restate Cloud environment is. Default `us`. No effect with `adminUrl`.
-    adminUrl: the admin API's URL on a self-hosted server, as Lambda reaches it. Default none.
-    ingressUrl: the URL that callers use, only shown as an output. Default: port 8080 of the admin API's host.
-    registration: `automatic` or `manual`. Default `automatic`: a deployment registers its versions with Restate. With
-        `manual` there is no function for it and no key is needed; the outputs have what a registration by hand needs.
-        Changing a stack from `automatic` to `manual` deregisters its services, like destroying it.
-    prefix: for several stacks in one account: the stack is named `<prefix>-HolidayStack`. Default none, `HolidayStack`.
-        Another prefix is another stack with its own tables, but the same service names in Restate: a second stack in
-        the same Restate is refused.
-    disposable: `true` or `false`. Default `false`: no mistake loses rows. The tables are protected from deletion, are
-        retained when the stack is deleted (a failed first deployment leaves three empty ones), can be restored to any
-        second of the last 35 days and, like the topic, are encrypted with a key of the account whose use is logged.
-        With `true`, for a demonstration, there is none of that, and the rows are deleted with the stack.
-    alarmTopicArn: an SNS topic in the stack's region that alarms go to: a function that keeps failing, one that keeps
-        being throttled, a registration that failed, and, unless registration is manual, invocations that are stuck. It
-        must not be encrypted with the key `alias/aws/sns`, which alarms cannot use. Default none: no alarms, and no
-        metrics of how many trips were booked and how long they took.
-    notificationEmail: the address that gets the trips' notices, once its owner confirms AWS's e-mail. Default none.
-    bundleFor: `lambda` or `host`. Default `lambda`. With `host`, the functions run only in an emulator, on a machine
-        with the Python, operating system and CPU of this one.
-    pythonRuntime: the Python of the functions: `3.12`, `3.13` or `3.14`. Default `3.13`, the newest that AWS CDK
-        knows, restate-sdk has wheels for and our tests run on.
+    Attributes:
+        environment_id: The Restate Cloud environment, `env_…`. Default: none. It decides the two URLs, and is the
+            external id without which nobody can assume the invoker role, not even another Restate Cloud customer.
+        auth_token_secret_arn: The ARN of a Secrets Manager secret whose text is an API key with Restate's Admin role.
+            The key is read at each registration and is never in the template. Required with `environment_id` unless
+            registration is manual; otherwise the default is none, and the admin API is called without a key. An ARN
+            that ends in its six random characters grants exactly that secret; one without them grants the name with
+            any six.
+        restate_region: `us` or `eu`, where the Restate Cloud environment is. Default: `us`. No effect with `admin_url`.
+        admin_url: The admin API's URL on a self-hosted server, as Lambda reaches it. Default: none.
+        ingress_url: The URL that callers use, only shown as an output. Default: port 8080 of the admin API's host.
+        registration: `automatic` or `manual`. Default: `automatic`, a deployment registers its versions with Restate.
+            With `manual` there is no function for it and no key is needed; the outputs have what a registration by hand
+            needs. Changing a stack from `automatic` to `manual` deregisters its services, like destroying it.
+        prefix: For several stacks in one account: the stack is named `<prefix>-HolidayStack`. Default: none,
+            `HolidayStack`. Another prefix is another stack with its own tables, but the same service names in Restate:
+            a second stack in the same Restate is refused.
+        disposable: In context and in the file, `true` or `false`. Default: `false`, no mistake loses rows. The tables
+            are protected from deletion, are retained when the stack is deleted (a failed first deployment leaves three
+            empty ones), can be restored to any second of the last 35 days and, like the topic, are encrypted with a key
+            of the account whose use is logged. With `true`, for a demonstration, there is none of that, and the rows
+            are deleted with the stack.
+        alarm_topic_arn: The ARN of an SNS topic in the stack's region that alarms go to: a function that keeps failing,
+            one that keeps being throttled, a registration that failed, and, unless registration is manual, invocations
+            that are stuck. It must not be encrypted with the key `alias/aws/sns`, which alarms cannot use. Default:
+            none, no alarms, and no metrics of how many trips were booked and how long they took.
+        notification_email: The address that gets the trips' notices, once its owner confirms AWS's e-mail. Default:
+            none.
+        bundle_for: `lambda` or `host`. Default: `lambda`. With `host`, the functions run only in an emulator, on a
+            machine with the Python, operating system and CPU of this one.
+        python_runtime: The Python of the functions: `3.12`, `3.13` or `3.14`. Default: `3.13`, the newest that AWS CDK
+            knows, restate-sdk has wheels for and our tests run on.
     """
 
     environment_id: str | None = None
@@ -99,19 +102,22 @@ class Settings:
 
         Args:
             context: CDK's context. Its settings override those of the file of its `environment`, if it names one.
-            folder: where the environments' files are.
+            folder: Where the environments' files are.
+
+        Returns:
+            The settings, all of them valid, with defaults for those that are not set.
 
         Raises:
-            SettingsError: a setting is missing, wrong or unknown.
+            SettingsError: A setting is missing, wrong or unknown.
         """
         chosen = context.get("environment", environments.NONE)
         origins = {"environment": CONTEXT}
         try:
             file = environments.read(chosen, folder)
             origins |= dict.fromkeys(file, f"in {environments.shown(str(chosen))}")
-            _check_file_names(file)
+            setting_names.check_file(file, NAMES)
             origins |= dict.fromkeys(context, CONTEXT)
-            _check_context_names(context)
+            setting_names.check_context(context, (*NAMES, "environment"))
             given = file | {name: value for name, value in context.items() if name in NAMES}
             values = {NAMES[name]: _text(name, value) for name, value in given.items()}
             disposable = values.pop("disposable", "false")
@@ -126,7 +132,7 @@ class Settings:
 
     @property
     def stack_name(self) -> str:
-        """The stack's name, with the prefix."""
+        """The stack's name in CloudFormation, with the prefix."""
         return f"{self.prefix}-HolidayStack" if self.prefix else "HolidayStack"
 
     def _check_environment(self) -> None:
@@ -205,32 +211,15 @@ def _is_url(url: str) -> bool:
 
 
 def not_settings(context: Mapping[str, object]) -> list[str]:
-    """The names in the context that are neither settings nor CDK's."""
+    """The names in the context that are ignored, because they are neither settings nor CDK's.
+
+    Args:
+        context: CDK's context.
+
+    Returns:
+        The names, in the context's order.
+    """
     return [name for name in context if name.isidentifier() and name not in (*NAMES, "environment")]
-
-
-def _check_file_names(file: Mapping[str, object]) -> None:
-    """Only this app reads the file, so every name in it must be a setting."""
-    for name in file:
-        if name not in NAMES:
-            within = [known for known in NAMES if name.lower() in known.lower()]
-            meant = within[0] if len(within) == 1 else _resembled(name, NAMES, 0.6)
-            hint = f"Did you mean {meant}?" if meant else f"Settings: {', '.join(NAMES)}."
-            raise SettingsError(f"{name} is not a setting. {hint}", name)
-
-
-def _check_context_names(context: Mapping[str, object]) -> None:
-    names = (*NAMES, "environment")
-    for name in context:
-        if name not in names and not re.search("[:/]", name) and (meant := _resembled(name, names, 0.85)):
-            raise SettingsError(f"{name} is not a setting. Did you mean {meant}?", name)
-
-
-def _resembled(name: str, names: Iterable[str], similarity: float) -> str | None:
-    """The most similar of these names, ignoring case, hyphens and underscores, if one is similar enough."""
-    lower = {known.lower(): known for known in names}
-    close = difflib.get_close_matches(re.sub("[-_]", "", name).lower(), lower, n=1, cutoff=similarity)
-    return lower[close[0]] if close else None
 
 
 def _text(name: str, value: object) -> str:

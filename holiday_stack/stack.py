@@ -38,8 +38,8 @@ class Booked:
     """One row.
 
     Args:
-        actions: the IAM actions that the service needs on its table.
-        compensation: its handler that compensates.
+        actions: The IAM actions that the service needs on its table.
+        compensation: Its handler that compensates.
     """
 
     actions: tuple[str, ...] = ("dynamodb:PutItem", "dynamodb:UpdateItem")
@@ -72,15 +72,15 @@ class HolidayStack(Stack):
     """Everything that the holiday saga needs, except Restate itself.
 
     Args:
-        scope: the app.
-        construct_id: the stack's id, and its name unless `options` has another.
-        settings: what is deployed, and where Restate is.
-        lambdas: the sources of the functions. Default: this checkout's.
-        options: the other options of CDK's Stack.
+        scope: The app.
+        construct_id: The stack's id, and its name unless `options` has another.
+        settings: What is deployed, and where Restate is.
+        lambdas: The sources of the functions. Default: this checkout's.
+        options: The other options of CDK's Stack.
 
     Raises:
-        SettingsError: a URL of Restate is refused.
-        BundlingError: the functions' packages cannot be built.
+        SettingsError: A URL of Restate is refused.
+        BundlingError: The functions' packages cannot be built.
     """
 
     def __init__(

@@ -21,7 +21,7 @@ class TripMetrics(Construct):
     The latter two have the dimension Reason, each value of which is a separate metric.
 
     Args:
-        trips: the function of trips.
+        trips: The function of trips.
     """
 
     def __init__(self, scope: Construct, construct_id: str, *, trips: lambda_.Function) -> None:

@@ -20,7 +20,12 @@ TIMEOUT = 60.0
 
 
 class Admin:
-    """The admin API at `url`, with an API key if it requires one."""
+    """The admin API of one Restate. Its methods raise httpx's errors.
+
+    Args:
+        url: Where it is.
+        key: An API key, if it requires one. Default: none.
+    """
 
     def __init__(self, url: str, key: str | None = None) -> None:
         self._url, self._key = url, key
@@ -43,14 +48,29 @@ class Admin:
         return self._http.get("/version").raise_for_status().json()["version"]
 
     def register(self, address: Mapping[str, Any], metadata: Mapping[str, str] | None = None) -> None:
-        """Make the deployment at this `uri` or `arn` the latest of its services. Raises LocalCloudError."""
+        """Make a deployment the latest of its services.
+
+        Args:
+            address: `{"uri": …}` or `{"arn": …}`.
+            metadata: What Restate keeps with it. Default: nothing.
+
+        Raises:
+            LocalCloudError: Restate could not register it.
+        """
         body = {**address, "force": True, "breaking": True} | ({"metadata": metadata} if metadata else {})
         answer = self._http.post("/deployments", json=body)
         if answer.is_error:
             raise LocalCloudError(f"Restate could not register {next(iter(address.values()))}: {answer.text}")
 
     def register_versions(self, arns: Iterable[str]) -> None:
-        """Make these function versions the latest deployments of their services. Raises LocalCloudError."""
+        """Make function versions the latest deployments of their services.
+
+        Args:
+            arns: Those of the versions.
+
+        Raises:
+            LocalCloudError: Restate could not register one.
+        """
         for arn in arns:
             self.register({"arn": arn})
 

@@ -4,41 +4,44 @@ The servers outlive the command that starts them; the state file in the director
 ephemeral: once stopped, its next start is empty; the last run's logs stay.
 """
 
-import fcntl
-import shutil
 import sys
 import uuid
-from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Self
 
 from localcloud import emulator, stacks
 from localcloud.admin import Admin
 from localcloud.clients import Clients
-from localcloud.deploy import Note
-from localcloud.environment import LOCAL, ROOT, LocalCloudError, local_client, local_environment
-from localcloud.ports import HOST, Ports, holder, is_free
+from localcloud.deploy import Step, quietly
+from localcloud.directory import clear, locked, prepare
+from localcloud.environment import LOCAL, ROOT, local_client, local_environment
+from localcloud.ports import HOST, Ports, refuse_taken
 from localcloud.processes import uninterrupted
-from localcloud.servers import RUN_ID, Server, Servers, restate_server, restate_settings
+from localcloud.servers import RUN_ID, Server, Servers, health_urls, restate_server, restate_settings
 from localcloud.stacks import CdkApp
 from localcloud.state import Run, StateFile
 
-Step = Callable[[str], AbstractContextManager[Note]]
-
-
-def quietly(_: str) -> AbstractContextManager[Note]:
-    """A step that shows nothing, for tests."""
-    return nullcontext(lambda _: None)
-
 
 class LocalCloud:
-    """A local cloud in `directory`. It may be running already, started by another process.
+    """A local cloud. It may be running already, started by another process. `with LocalCloud(…)` starts and stops it.
 
-    With `auth`, the emulator enforces signatures and IAM policies. `step` shows progress: nothing, unless it is set.
-    `restate_settings` are variables that restate-server gets besides its own, the next time it is started.
-    `emulator` is what Python is told to run as the emulator. `client("dynamodb")` is a boto3 client of that.
+    Args:
+        directory: Where its state file, data and logs are.
+        ports: The ports of 127.0.0.1 that it listens on.
+        auth: Whether the emulator enforces signatures and IAM policies. Default: False.
+
+    Attributes:
+        ingress_url (str): Restate's ingress, where services are called.
+        admin_url (str): Restate's admin API.
+        aws_url (str): The emulator's endpoint for every AWS service.
+        admin (Admin): A client of the admin API.
+        client (Clients): Makes boto3 clients of the emulator: `client("dynamodb")`.
+        step (Step): Shows progress. Default: shows nothing.
+        restate_settings (dict[str, str]): Variables that restate-server gets besides its own, the next time it is
+            started. Default: none.
+        emulator (Sequence[str]): The arguments with which Python runs the emulator.
     """
 
     def __init__(self, directory: Path, ports: Ports, auth: bool = False) -> None:
@@ -71,9 +74,16 @@ class LocalCloud:
     # Starting and stopping
 
     def start(self) -> bool:
-        """Start what is not running and wait until it answers. Returns whether the cloud started empty.
+        """Start what is not running and wait until it answers.
 
         Restate comes back on its own data. The emulator keeps its state in memory: without it, everything starts anew.
+
+        Returns:
+            Whether the cloud started empty.
+
+        Raises:
+            LocalCloudError: A port is in use, the state file is damaged, or a server is not installed, exited or did
+                not answer within a minute.
         """
         run = self._state.read()
         if run and self._servers.find("ministack"):
@@ -89,8 +99,8 @@ class LocalCloud:
         if run:
             with self.step("MiniStack had stopped and lost its data: removing the rest of that cloud"):
                 self.stop()
-        self._refuse_taken_ports()
-        self._prepare_directory()
+        refuse_taken(self.ports)
+        prepare(self.directory)
         self._state.write(Run(uuid.uuid4().hex))
         try:
             with self.step("Starting MiniStack and restate-server"):
@@ -104,13 +114,19 @@ class LocalCloud:
         return True
 
     def stop(self) -> bool:
-        """End every process of this cloud and delete its data, but not its logs. Returns whether a cloud was there."""
+        """End every process of this cloud and delete its data, but not its logs.
+
+        Returns:
+            Whether a cloud was there.
+
+        Raises:
+            LocalCloudError: The state file is damaged.
+        """
         if not self._state.read():
             return False
         with uninterrupted():
             self._servers.end_all()
-            for data in ("data", "tmp", "cdk.out", "outputs", "cloud.json"):
-                _delete(self.directory / data)
+            clear(self.directory)
         return True
 
     def kill_restate(self) -> None:
@@ -118,7 +134,11 @@ class LocalCloud:
         self._servers.kill("restate-server")
 
     def restart_restate(self) -> None:
-        """Restart the Restate server, whether or not it is running, with the same data."""
+        """Restart the Restate server, whether or not it is running, with the same data.
+
+        Raises:
+            LocalCloudError: The cloud is not running, or the server exited or did not answer within a minute.
+        """
         self.kill_restate()
         self._spawn("restate-server")
         self._await_health("restate-server")
@@ -127,17 +147,9 @@ class LocalCloud:
         """Whether both servers are running."""
         return bool(self._servers.find("ministack") and self._servers.find("restate-server"))
 
-    @contextmanager
-    def locked(self) -> Generator[None]:
+    def locked(self) -> AbstractContextManager[None]:
         """Lock this cloud against other processes, waiting for one that is changing it."""
-        self.directory.mkdir(parents=True, exist_ok=True)
-        with (self.directory / "lock").open("a") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                with self.step("Waiting for another command on this cloud"):
-                    fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
+        return locked(self.directory, self.step)
 
     # Stacks
 
@@ -148,27 +160,50 @@ class LocalCloud:
         names: Sequence[str] = (),
         context: Mapping[str, str] | None = None,
     ) -> dict[str, dict[str, str]]:
-        """`cdk deploy` a CDK app, which `command` synthesizes in `folder`: by default the one that Python runs in.
+        """Deploy a CDK app with `cdk deploy`, for the first time or again after a change.
 
-        names: of the stacks that are deployed, besides those that they need. Default: all.
-        context: what the app gets besides `adminUrl` and `ingressUrl`, which say where this cloud's Restate is.
+        Args:
+            command: What synthesizes the app, such as `python app.py`.
+            folder: Where the command runs, and where cdk looks for a cdk.json. Default: the current folder.
+            names: The stacks to deploy, besides those that they need. Default: all.
+            context: What the app gets besides `adminUrl` and `ingressUrl`, which say where this cloud's Restate is.
 
-        Returns {stack: its outputs}. Raises LocalCloudError with cdk's own error message.
+        Returns:
+            The outputs of each stack: `{stack: {output: value}}`.
+
+        Raises:
+            LocalCloudError: The cloud is not running, the folder does not exist, or cdk failed, with its own message.
         """
         return self._deploy(CdkApp.of(command, folder or Path.cwd()), names, context or {})
 
     def destroy_app(self, command: str, folder: Path | None = None, names: Sequence[str] = ()) -> None:
-        """`cdk destroy` what `deploy_app` deployed by this command in this folder, by default all of it."""
+        """Destroy stacks with `cdk destroy`, as the app synthesized them for `deploy_app`, whatever its code says now.
+
+        Args:
+            command: The one that `deploy_app` was given.
+            folder: The one that `deploy_app` was given. Default: the current folder.
+            names: The stacks to destroy, besides those that need them. Default: all.
+
+        Raises:
+            LocalCloudError: The cloud is not running, this command deployed nothing in this folder, or cdk failed, with
+                its own message.
+        """
         self._destroy(CdkApp.of(command, folder or Path.cwd()), names)
 
     def outputs(self, stack: str) -> dict[str, str]:
-        """The outputs of a stack; empty if it is not deployed."""
+        """Look up a stack's outputs.
+
+        Args:
+            stack: Its name.
+
+        Returns:
+            `{output: value}`, empty if the stack is not deployed.
+
+        Raises:
+            LocalCloudError: The cloud is not running.
+        """
         self._state.demand()
-        for found in self.client("cloudformation").describe_stacks()["Stacks"]:
-            if found["StackName"] == stack and found["StackStatus"] != "DELETE_COMPLETE":
-                outputs = found.get("Outputs", [])
-                return {output.get("OutputKey", ""): output.get("OutputValue", "") for output in outputs}
-        return {}
+        return stacks.outputs(self, stack)
 
     def _deploy(self, app: CdkApp, names: Sequence[str], context: Mapping[str, str]) -> dict[str, dict[str, str]]:
         if not self._state.demand().bootstrapped:
@@ -210,31 +245,4 @@ class LocalCloud:
         return restate_settings(self.ports, data) | self.restate_settings
 
     def _await_health(self, server: Server) -> None:
-        urls = {
-            "ministack": [f"{self.aws_url}/_ministack/health"],
-            "restate-server": [f"{self.admin_url}/health", f"{self.ingress_url}/restate/health"],
-        }[server]
-        self._servers.await_health(server, urls, self.log(server))
-
-    def _refuse_taken_ports(self) -> None:
-        for name, port in asdict(self.ports).items():
-            if not is_free(port):
-                raise LocalCloudError(
-                    f"Port {port} (the local cloud's {name} port) is in use by {holder(port)}: "
-                    "end that first (`make down`, if it is another checkout's cloud); nothing was started."
-                )
-
-    def _prepare_directory(self) -> None:
-        logs, previous = self.directory / "logs", self.directory / "logs-of-the-run-before"
-        if logs.exists():
-            _delete(previous)
-            logs.rename(previous)
-        logs.mkdir(parents=True)
-        _delete(self.directory / "data")
-
-
-def _delete(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)
+        self._servers.await_health(server, health_urls(self.ports)[server], self.log(server))

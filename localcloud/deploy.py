@@ -5,13 +5,19 @@ It runs in a process group of its own, so that Ctrl-C ends it with all that is b
 
 import subprocess
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 
 from localcloud.environment import ROOT, LocalCloudError
 from localcloud.processes import end_group, uninterrupted
 
 Note = Callable[[str], None]
+Step = Callable[[str], AbstractContextManager[Note]]
+
+
+def quietly(_: str) -> AbstractContextManager[Note]:
+    """A step that shows nothing, for tests."""
+    return nullcontext(lambda _: None)
 
 
 def cdk(arguments: Iterable[str], environment: Mapping[str, str], log: Path, note: Note, folder: Path = ROOT) -> None:

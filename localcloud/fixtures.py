@@ -21,6 +21,16 @@ from localcloud.cloud import LocalCloud, Ports
 
 @pytest.fixture(scope="session")
 def local_cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
-    """A running local cloud, empty at first: on free ports, in pytest's temporary directory, stopped at the end."""
+    """A running local cloud for all tests of a session, on free ports. It is empty at first, and stops at the end.
+
+    Args:
+        tmp_path_factory: pytest's fixture, which makes the cloud's directory.
+
+    Yields:
+        The cloud.
+
+    Raises:
+        LocalCloudError: A server did not start.
+    """
     with LocalCloud(tmp_path_factory.mktemp("local-cloud"), Ports.free()) as cloud:
         yield cloud

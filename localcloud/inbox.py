@@ -10,10 +10,13 @@ if TYPE_CHECKING:
 
 
 class Inbox:
-    """A queue subscribed to `topic`. An existing queue of this `name` is reused.
+    """A queue subscribed to a topic. It has the policy without which AWS delivers nothing to it.
 
-    client: makes the boto3 clients. The queue has the policy without which AWS delivers nothing to it.
-    wait: for how many seconds `read` waits for what it has not got yet. On AWS, one that does not wait may miss some.
+    Args:
+        client: Makes the boto3 clients.
+        topic: The topic's ARN.
+        name: The queue's name. An existing queue of this name is reused.
+        wait: For how many seconds `read` waits for what it has not got yet. Default: 0; on AWS, that may miss some.
     """
 
     def __init__(self, client: Clients, topic: str, name: str, wait: int = 0) -> None:

@@ -3,18 +3,27 @@
 import random
 import socket
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Self
 
 import httpx
 import psutil
+
+from localcloud.environment import LocalCloudError
 
 HOST = "127.0.0.1"
 
 
 @dataclass(frozen=True)
 class Ports:
-    """Restate's ingress, admin and node-to-node ports, and that of AWS."""
+    """The ports of a local cloud.
+
+    Attributes:
+        ingress: Where Restate is called.
+        admin: Restate's admin API.
+        node: Where Restate's nodes reach each other.
+        aws: The emulator.
+    """
 
     ingress: int
     admin: int
@@ -48,6 +57,20 @@ def is_free(port: int) -> bool:
             probe.bind((HOST, port))
             return True
     return False
+
+
+def refuse_taken(ports: Ports) -> None:
+    """Check that no other process has a port of this cloud.
+
+    Raises:
+        LocalCloudError: One has; the message says which process and which port.
+    """
+    for name, port in asdict(ports).items():
+        if not is_free(port):
+            raise LocalCloudError(
+                f"Port {port} (the local cloud's {name} port) is in use by {holder(port)}: "
+                "end that first (`make down`, if it is another checkout's cloud); nothing was started."
+            )
 
 
 def answers(url: str) -> bool:

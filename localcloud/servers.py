@@ -99,6 +99,14 @@ class Servers:
         self._children = [child for child in self._children if child.poll() is None]
 
 
+def health_urls(ports: Ports) -> dict[Server, list[str]]:
+    """Where each server answers 200 once it is ready."""
+    return {
+        "ministack": [f"http://{HOST}:{ports.aws}/_ministack/health"],
+        "restate-server": [f"http://{HOST}:{ports.admin}/health", f"http://{HOST}:{ports.ingress}/restate/health"],
+    }
+
+
 def restate_settings(ports: Ports, data: Path) -> dict[str, str]:
     """The variables that restate-server gets to listen there and keep its files in `data`."""
     return {

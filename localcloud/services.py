@@ -17,8 +17,17 @@ START_TIMEOUT = 30.0
 class Services:
     """The process of `python -m <module> --port <port>`, which serves at `url` and can be started again.
 
-    folder: where it runs and finds its modules. output: where it logs. Default: here. debugger: where a debugger can
-    attach to it. Default: nowhere.
+    Args:
+        module: What Python runs.
+        folder: Where it runs and finds its modules.
+        port: The port of 127.0.0.1 that it listens on.
+        environment: Its variables, besides PYTHONPATH.
+        output: Where it logs. Default: here.
+        debugger: Where a debugger can attach to it. Default: nowhere.
+
+    Attributes:
+        url (str): Where it serves.
+        environment (dict[str, str]): All of its variables.
     """
 
     def __init__(

@@ -23,10 +23,11 @@ if TYPE_CHECKING:
 class CdkApp:
     """A CDK app.
 
-    name: what its cloud assembly and its outputs are kept under.
-    command: what synthesizes it.
-    folder: where the command runs, and where cdk looks for a cdk.json.
-    tools: a folder that comes first on the command's PATH. Default: this checkout's tools do.
+    Attributes:
+        name: What its cloud assembly and its outputs are kept under.
+        command: What synthesizes it.
+        folder: Where the command runs, and where cdk looks for a cdk.json.
+        tools: A folder that comes first on the command's PATH. Default: this checkout's tools do.
     """
 
     name: str
@@ -38,7 +39,8 @@ class CdkApp:
     def of(cls, command: str, folder: Path) -> "CdkApp":
         """Anybody's app, with the tools of the caller's virtual environment if one is active.
 
-        Raises LocalCloudError if there is no such folder.
+        Raises:
+            LocalCloudError: The folder does not exist.
         """
         folder = folder.resolve()
         if not folder.is_dir():
@@ -66,16 +68,18 @@ def deploy(
     """`cdk deploy` these stacks and those that they need, by default all, and return {stack: its outputs}.
 
     The app is told by context, unless that says otherwise, where this cloud's Restate is: `adminUrl`, `ingressUrl`.
-    Raises LocalCloudError with cdk's own error message.
+
+    Raises:
+        LocalCloudError: cdk failed, with its own error message.
     """
     environment = _environment(cloud, app)
-    outputs = cloud.directory / "outputs" / f"{app.name}.json"
-    outputs.unlink(missing_ok=True)
+    file = cloud.directory / "outputs" / f"{app.name}.json"
+    file.unlink(missing_ok=True)
     settings = {"adminUrl": cloud.admin_url, "ingressUrl": cloud.ingress_url, **context}
     with cloud.step(f"Deploying {_said(app, stacks)}") as note:
-        arguments = deploy_arguments(app.command, stacks, settings, _assembly(cloud, app), outputs)
+        arguments = deploy_arguments(app.command, stacks, settings, _assembly(cloud, app), file)
         cdk(arguments, environment, cloud.log("cdk"), note, app.folder)
-    return json.loads(outputs.read_text()) if outputs.exists() else {}
+    return json.loads(file.read_text()) if file.exists() else {}
 
 
 def deploy_arguments(
@@ -105,6 +109,14 @@ def destroy(cloud: "LocalCloud", app: CdkApp, stacks: Sequence[str] = ()) -> Non
     with cloud.step(f"Destroying {_said(app, stacks)}") as note:
         arguments = ["destroy", *(stacks or ["--all"]), "--force", "--app", str(assembly)]
         cdk(arguments, environment, cloud.log("cdk"), note, app.folder)
+
+
+def outputs(cloud: "LocalCloud", stack: str) -> dict[str, str]:
+    """The outputs of a stack; empty if it is not deployed."""
+    for found in cloud.client("cloudformation").describe_stacks()["Stacks"]:
+        if found["StackName"] == stack and found["StackStatus"] != "DELETE_COMPLETE":
+            return {output.get("OutputKey", ""): output.get("OutputValue", "") for output in found.get("Outputs", [])}
+    return {}
 
 
 def _environment(cloud: "LocalCloud", app: CdkApp) -> dict[str, str]:

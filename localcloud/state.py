@@ -15,7 +15,13 @@ from localcloud.ports import Ports
 
 @dataclass
 class Run:
-    """id: what every process of this run has in its environment. servers: by name, process id and start time."""
+    """One run of a local cloud.
+
+    Attributes:
+        id: What every process of this run has in its environment.
+        servers: The process id and start time of each server, by name.
+        bootstrapped: Whether `cdk bootstrap` has run.
+    """
 
     id: str
     servers: dict[str, tuple[int, float]] = field(default_factory=dict[str, tuple[int, float]])

@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError
 
 from demo.cloud import HolidayCloud
 from localcloud.environment import REGION
-from restate_lambda_cdk.environment import RESTATE_CLOUD_ACCOUNT, RESTATE_CLOUD_ROLE
+from restate_lambda_cdk.cloud_environment import RESTATE_CLOUD_ACCOUNT, RESTATE_CLOUD_ROLE
 from tests.deploy import variants
 from tests.deploy.authenticating_proxy import KEY, AuthenticatingProxy, guarding
 

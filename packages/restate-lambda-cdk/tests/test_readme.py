@@ -26,7 +26,7 @@ from restate_lambda_cdk import (
     ServiceDeployer,
     follow_references,
 )
-from restate_lambda_cdk.monitor import LOOKS_UNTIL_ALARM
+from restate_lambda_cdk.monitor_alarms import LOOKS_UNTIL_ALARM
 from stacks import function
 
 PACKAGE = Path(__file__).parents[1]

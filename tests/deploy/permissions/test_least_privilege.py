@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from demo import booking
-from restate_lambda_cdk.environment import RESTATE_CLOUD_ACCOUNT
+from restate_lambda_cdk.cloud_environment import RESTATE_CLOUD_ACCOUNT
 from tests.deploy.authenticating_proxy import KEY
 from tests.deploy.restate_cloud import (
     ENVIRONMENT,

@@ -22,9 +22,11 @@ class ServiceDeployer(Construct):
     """The Lambda function that registers services with Restate. An app needs one, in any of its stacks.
 
     Args:
-        vpc, vpc_subnets, security_groups: Run the function in a VPC. Default: no VPC. In a VPC it must reach the admin
-            API, S3 (for CloudFormation's response) and, if there is an API key, Secrets Manager. Without access to the
-            Lambda API it cannot compare a version's variables, and logs that.
+        vpc: The VPC to run the function in, from where it must reach the admin API, S3 (for CloudFormation's response)
+            and, if there is an API key, Secrets Manager. Without access to the Lambda API it cannot compare a version's
+            variables, and logs that. Default: none.
+        vpc_subnets: Its subnets in the VPC. Default: CDK's choice.
+        security_groups: Its security groups in the VPC. Default: a new one.
         role: The execution role, which gets the permissions it needs. Default: a new role that can write logs.
         tracing: X-Ray tracing mode. Default: none.
         log_group: Default: a group with a retention of one month. It outlives the stack, because only its entries say
@@ -36,6 +38,13 @@ class ServiceDeployer(Construct):
         environment_encryption: KMS key for the function's variables, of which there are none by default. Default: an
             AWS managed key.
         function_options: Any other option of CDK's `Function`, such as `memory_size` or `function_name`.
+
+    Attributes:
+        function (Function): The Lambda function, whose log says what it registered and removed.
+        role (IRole): Its execution role: the given one, or a new one.
+        timeout (Duration): The time-out of one registration or removal.
+        service_timeout (Duration): How long CloudFormation waits for the function's response: `timeout`, plus the 5
+            minutes for which Lambda may hold back the event, plus a minute.
 
     Raises:
         ValueError: The runtime is not supported, the timeout is too long, or `function_options` sets one of the

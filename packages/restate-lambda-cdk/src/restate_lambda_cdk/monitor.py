@@ -18,7 +18,7 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
-from . import interfaces, policies
+from . import interfaces, monitor_alarms, policies
 from .acknowledgments import acknowledge
 from .environment import RestateEnvironment
 from .handler_function import handler_function
@@ -30,9 +30,6 @@ HANDLER_NAME = re.compile(
 )  # Restate's rules
 MOST_DURATIONS = 20
 """So many handlers fit into one CloudWatch request, however much their durations differ."""
-LOOKS_UNTIL_ALARM = {"Stuck": 2, "NotLooking": 3}
-"""How many looks in a row must be bad: two, so that no alarm fires for what a retry fixes; three for a failing monitor,
-because Restate may only be restarting."""
 
 
 class InvocationMonitor(Construct):
@@ -56,9 +53,11 @@ class InvocationMonitor(Construct):
             threshold. Looks cost next to nothing compared with the metrics and alarms.
         durations: Handlers, such as `greeter/greet`, whose successful invocations are timed. All keys of a virtual
             object share one metric. Restate must keep completed invocations for longer than the interval plus one
-            minute, as it does by default. Default: none. At most 20, because CloudWatch bills each.
-        vpc, vpc_subnets, security_groups: Run the function in a VPC. Default: no VPC. In a VPC it must reach the admin
-            API, CloudWatch and, if there is an API key, Secrets Manager.
+            minute, as it does by default. Default: none. At most 20, which fit into one CloudWatch request.
+        vpc: The VPC to run the function in, from where it must reach the admin API, CloudWatch and, if there is an API
+            key, Secrets Manager. Default: none.
+        vpc_subnets: Its subnets in the VPC. Default: CDK's choice.
+        security_groups: Its security groups in the VPC. Default: a new one.
         role: The execution role, which gets the permissions it needs. Default: a new role that can write logs.
         tracing: X-Ray tracing mode. Default: none.
         log_group: Default: a group with a retention of one month that is deleted with the stack.
@@ -69,6 +68,16 @@ class InvocationMonitor(Construct):
         environment_encryption: KMS key for the function's variables, none of which is secret. Default: an AWS managed
             key.
         function_options: Any other option of CDK's `Function`, such as `memory_size` or `function_name`.
+
+    Attributes:
+        function (Function): The Lambda function, whose log says why a look failed.
+        role (IRole): Its execution role: the given one, or a new one.
+        alarms (list[Alarm]): What `add_alarms` created. Empty before.
+        environment (RestateEnvironment): The Restate environment that is watched.
+        services (list[str]): Names of the services that are watched, sorted. Empty: all.
+        threshold (Duration): How long an invocation may make no progress.
+        interval (Duration): How often it looks.
+        durations (list[str]): The handlers whose successful invocations are timed, sorted.
 
     Raises:
         ValueError: The environment is Restate Cloud without an API key, a name is malformed, the runtime is not
@@ -145,6 +154,9 @@ class InvocationMonitor(Construct):
 
         Args:
             service: One service, which has data only while invocations of it are stuck. Default: all watched services.
+
+        Returns:
+            The metric: the most that a look found in each period of `interval`, a count.
         """
         return self._metric(STUCK, cloudwatch.Unit.COUNT, {"Service": service} if service else {})
 
@@ -153,6 +165,9 @@ class InvocationMonitor(Construct):
 
         Args:
             service: One service, which has data only while invocations of it are stuck. Default: all watched services.
+
+        Returns:
+            The metric: the longest that a look found in each period of `interval`, in seconds.
         """
         return self._metric(OLDEST_AGE, cloudwatch.Unit.SECONDS, {"Service": service} if service else {})
 
@@ -162,6 +177,9 @@ class InvocationMonitor(Construct):
         Args:
             handler: One of `durations`.
             statistic: A CloudWatch statistic. Default: `p99`.
+
+        Returns:
+            The metric: that statistic over each period of `interval`, in milliseconds.
 
         Raises:
             ValueError: The handler is not one of `durations`, so the metric would never have data.
@@ -186,33 +204,7 @@ class InvocationMonitor(Construct):
         Returns:
             The two alarms.
         """
-        minutes = f"{self.threshold.to_seconds() / 60:g} minutes"
-        of = ", ".join(self.services) or "any service"
-        at = f"{self.environment.node.path} ({self.environment.admin_url})"
-        stuck = self.metric_stuck().create_alarm(
-            self,
-            "Stuck",
-            alarm_description=f"Invocations of {of} in Restate {at} have been failing, paused or unable to start for "
-            f"over {minutes}. They are not lost, but their callers wait. The log of "
-            f"{self.function.function_name} counts them by service; Restate's UI and CLI list them with their last "
-            f"failure. {runbook}".strip(),
-            threshold=1,
-            comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
-            evaluation_periods=LOOKS_UNTIL_ALARM["Stuck"],
-            treat_missing_data=cloudwatch.TreatMissingData.IGNORE,  # no data is what the other alarm is for
-        )
-        not_looking = self.function.metric_errors(period=self.interval).create_alarm(
-            self,
-            "NotLooking",
-            alarm_description=f"The monitor of stuck invocations in Restate {at}, {self.function.function_name}, "
-            "is failing or not running. Its log says why: Restate or CloudWatch cannot be reached, or the API key was "
-            "rejected. If the log is empty, its schedule is disabled or Lambda is throttling it.",
-            threshold=1,
-            comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
-            evaluation_periods=LOOKS_UNTIL_ALARM["NotLooking"],
-            treat_missing_data=cloudwatch.TreatMissingData.BREACHING,
-        )
-        self.alarms = [stuck, not_looking]
+        self.alarms = [monitor_alarms.stuck(self, runbook), monitor_alarms.not_looking(self)]
         for alarm in self.alarms:
             alarm.add_alarm_action(*actions)  # pyright: ignore[reportArgumentType]
         return self.alarms

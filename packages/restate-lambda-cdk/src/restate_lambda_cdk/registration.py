@@ -26,10 +26,10 @@ class ServiceRegistration(Construct):
     that is moved in the construct tree is a different function, and needs `take_over` for that one deployment.
 
     Attributes:
-        resource: The custom resource, for dependencies.
-        version: The registered version.
-        environment: Where it is registered.
-        services: The names of its services.
+        resource (CustomResource): The custom resource, for dependencies.
+        version (IVersion): The registered version.
+        environment (RestateEnvironment): Where it is registered.
+        services (list[str]): The names of its services, sorted.
     """
 
     def __init__(
