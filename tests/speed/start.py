@@ -31,7 +31,7 @@ FUNCTIONS = {
 }
 TABLES = {f"{name.upper()}_TABLE_NAME": name for name in ("flights", "cars", "payments")}
 AWS_SDK = ("boto3", "botocore", "s3transfer", "jmespath", "dateutil", "urllib3", "six.py")
-ROUNDS = 9
+ROUNDS = 15
 
 
 def measure(rounds: int = ROUNDS) -> dict[str, float]:
