@@ -8,6 +8,10 @@ export MAKE_BEGAN := $(shell date +%s)
 DEMO := .venv/bin/python -m demo
 export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/node_modules/.bin:$(PATH)
 
+ifneq ($(and $(filter command,$(origin PYTHON)),$(wildcard .venv/ready)),)
+$(info .venv keeps the Python that it was created with: to use $(PYTHON) instead, delete .venv first.)
+endif
+
 LIBRARIES := .venv/bin/python -m holiday_stack.libraries
 REQUIREMENTS := requirements.txt requirements-dev.txt package.json package-lock.json $(wildcard packages/*/pyproject.toml)
 # Run with the caller's Python: the one in .venv may be broken or too old.
