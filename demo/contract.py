@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from localcloud.tables import Row
 
-NEVER, NOTHING = "never taken", "—"
+NEVER, NOTHING = "never booked", "—"
 KINDS = ("flight", "car", "payment")
 STANDING = ("pending", "confirmed")
 """What a booking is until it is compensated. A compensated one has its service's own status, whatever that is."""
