@@ -105,7 +105,7 @@ class Driver(Generic[P]):
         """Wait for a reservation's response."""
         return self.http.get(f"/restate/invocation/{invocation}/attach")
 
-    def forget(self, invocation: str) -> None:
+    def purge(self, invocation: str) -> None:
         """Purge an invocation that has ended, and its idempotency key, as Restate does after the retention time."""
         self.cloud.admin.operate("purge", invocation)
         known = f"SELECT id FROM sys_invocation_status WHERE id = '{invocation}'"

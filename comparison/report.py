@@ -21,7 +21,7 @@ SOURCES: dict[
     str, tuple[Sequence[str], Sequence[str]]
 ] = {  # what each version's lines are: the Restate version's files, then the state machine's
     "the workflow": (
-        [*map(SAGA, ("trips", "saga", "failures", "handlers", "retries", "trip_request"))],
+        [*map(SAGA, ("trips", "saga", "failures", "handler_info", "retries", "trip_request"))],
         [STEPS("workflow"), STEPS("lambdas/trips")],
     ),
     "the services": (

@@ -9,7 +9,7 @@ import restate
 from restate import Context, TerminalError
 
 from holiday import cars, flights, notifications, payments
-from holiday.handlers import describe_inputs
+from holiday.handler_info import describe_inputs
 from holiday.logs import about, outcome
 from holiday.messages import TripBooked
 from holiday.notices import Notice, NoticeSerde
