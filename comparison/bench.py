@@ -80,15 +80,25 @@ def run(workload: Workload, directory: Path) -> Iterator[Value]:
     with step("Measuring one local process, also in TypeScript"):
         ratios = local.measure(workload.rounds, workload.local)
         cpu_ratio = ratios.pop("cpu")
-        yield "services", "ratio", "CPU of a booked trip in one local process, to a saga that does nothing", cpu_ratio
+        yield (
+            "services",
+            "ratio",
+            "CPU of a booked trip in one local process, against a saga that does nothing",
+            cpu_ratio,
+        )
         for callers, ratio in ratios.items():
-            row = f"trips/s of one local process, {callers}, to restate-holiday in TypeScript"
+            row = f"trips/s of one local process, {callers}, against restate-holiday in TypeScript"
             yield "services", "ratio", row, ratio
     with step("Measuring the CPU on Lambda"):
-        yield "services", "ratio", "CPU of a booked trip on Lambda, to a saga that does nothing", cpu.measure()["ratio"]
+        yield (
+            "services",
+            "ratio",
+            "CPU of a booked trip on Lambda, against a saga that does nothing",
+            cpu.measure()["ratio"],
+        )
     with step("Measuring cold starts"):
         for function, ratio in start.measure().items():
-            yield "services", "ratio", f"cold start of `{function}`, to `import restate` and a client", ratio
+            yield "services", "ratio", f"cold start of `{function}`, against `import restate` and a client", ratio
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """What each run type leaves behind, written by hand rather than derived from the code that it checks.
 
 A kind of booking that is not in the contract, because its service was added later, is checked by the rule for every
-trip: it stands if the trip is booked, and not otherwise.
+trip: it is pending or confirmed if the trip is booked, and not otherwise.
 """
 
 from dataclasses import dataclass, field

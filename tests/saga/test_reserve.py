@@ -125,8 +125,8 @@ def test_an_id_that_was_rolled_back_can_be_booked_at_once(holiday: Holiday, trip
     assert holiday.reserve({"trip_id": trip_id}).status_code == 200
 
     holiday.settle()
-    tried, stands = (statuses(run_type, holiday.services) for run_type in ("failNotification", "success"))
-    assert holiday.statuses(trip_id) == {table: sorted(tried[table] + stands[table]) for table in stands}
+    tried, booked = (statuses(run_type, holiday.services) for run_type in ("failNotification", "success"))
+    assert holiday.statuses(trip_id) == {table: sorted(tried[table] + booked[table]) for table in booked}
     notices = eventually(lambda: holiday.notices(trip_id), lambda found: len(found) == 2)
     assert sorted(notice["status"] for notice in notices) == ["failure", "success"]
 
