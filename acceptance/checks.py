@@ -129,15 +129,15 @@ class Checks:
         again = self.holiday.reserve(request, idempotency_key=key)
         expect("the answer again", (again.status_code, again.json()), (first.status_code, first.json()))
 
-        # when Restate has forgotten the key, as it does after a day
-        self.holiday.forget(invocation)
+        # when the key was purged, as it is after a day
+        self.holiday.purge(invocation)
         later = self.holiday.reserve(request, idempotency_key=key)
         expect("a day later", later.status_code, first.status_code)
         if run_type != "success":
             expect("the reason a day later", later.json()["metadata"]["reason"], "rolled back")
         self.holiday.settle_one(self.holiday.invocation_of(later))
         self._unchanged(trip_id, before, "success" if run_type == "success" else "failure")
-        return f"{first.status_code} three times, the last once Restate had forgotten the key; nothing changed"
+        return f"{first.status_code} three times, the last once the key had expired; nothing changed"
 
     def cancelled(self) -> str:
         for number in range(TRIES):
@@ -155,8 +155,8 @@ class Checks:
             metadata = answer.json().get("metadata", {})
             expect("status and reason", (answer.status_code, metadata.get("reason")), (422, "cancelled"))
             found = {name: each.split()[0] for name, each in self._words(trip_id).items()}
-            if standing := {name: each for name, each in found.items() if each in ("pending", "confirmed")}:
-                raise CheckError(f"the cancelled trip {trip_id} left bookings: {standing}")
+            if live := {name: each for name, each in found.items() if each in ("pending", "confirmed")}:
+                raise CheckError(f"the cancelled trip {trip_id} left bookings: {live}")
             self._notices(trip_id, "failure", invocation)
             return f"cut off at {metadata.get('step')} (attempt {number + 1}): 422 cancelled; {told(found)}; one notice"
         raise CheckError(f"all {TRIES} trips were booked before they could be cancelled")

@@ -105,7 +105,7 @@ class Driver(Generic[P]):
         """Wait for a reservation's response."""
         return self.http.get(f"/restate/invocation/{invocation}/attach")
 
-    def forget(self, invocation: str) -> None:
+    def purge(self, invocation: str) -> None:
         """Purge an invocation that has ended, and its idempotency key, as Restate does after the retention time."""
         self.cloud.admin.operate("purge", invocation)
         known = f"SELECT id FROM sys_invocation_status WHERE id = '{invocation}'"
@@ -124,7 +124,7 @@ class Driver(Generic[P]):
         return {table: len(tables.all_of(self.cloud.client, name)) for table, name in self.tables.items()}
 
     def statuses(self, trip_id: str) -> dict[str, list[str]]:
-        """The statuses in each table, a tombstone's with "(never taken)" after it."""
+        """The statuses in each table, a tombstone's with "(never booked)" after it."""
         return {
             table: sorted(row["transaction_status"] + (f" ({NEVER})" if is_tombstone(row) else "") for row in rows)
             for table, rows in self.rows(trip_id).items()

@@ -29,7 +29,7 @@ from dependencies.output import accept_any_encoding
 from localcloud.environment import LocalCloudError
 from localcloud.ports import Ports
 from localcloud.terminal import say, step
-from tests.faults.calls import Call
+from tests.faults.calls import AwsCall
 from tests.faults.harness import CloudBehindProxy
 from tests.faults.proxy import Proxy
 from tests.speed import cpu, local, start
@@ -42,7 +42,7 @@ Value = tuple[str, str, str, float | str]
 
 
 @dataclass(frozen=True)
-class Plan:
+class Workload:
     """rounds: how often the engines take turns. trips: how many in each turn, by number of callers.
 
     counted: how many trips the counts are means of. crashes: how many trips of each engine lose a function.
@@ -56,39 +56,49 @@ class Plan:
     local: Mapping[int, int] = field(default_factory=lambda: local.TRIPS)
 
 
-SMOKE = Plan(rounds=1, trips={1: 2, 2: 4}, counted=2, crashes=1, local={1: 2, 32: 32})
+SMOKE = Workload(rounds=1, trips={1: 2, 2: 4}, counted=2, crashes=1, local={1: 2, 32: 32})
 
 
-def run(plan: Plan, directory: Path) -> Iterator[Value]:
+def run(workload: Workload, directory: Path) -> Iterator[Value]:
     """The whole benchmark, in a cloud in `directory`. Raises BenchError."""
     with _proxied(directory) as cloud:
         engines = [Engine(cloud, cloud.deploy()), *deploy_step_functions(cloud)]
         with step(
-            f"Counting what {plan.counted} trips take, crashing {plan.crashes} and cancelling {len(STEPS)}"
+            f"Counting what {workload.counted} trips take, crashing {workload.crashes} and cancelling {len(STEPS)}"
         ) as note:
             for engine in engines:
                 for run_type in STATUSES:
                     note(f"{run_type}: {engine.name}")
                     engine.turn(run_type, 2, 4)  # the functions start
-                    yield from _count(engine, run_type, plan.counted, cloud.proxy)
-                yield from _break(engine, plan.crashes, cloud.proxy)
-        with step(f"Timing {plan.rounds} rounds with {', '.join(map(str, plan.trips))} callers") as note:
+                    yield from _count(engine, run_type, workload.counted, cloud.proxy)
+                yield from _break(engine, workload.crashes, cloud.proxy)
+        with step(f"Timing {workload.rounds} rounds with {', '.join(map(str, workload.trips))} callers") as note:
             for run_type in STATUSES:
-                for callers, trips in plan.trips.items():
-                    yield from _time(engines, run_type, callers, trips, plan.rounds, note)
+                for callers, trips in workload.trips.items():
+                    yield from _time(engines, run_type, callers, trips, workload.rounds, note)
         yield from report.lines(directory)
     with step("Measuring one local process, also in TypeScript"):
-        ratios = local.measure(plan.rounds, plan.local)
+        ratios = local.measure(workload.rounds, workload.local)
         cpu_ratio = ratios.pop("cpu")
-        yield "services", "ratio", "CPU of a booked trip in one local process, to a saga that does nothing", cpu_ratio
+        yield (
+            "services",
+            "ratio",
+            "CPU of a booked trip in one local process, against a saga that does nothing",
+            cpu_ratio,
+        )
         for callers, ratio in ratios.items():
-            row = f"trips/s of one local process, {callers}, to restate-holiday in TypeScript"
+            row = f"trips/s of one local process, {callers}, against restate-holiday in TypeScript"
             yield "services", "ratio", row, ratio
     with step("Measuring the CPU on Lambda"):
-        yield "services", "ratio", "CPU of a booked trip on Lambda, to a saga that does nothing", cpu.measure()["ratio"]
+        yield (
+            "services",
+            "ratio",
+            "CPU of a booked trip on Lambda, against a saga that does nothing",
+            cpu.measure()["ratio"],
+        )
     with step("Measuring cold starts"):
         for function, ratio in start.measure().items():
-            yield "services", "ratio", f"cold start of `{function}`, to `import restate` and a client", ratio
+            yield "services", "ratio", f"cold start of `{function}`, against `import restate` and a client", ratio
 
 
 @contextmanager
@@ -115,13 +125,13 @@ def _count(engine: Engine, run_type: str, trips: int, proxy: Proxy) -> Iterator[
 
 
 def _break(engine: Engine, crashes: int, proxy: Proxy) -> Iterator[Value]:
-    """What a crash and a cancellation leave: how many trips neither stand as a whole nor are rolled back as a whole."""
+    """What a crash and a cancellation leave: how many trips are neither booked nor rolled back completely."""
 
     async def cancel(_trip_id: str) -> None:
         await asyncio.to_thread(engine.cancel)
 
     def inject(fault: str, name: str) -> tuple[bool, float]:
-        def decide(call: Call) -> str | None:
+        def decide(call: AwsCall) -> str | None:
             return fault if (call.name, call.attempt) == (name, 1) else None
 
         proxy.decide, proxy.cancel, before = decide, cancel, proxy.fired[fault]
@@ -131,8 +141,8 @@ def _break(engine: Engine, crashes: int, proxy: Proxy) -> Iterator[Value]:
         if proxy.fired[fault] == before:
             raise BenchError(f"{engine.name} never made the call at which {fault!r} was to happen: {name}.")
         statuses = [status for found in engine.statuses(trip_id).values() for status in found]
-        standing = sum(status in ("pending", "confirmed") for status in statuses)
-        return standing != (3 if answer.status_code == 200 else 0), seconds * 1000
+        live = sum(status in ("pending", "confirmed") for status in statuses)
+        return live != (3 if answer.status_code == 200 else 0), seconds * 1000
 
     crashed = [inject("crash before", "cars.reserve") for _ in range(crashes)]
     cancelled = [inject("cancel before", name)[0] for name in STEPS if engine.can_cancel]
@@ -177,21 +187,25 @@ def main() -> int:
     if not arguments.smoke and psutil.virtual_memory().available < MEMORY_GB * 10**9:
         say(f"✗ The benchmark needs {MEMORY_GB} GB of free memory.")
         return 1
-    begin, plan = time.monotonic(), SMOKE if arguments.smoke else Plan()
+    begin, workload = time.monotonic(), SMOKE if arguments.smoke else Workload()
     try:
         with tempfile.TemporaryDirectory(prefix="holiday-bench-", ignore_cleanup_errors=True) as directory:
-            values = list(run(plan, Path(directory)))
+            values = list(run(workload, Path(directory)))
     except (BenchError, LocalCloudError, AssertionError, httpx.HTTPError) as error:
         say(f"✗ {error}")
         return 1
     packages = ", ".join(f"{name} {version(name)}" for name in ("restate-sdk", "ministack", "boto3"))
-    measured = {"date": time.strftime("%Y-%m-%d"), "seconds": round(time.monotonic() - begin), "rounds": plan.rounds}
+    measured = {
+        "date": time.strftime("%Y-%m-%d"),
+        "seconds": round(time.monotonic() - begin),
+        "rounds": workload.rounds,
+    }
     measured["machine"] = f"{os.cpu_count()} CPUs, {platform.system()} {platform.machine()}, {packages}"
     rows = ",\n".join(map(json.dumps, values))
     arguments.results.write_text(f'{{"measured": {json.dumps(measured)},\n"values": [\n{rows}\n]}}\n')
     if arguments.results == report.RESULTS:
         report.write()
-    say(f"Measured in {measured['seconds']} s; saved as {arguments.results}, from which come the tables of the pages.")
+    say(f"Measured in {measured['seconds']} s; saved as {arguments.results}, the source of the pages' tables.")
     return 0
 
 

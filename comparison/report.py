@@ -1,4 +1,4 @@
-"""What the saved results say, as tables between marks in docs/comparison.md and README: `make bench` writes them."""
+"""What the saved results say, as tables between markers in docs/comparison.md and README: `make bench` writes them."""
 
 import json
 import re
@@ -13,7 +13,7 @@ HERE = Path(__file__).parent
 RESULTS = HERE / "results" / "results.json"
 PAGES = (ROOT / "README.md", ROOT / "docs" / "comparison.md")
 BLOCK = re.compile(r"(<!-- (bench[ \w]*):begin -->\n)(.*?)(<!-- \2:end -->)", re.DOTALL)
-TOTAL = "**in all**"
+TOTAL = "**total**"
 SAGA = "lambdas/holiday/{}.py".format
 STEPS = "comparison/step_functions/{}.py".format
 SHARED = [*map(SAGA, ("aws", "messages", "services", "patterns"))]
@@ -21,7 +21,7 @@ SOURCES: dict[
     str, tuple[Sequence[str], Sequence[str]]
 ] = {  # what each version's lines are: the Restate version's files, then the state machine's
     "the workflow": (
-        [*map(SAGA, ("trips", "saga", "failures", "handlers", "retries", "trip_request"))],
+        [*map(SAGA, ("trips", "saga", "failures", "handler_info", "retries", "trip_request"))],
         [STEPS("workflow"), STEPS("lambdas/trips")],
     ),
     "the services": (
@@ -37,7 +37,7 @@ SOURCES: dict[
         ["app.py", *(f"holiday_stack/{name}.py" for name in ("stack", "settings", "setting_names", "environments"))],
         [STEPS("app"), STEPS("stack")],
     ),
-    "what both share": (SHARED, SHARED),
+    "shared by both": (SHARED, SHARED),
 }
 
 
@@ -54,7 +54,7 @@ def lines(directory: Path) -> Iterator[tuple[str, str, str, float]]:
 
 
 def blocks(results: Mapping[str, Any]) -> dict[str, str]:
-    """Each block's text by the name of its marks: the tables, the README's summary, and how it was measured."""
+    """Each block's text by the name of its markers: the tables, the README's summary, and how it was measured."""
     pandas = import_module("pandas")
     frame = pandas.DataFrame(results["values"], columns=["table", "column", "row", "value"])
     found: dict[str, Any] = {}

@@ -1,16 +1,16 @@
 """What each run type leaves behind, written by hand rather than derived from the code that it checks.
 
 A kind of booking that is not in the contract, because its service was added later, is checked by the rule for every
-trip: it stands if the trip is booked, and not otherwise.
+trip: it is pending or confirmed if the trip is booked, and not otherwise.
 """
 
 from dataclasses import dataclass, field
 
 from localcloud.tables import Row
 
-NEVER, NOTHING = "never taken", "—"
+NEVER, NOTHING = "never booked", "—"
 KINDS = ("flight", "car", "payment")
-STANDING = ("pending", "confirmed")
+LIVE = ("pending", "confirmed")
 """What a booking is until it is compensated. A compensated one has its service's own status, whatever that is."""
 CONTRACT = {  # run type: the final state of the flight, the car and the payment
     "success": ("confirmed", "confirmed", "confirmed"),
@@ -55,7 +55,7 @@ def complaint(trip: Trip) -> str | None:
         found = word(trip.rows.get(kind))
         if kind in expected and found != expected[kind]:
             return f"the {kind} is {found!r} instead of {expected[kind]!r}"
-        if (found in STANDING) != (notice == "success"):
+        if (found in LIVE) != (notice == "success"):
             return f"the {kind} is {found!r}, and the trip a {notice}"
     if trip.notices != [notice]:
         return f"notices {trip.notices or 'missing'} instead of one {notice}"
@@ -68,7 +68,7 @@ def word(row: Row | None) -> str:
         return NOTHING
     if not (status := row.get("transaction_status")):
         return "without a status"
-    return NEVER if is_tombstone(row) and status not in STANDING else status
+    return NEVER if is_tombstone(row) and status not in LIVE else status
 
 
 def is_tombstone(row: Row) -> bool:

@@ -1,6 +1,6 @@
 """Generates parts of the README from the code: `python -m demo.readme`, or `make readme`.
 
-They stand between marks: the saga from trips.py, and what each run type leaves, from the rows of services.py.
+They are between markers: the saga from trips.py, and what each run type leaves, from the rows of services.py.
 """
 
 import inspect
@@ -48,7 +48,7 @@ def run_types() -> str:
 
 
 def generated() -> dict[str, str]:
-    """Each block of the README by the name of its marks."""
+    """Each block of the README by the name of its markers."""
     return {"saga": saga(), "run types": run_types()}
 
 

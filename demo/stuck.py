@@ -1,6 +1,6 @@
 """`make stuck`: each invocation that the monitor counts, why it is stuck, and what docs/stuck.md says to do.
 
-The advice is read from the two tables of that page.
+The advice is read from that page: a section for each kind, and the table of statuses.
 """
 
 import argparse
@@ -31,25 +31,27 @@ def query(minutes: float) -> str:
     return f"{UNFINISHED_WITH_TRIP} WHERE {since} ORDER BY u.stuck_since, u.id"
 
 
-def sort_of(row: Row) -> str | None:
-    """The beginning of this invocation's row in the page's table of sorts. None if it has none."""
+def kind_of(row: Row) -> str | None:
+    """The heading of this invocation's kind in the page, or None."""
     failure = row.get("failure") or ""
     if (row.get("raw_length") or 0) > LARGEST:
         return "It is too large"
     if "[570]" in failure:
-        return "A mismatch, and `restarted_from` is set" if row.get("restarted_from") else "A mismatch otherwise"
+        return "A mismatch after a restart" if row.get("restarted_from") else "A mismatch with changed code"
     if "has a deployment id asso" in failure:
         return "Its deployment is not found"
     return "A table is not found" if "ResourceNotFoundException" in failure else None
 
 
-def sorts(page: str) -> dict[str, str]:
-    """What to do about each sort, from the page's table."""
-    return dict(re.findall(r"^\| \*\*(.+?)\*\*.*? \| (.+?) \| .+ \|$", section(page, SECTION), re.MULTILINE))
+def kinds(page: str) -> dict[str, str]:
+    """What to do about each kind, from the page."""
+    kind = r"^### (.+)\n(?:(?!###).*\n)*?\*\*What to do:\*\* ((?:.+\n)+)"
+    found = re.findall(kind, section(page, SECTION), re.MULTILINE)
+    return {kind: " ".join(advice.split()) for kind, advice in found}
 
 
 def statuses(page: str) -> dict[str, str]:
-    """What an invocation of each status waits for, from the page's other table."""
+    """What an invocation of each status waits for, from the page's table."""
     return dict(re.findall(r"^\| `([\w-]+)` \| (.+) \|$", section(page, STATUSES), re.MULTILINE))
 
 
@@ -59,8 +61,8 @@ def section(page: str, heading: str) -> str:
 
 def advice(row: Row, page: str) -> str:
     """What to do about one invocation, in the page's words, without its links."""
-    sort = sort_of(row)
-    said = sorts(page)[sort] if sort and row["status"] != "paused" else f"It waits for {statuses(page)[row['status']]}."
+    kind = kind_of(row)
+    said = kinds(page)[kind] if kind and row["status"] != "paused" else f"It waits for {statuses(page)[row['status']]}."
     return re.sub(r"\[([^]]+)\]\([^)]+\)", r"\1", said)
 
 

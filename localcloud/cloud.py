@@ -21,7 +21,7 @@ from localcloud.ports import HOST, Ports, refuse_taken
 from localcloud.processes import uninterrupted
 from localcloud.servers import RUN_ID, Server, Servers, health_urls, restate_server, restate_settings
 from localcloud.stacks import CdkApp
-from localcloud.state import Run, StateFile
+from localcloud.state import CloudRun, StateFile
 
 
 class LocalCloud:
@@ -101,7 +101,7 @@ class LocalCloud:
                 self.stop()
         refuse_taken(self.ports)
         prepare(self.directory)
-        self._state.write(Run(uuid.uuid4().hex))
+        self._state.write(CloudRun(uuid.uuid4().hex))
         try:
             with self.step("Starting MiniStack and restate-server"):
                 self._spawn("ministack")

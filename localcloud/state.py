@@ -14,7 +14,7 @@ from localcloud.ports import Ports
 
 
 @dataclass
-class Run:
+class CloudRun:
     """One run of a local cloud.
 
     Attributes:
@@ -35,10 +35,10 @@ class StateFile:
         self._path = path
         self._ports = ports
 
-    def read(self) -> Run | None:
+    def read(self) -> CloudRun | None:
         """The run that the file describes, or None without a file. Raises LocalCloudError if it cannot be read."""
         try:
-            return Run(**json.loads(self._path.read_text()))
+            return CloudRun(**json.loads(self._path.read_text()))
         except FileNotFoundError:
             return None
         except (ValueError, TypeError):
@@ -47,13 +47,13 @@ class StateFile:
                 f"{', '.join(str(port) for port in asdict(self._ports).values())}, then delete that file."
             ) from None
 
-    def demand(self) -> Run:
+    def demand(self) -> CloudRun:
         """The run, or LocalCloudError if nothing runs."""
         if run := self.read():
             return run
         raise LocalCloudError("The local cloud is not running: `make up` or `python -m localcloud up` starts it.")
 
-    def write(self, run: Run) -> None:
+    def write(self, run: CloudRun) -> None:
         """Replace the file in one step."""
         whole = self._path.with_name(f"{self._path.name}.new")
         whole.write_text(json.dumps(asdict(run), indent=2))

@@ -1,6 +1,6 @@
 """What tests expect of each service, derived from its row in services.py and never from what trips does.
 
-So a test fails if trips forgets a step or a compensation. What the original run types leave behind is written by hand
+So a test fails if trips lacks a step or a compensation. What the original run types leave behind is written by hand
 in demo/contract.py, and tests/unit/test_services.py compares the two.
 """
 

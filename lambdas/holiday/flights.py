@@ -1,7 +1,7 @@
 """Flights: reserve, confirm, cancel. One object per trip, so the steps of a trip never overlap here.
 
 Flights are reserved first and cancelled last, which makes this service the gate: one live trip per trip id, and one
-booking per booking id, even if a request is repeated after Restate has forgotten its idempotency key.
+booking per booking id, even if a request is repeated after its idempotency key has expired.
 """
 
 from typing import Annotated

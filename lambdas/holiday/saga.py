@@ -12,7 +12,7 @@ from restate import Context, TerminalError
 
 from holiday import logs
 from holiday.failures import Failure
-from holiday.handlers import AnyHandler, name_of, service_of
+from holiday.handler_info import AnyHandler, name_of, service_of
 from holiday.messages import Booking, Compensation
 from holiday.services import SERVICES
 

@@ -3,7 +3,7 @@
 from msgspec import UNSET, UnsetType
 
 from holiday.failures import BookingError
-from holiday.handlers import AnyHandler, name_of
+from holiday.handler_info import AnyHandler, name_of
 from holiday.services import RUN_TYPES
 
 

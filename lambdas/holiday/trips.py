@@ -1,4 +1,4 @@
-"""Trips: books a holiday or, if a step fails, compensates what was done. The whole saga is this file.
+"""Trips: books a holiday or, if a step fails, compensates the steps before it. The whole saga is in this file.
 
 It is safe because ids come first, each compensation is registered before its step is called, compensations are sent
 and never awaited, forward steps give up while compensations and notices do not, and sending the success notice is the
@@ -9,7 +9,7 @@ import restate
 from restate import Context, TerminalError
 
 from holiday import cars, flights, notifications, payments
-from holiday.handlers import describe_inputs
+from holiday.handler_info import describe_inputs
 from holiday.logs import about, outcome
 from holiday.messages import TripBooked
 from holiday.notices import Notice, NoticeSerde
@@ -20,7 +20,7 @@ from holiday.trip_request import ReserveRequest, ReserveRequestSerde, reject_inv
 
 trips = restate.Service(
     "trips",
-    description="Books a holiday: flight, rental car and payment, or nothing at all.",
+    description="Books a holiday, all or nothing: the flight, the rental car and the payment.",
     invocation_retry_policy=NEVER_GIVE_UP,
     journal_retention=KEEP_FOR,
     idempotency_retention=KEEP_FOR,
@@ -31,7 +31,7 @@ trips = restate.Service(
 @trips.handler(input_serde=ReserveRequestSerde())
 @reject_invalid
 async def reserve(ctx: Context, request: ReserveRequest) -> TripBooked:
-    """Book a flight, a rental car and the payment of a trip, or nothing at all.
+    """Book a trip, all or nothing: the flight, the rental car and the payment.
 
     An invalid request is answered with 400, a duplicate trip id with 409, and a trip that was rolled back with 422.
     """

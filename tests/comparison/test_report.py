@@ -42,7 +42,7 @@ def test_the_pages_show_the_counts_that_were_measured_last() -> None:
 
 
 def test_every_source_file_of_both_versions_is_counted_once() -> None:
-    """Except for what both share: bundling, function defaults, and running all services in one process.
+    """Except for shared by both: bundling, function defaults, and running all services in one process.
 
     Both versions book the original three services. A service that is added to one version is not compared.
     """
@@ -57,7 +57,7 @@ def test_every_source_file_of_both_versions_is_counted_once() -> None:
     uncounted = {str(path.relative_to(ROOT)) for path in files} - set(counted[0]) - set(counted[1]) - added
     assert uncounted == set()
     assert [len(paths) for paths in counted] == [len(set(paths)) for paths in counted]
-    assert set(counted[0]) & set(counted[1]) == set(report.SOURCES["what both share"][0])
+    assert set(counted[0]) & set(counted[1]) == set(report.SOURCES["shared by both"][0])
 
 
 @pytest.mark.slow
@@ -78,7 +78,7 @@ def test_the_cost_of_a_million_trips_is_each_count_times_its_price() -> None:
     cells = {row.split("|")[1].strip(): row.split("|")[2].strip() for row in cost}
     expected = {unit: count * prices[unit] for unit, count in counts.items()}
     assert {unit: float(cell) for unit, cell in cells.items() if unit in counts} == pytest.approx(expected, rel=0.01)
-    assert float(cells["**in all**"]) == pytest.approx(sum(expected.values()), rel=0.01)
+    assert float(cells["**total**"]) == pytest.approx(sum(expected.values()), rel=0.01)
     assert cells["Express requests"] == "—"
 
 

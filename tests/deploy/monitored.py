@@ -27,7 +27,7 @@ STACK = "Watched"
 APP = f"{shlex.quote(sys.executable)} -m tests.deploy.monitored"
 THRESHOLD, PERIOD = 3, 10  # seconds; the only short periods that CloudWatch accepts are 10 and 30
 DURATIONS = ["trips/reserve", "payments/refund"]
-Alarm = Literal["Stuck", "NotLooking"]
+Alarm = Literal["Stuck", "NotRunning"]
 
 
 class Watch:
@@ -38,7 +38,7 @@ class Watch:
         self.names = cloud.deploy(context, APP, STACK)
         self._inbox = Inbox(cloud.client, self.names["Topic"], "called")
 
-    def look(self, event: Mapping[str, str] | None = None) -> dict[str, Any] | None:
+    def check(self, event: Mapping[str, str] | None = None) -> dict[str, Any] | None:
         """Invoke the monitor's function, with this event of its schedule, if any. Returns its error, if it failed."""
         payload = json.dumps(event or {})
         answer = self.cloud.client("lambda").invoke(FunctionName=self.names["Function"], Payload=payload)
@@ -57,12 +57,12 @@ class Watch:
 
         from tests.driver import eventually  # not at the top: the app below runs without the Lambda code on its path
 
-        def look() -> str:
-            assert self.look() is None
+        def check() -> str:
+            assert self.check() is None
             time.sleep(0.5)
             return self.state("Stuck")
 
-        return eventually(look, lambda found: found == state) == state
+        return eventually(check, lambda found: found == state) == state
 
     def calls(self) -> list[dict[str, str]]:
         """The alarms' notifications since the last call."""

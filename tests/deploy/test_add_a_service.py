@@ -19,8 +19,8 @@ OF_THE_STACK = tuple(
     f"tests/stack/test_{subject}.py" for subject in ("stack", "permissions", "registrations", "policies")
 )
 FIRST = "tests/unit/test_services.py"
-NAMES_WHAT_IS_FORGOTTEN = (FIRST, *OF_THE_STACK)
-FORGOTTEN = (
+NAMES_WHAT_IS_MISSING = (FIRST, *OF_THE_STACK)
+MISSING = (
     "services.py has no row for hotels",
     "TripRequest in services.py has no field hotel, check_in, check_out",
     'TripRequest lacks `check_order(self, "check_in", "check_out")`',
@@ -32,7 +32,7 @@ FORGOTTEN = (
     "saga.side_by_side in trips.reserve lacks the step of hotels: `(hotels.confirm, hotel.booking)`",
     "BOOKED in holiday_stack/stack.py has no row for 'hotels'",
 )
-"""For each of the ten places, the failure that names it when it is forgotten."""
+"""For each of the ten places, the failure that names it when it is missing."""
 COMPENSATED = "hotels.reserve, hotel, compensation=hotels.cancel"
 
 
@@ -81,7 +81,7 @@ def test_a_hotel_is_four_files_and_ten_places(with_hotels: Path) -> None:
 
 
 @pytest.mark.slow
-def test_each_forgotten_place_fails_a_test_that_names_it(with_hotels: Path) -> None:
+def test_each_missing_place_fails_a_test_that_names_it(with_hotels: Path) -> None:
     # given the ten places
     git(with_hotels, "add", "lambdas", "holiday_stack")
     git(with_hotels, "commit", "--quiet", "--message", "A hotel")
@@ -101,11 +101,11 @@ def test_each_forgotten_place_fails_a_test_that_names_it(with_hotels: Path) -> N
         of_the_stack = "+++ b/holiday_stack" in place
         status, said = run_tests(with_hotels, "tests/stack/test_stack.py" if of_the_stack else FIRST)
         assert status == 1, f"{place}\n{said}"  # not 2, which would be a collection error
-        named = [sentence for sentence in FORGOTTEN if f"Failed: {sentence}" in said]
+        named = [sentence for sentence in MISSING if f"Failed: {sentence}" in said]
         assert len(named) == 1, f"{place}\n{said}"
         found += named
         git(with_hotels, "reset", "--hard", "--quiet")
-    assert sorted(found) == sorted(FORGOTTEN)
+    assert sorted(found) == sorted(MISSING)
 
 
 @pytest.mark.slow
@@ -115,7 +115,7 @@ def test_with_the_hotel_every_run_type_and_every_fault_plan_passes(with_hotels: 
 
     status, said = run_tests(
         with_hotels,
-        *NAMES_WHAT_IS_FORGOTTEN,
+        *NAMES_WHAT_IS_MISSING,
         "tests/unit/test_layout.py",
         "tests/saga",
         "tests/deploy/test_deploy.py",
@@ -126,7 +126,7 @@ def test_with_the_hotel_every_run_type_and_every_fault_plan_passes(with_hotels: 
 
 
 @pytest.mark.slow
-def test_a_forgotten_compensation_is_found_by_the_rows_that_it_leaves(with_hotels: Path) -> None:
+def test_a_missing_compensation_is_found_by_the_rows_that_it_leaves(with_hotels: Path) -> None:
     # given a saga whose compensation leaves the hotel's reservation in place
     trips = with_hotels / "lambdas/holiday/trips.py"
     assert trips.read_text().count(COMPENSATED) == 1

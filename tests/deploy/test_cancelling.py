@@ -71,7 +71,7 @@ def test_anyone_who_knows_a_compensation_s_id_can_cancel_that_too(holiday: Holid
     everything = unfinished(f"target LIKE '%{trip_id}%' OR target = 'trips/notify'")
     assert eventually(lambda: holiday.query(everything), lambda found: not found) == []
     # The trip's journal still names the lost refund, so `settle` would wait for it forever.
-    holiday.forget(invocation)
+    holiday.purge(invocation)
     holiday.settle()
 
     # and the payment is never refunded

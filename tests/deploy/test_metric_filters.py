@@ -101,12 +101,12 @@ def book_trips_that_end_by_themselves(holiday: Holiday, runs: Runs) -> None:
     book("TripsBooked", {"trip_id": "twice"})
     book("TripsRefused duplicate", {"trip_id": "twice"})
     book("TripsRefused invalid", {"cat": "Tom"})
-    # Each key is reused after Restate has forgotten it: a trip that is booked already must not be counted twice.
+    # Each key is reused after it was purged: a trip that is booked already must not be counted twice.
     booked = book("TripsBooked", {"trip_id": "again"}, idempotency_key="a")
     rolled_back = book("TripsRolledBack simulated", {"run_type": "failPayment"}, idempotency_key="b")
     holiday.settle()
     for invocation_id in (booked, rolled_back):
-        holiday.forget(invocation_id)
+        holiday.purge(invocation_id)
     answer = holiday.reserve({"trip_id": "again"}, idempotency_key="a")
     assert (answer.status_code, holiday.invocation_of(answer)) == (200, booked)
     assert book("TripsRefused rolled back", {"run_type": "failPayment"}, idempotency_key="b") == rolled_back

@@ -43,7 +43,7 @@ def test_the_alarm_fires_for_a_refund_whose_table_is_gone_and_returns_to_ok_with
 
         # then the alarm fires and notifies once, however long it lasts
         assert watch.becomes("ALARM")
-        assert watch.look() is None
+        assert watch.check() is None
         [call] = watch.calls()
         assert (call["NewStateValue"], call["OldStateValue"]) == ("ALARM", "OK")
         assert "have been failing, paused or unable to start" in call["AlarmDescription"]
@@ -53,7 +53,7 @@ def test_the_alarm_fires_for_a_refund_whose_table_is_gone_and_returns_to_ok_with
         # and `make stuck` lists what the monitor counts, with its kind
         [listed] = Restate(holiday.cloud.admin_url).query(stuck.query(0))
         assert listed["target"] == f"payments/{trip_id}/refund"
-        assert stuck.sort_of(listed) == "A table is not found"
+        assert stuck.kind_of(listed) == "A table is not found"
         assert listed["seconds"] >= THRESHOLD
 
     # and when the table is back, it returns to OK
@@ -77,7 +77,7 @@ def test_the_alarm_fires_for_a_deployment_removed_by_force_until_its_trip_is_mov
         assert eventually(lambda: pinned["pinned"] in deployments(holiday.cloud), lambda known: not known) is False
     try:
         # when the payment succeeds and the trip cannot continue, then the alarm fires for the trip
-        assert eventually(lambda: watch.look() or watch.published("StuckInvocations", "trips"), bool) == [1.0]
+        assert eventually(lambda: watch.check() or watch.published("StuckInvocations", "trips"), bool) == [1.0]
         assert watch.becomes("ALARM")
     finally:
         admin.register_versions(holiday.cloud.versions().values())
@@ -122,11 +122,11 @@ def test_the_duration_of_each_booking_is_published_once_and_without_its_delay(ho
     holiday.settle()
 
     # when it is invoked without a scheduled event, which publishes nothing, and then for each minute since
-    assert watch.look() is None
+    assert watch.check() is None
     assert [found for found in watch.durations("trips/reserve") if found[0] >= begin] == []
     last = datetime.now(UTC)
     for minute in (begin + number * MINUTE for number in range((last - begin) // MINUTE + 1)):
-        assert watch.look({"time": (minute + 2 * MINUTE).isoformat()}) is None
+        assert watch.check({"time": (minute + 2 * MINUTE).isoformat()}) is None
 
     # then each booked trip counts once, in its minute, with its duration
     for handler in ("trips/reserve", "payments/refund"):

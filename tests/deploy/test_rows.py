@@ -84,13 +84,13 @@ def test_an_unknown_trip_is_reported_in_one_sentence_and_fails(holiday: Holiday,
     assert said.startswith(f"✗ {says}")
 
 
-def test_the_rows_of_a_trip_that_restate_has_forgotten_are_shown_without_a_run(holiday: Holiday) -> None:
-    trip_id = "rows-forgotten"
+def test_the_rows_of_a_trip_that_was_purged_are_shown_without_a_run(holiday: Holiday) -> None:
+    trip_id = "rows-purged"
     assert holiday.reserve({"trip_id": trip_id}).status_code == 200
     holiday.settle()
     of_this_trip = f"SELECT id FROM sys_invocation WHERE target_service_key = '{trip_id}'"
     for invocation in holiday.query(of_this_trip):
-        holiday.forget(invocation["id"])
+        holiday.purge(invocation["id"])
 
     status, said = run(holiday.cloud, "rows", "--", trip_id)
 

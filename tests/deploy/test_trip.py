@@ -34,8 +34,8 @@ def followed(cloud: LocalCloud, trip_id: str | None, until: str) -> tuple[int, s
     return eventually(look, lambda seen: bool(re.search(until, seen[1])))
 
 
-def forget(holiday: Holiday, invocation_id: str) -> None:
-    """Have Restate forget an invocation and its idempotency key, as it does after a day."""
+def purge(holiday: Holiday, invocation_id: str) -> None:
+    """Purge an invocation and its idempotency key, as Restate does after a day."""
     purge = f"{holiday.cloud.admin_url}/invocations/{invocation_id}/purge"
     httpx.patch(purge, trust_env=False, timeout=60).raise_for_status()
     known = f"SELECT id FROM sys_invocation_status WHERE id = '{invocation_id}'"
@@ -79,12 +79,12 @@ def test_a_trip_that_failed_shows_what_failed_and_every_compensation(holiday: Ho
 
 
 def test_the_runs_of_one_trip_id_are_told_apart(holiday: Holiday) -> None:
-    # given a trip that failed, was requested with the same key after Restate had forgotten it, was booked, and was
+    # given a trip that failed, was requested with the same key after it was purged, was booked, and was
     # requested once more
     trip_id, tried = "follow-runs", {"trip_id": "follow-runs", "run_type": "failFlightsReservation"}
     first = holiday.reserve(tried, idempotency_key=trip_id)
     holiday.settle()
-    forget(holiday, holiday.invocation_of(first))
+    purge(holiday, holiday.invocation_of(first))
     again = holiday.reserve(tried, idempotency_key=trip_id)
     assert holiday.invocation_of(again) == holiday.invocation_of(first)
     booked, duplicate = holiday.reserve({"trip_id": trip_id}), holiday.reserve({"trip_id": trip_id})

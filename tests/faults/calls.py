@@ -11,7 +11,7 @@ from holiday.services import SERVICES
 
 
 @dataclass(frozen=True)
-class Call:
+class AwsCall:
     """One request of a service to AWS, such as the first attempt (1) of `cars.confirm`.
 
     `booking` is the booking id; for a notice, it is the id of the reservation's invocation.
@@ -30,7 +30,7 @@ class Calls:
         self._attempts: Counter[tuple[str, str]] = Counter()
         self.operations: Counter[str] = Counter()
 
-    def of(self, request: bytes) -> Call | None:
+    def of(self, request: bytes) -> AwsCall | None:
         """The call that an HTTP request makes, or None if the saga makes no such request."""
         head, _, body = request.partition(b"\r\n\r\n")
         target = re.search(rb"(?i)x-amz-target: DynamoDB_20120810\.(\w+)", head)
@@ -46,7 +46,7 @@ class Calls:
             return None
         name, trip_id, booking = named
         self._attempts[name, booking] += 1
-        return Call(name, trip_id, booking, self._attempts[name, booking])
+        return AwsCall(name, trip_id, booking, self._attempts[name, booking])
 
 
 def _dynamodb(operation: str, body: dict[str, Any]) -> tuple[str, str, str] | None:

@@ -20,7 +20,7 @@ from localcloud.servers import Server
 from localcloud.tables import Row
 from tests import one_process
 from tests.expectations import TABLES
-from tests.faults.calls import Call
+from tests.faults.calls import AwsCall
 from tests.faults.invariant import Reservation, violations
 from tests.faults.plans import Plan, Trip
 from tests.faults.proxy import Proxy
@@ -89,7 +89,7 @@ class Harness(Restate):
     def play(self, trips: Mapping[str, Trip]) -> None:
         """From now on, inject the faults of these trips, by trip id."""
 
-        def decide(call: Call) -> str | None:
+        def decide(call: AwsCall) -> str | None:
             trip = trips.get(call.trip_id)
             return trip.faults.get(f"{call.name} {call.attempt}") if trip else None
 
@@ -102,8 +102,8 @@ class Harness(Restate):
         if trip.cancelled:
             requests.append(self._reserve_and_cancel(trip_id, trip.run_type))
         made = await asyncio.gather(*requests)
-        for _ in range(trip.forgotten):
-            await self.forget(made[0].invocation_id)
+        for _ in range(trip.reused):
+            await self.purge(made[0].invocation_id)
             made.append(await self.reserve(trip_id, trip.run_type, f"{trip_id}-0"))
         if trip.again:
             made.append(await self.reserve(trip_id, "", f"{trip_id}-again"))

@@ -4,7 +4,7 @@ For each accepted reservation, either all bookings are confirmed and one distinc
 left and one distinct failure notice was sent. A reservation that was refused (400, 409), or cancelled before it began,
 leaves no row and no notice. Each row belongs to a reservation.
 
-A key that is reused after Restate has forgotten it makes another run under the same invocation id. Such runs are
+A key that is reused after it has expired makes another run under the same invocation id. Such runs are
 checked together: once booked, the trip stays booked. A run that was cancelled at the gate may send a notice.
 """
 

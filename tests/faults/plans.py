@@ -25,7 +25,7 @@ class Trip(msgspec.Struct, frozen=True, omit_defaults=True):
     run_type: as in the contract.
     callers: the number of concurrent reservations, each with its own idempotency key.
     repeats: the number of further concurrent requests with the first one's key.
-    forgotten: how often that key is reused, each time after Restate has been made to forget it.
+    reused: how often that key is reused, each time after it was purged.
     again: whether the trip is requested once more when all of that has ended.
     cancelled: whether one more reservation is made and cancelled at once.
     faults: the proxy's faults, by call and attempt ("cars.confirm 2").
@@ -34,7 +34,7 @@ class Trip(msgspec.Struct, frozen=True, omit_defaults=True):
     run_type: str = ""
     callers: int = 1
     repeats: int = 0
-    forgotten: int = 0
+    reused: int = 0
     again: bool = False
     cancelled: bool = False
     faults: dict[str, str] = {}
@@ -101,7 +101,7 @@ def draw(pick: random.Random, rarity: int = 3) -> Trip:
         run_type=pick.choice(("", "", "", "", *RUN_TYPES)),
         callers=pick.choice((1, 1, 1, 1, 2, 3)),
         repeats=pick.choice((0, 0, 0, 2)),
-        forgotten=pick.choice((0, 0, 0, 1, 2)),
+        reused=pick.choice((0, 0, 0, 1, 2)),
         again=pick.choice((False, False, True)),
         cancelled=pick.choice((False,) * 9 + (True,)),
         faults={f"{pick.choice(CALLS)} {pick.choice((1, 2, 3))}": pick.choice(kinds) for _ in range(pick.randrange(4))},

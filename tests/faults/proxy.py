@@ -19,14 +19,14 @@ import psutil
 from localcloud.ports import HOST, at_end
 from tests.expectations import COMPENSATIONS
 from tests.faults import wire
-from tests.faults.calls import Call, Calls
+from tests.faults.calls import AwsCall, Calls
 
 LARGEST_PAYLOAD = 6_291_456
 """The largest payload in bytes that Lambda accepts. The emulator accepts more."""
 
 
 Hook = Callable[[str], Awaitable[None]]
-Decision = Callable[[Call], str | None]
+Decision = Callable[[AwsCall], str | None]
 
 
 def refusing(name: str, fault: str) -> Decision:
@@ -183,7 +183,7 @@ class Proxy:
             case _:
                 raise ValueError(f"{fault!r} is not a known fault")
 
-    async def _commit(self, call: Call, request: bytes) -> bytes:
+    async def _commit(self, call: AwsCall, request: bytes) -> bytes:
         answer = await self._forward(request)
         if call.name in COMPENSATIONS:
             for late in self._late.pop(call.booking, []):

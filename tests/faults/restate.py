@@ -36,8 +36,8 @@ class Restate:
         """Cancel, kill, pause or resume an invocation."""
         return await self.ask("PATCH", f"{self._cloud.admin_url}/invocations/{invocation}/{verb}")
 
-    async def forget(self, invocation: str) -> None:
-        """Make Restate forget an invocation that has ended, and its idempotency key, as it does after the retention.
+    async def purge(self, invocation: str) -> None:
+        """Purge an invocation that has ended, and its idempotency key, as Restate does after the retention.
 
         Waits for the steps that it called to end first. Otherwise, if it begins again under the same id, it gets their
         answers, which stops its partition of Restate 1.7.12 for good.

@@ -9,7 +9,7 @@ import pytest
 
 from holiday.services import SERVICES
 from tests.expectations import LATER_STEPS, STEPS
-from tests.faults.calls import Call
+from tests.faults.calls import AwsCall
 from tests.faults.harness import Harness
 from tests.faults.plans import Trip
 
@@ -21,7 +21,7 @@ MAY_FAIL = Trip(cancelled=True)
 def test_a_trip_whose_booking_was_cancelled_meanwhile_is_rolled_back_as_not_reserved(
     runner: asyncio.Runner, in_one_process: Harness, step: str
 ) -> None:
-    def cancelled(table: str, call: Call) -> None:
+    def cancelled(table: str, call: AwsCall) -> None:
         in_one_process.cloud.client("dynamodb").update_item(
             TableName=table,
             Key={"pk": {"S": call.trip_id}, "sk": {"S": call.booking}},
@@ -40,18 +40,18 @@ def test_a_trip_whose_booking_was_cancelled_meanwhile_is_rolled_back_as_not_rese
 def test_a_trip_whose_booking_was_deleted_is_rolled_back_as_not_reserved(
     runner: asyncio.Runner, in_one_process: Harness, step: str
 ) -> None:
-    def deleted(table: str, call: Call) -> None:
+    def deleted(table: str, call: AwsCall) -> None:
         key = {"pk": {"S": call.trip_id}, "sk": {"S": call.booking}}
         in_one_process.cloud.client("dynamodb").delete_item(TableName=table, Key=key)
 
     assert runner.run(rolled_back(in_one_process, step, deleted)) == []
 
 
-async def rolled_back(harness: Harness, step: str, change: Callable[[str, Call], None]) -> list[str]:
+async def rolled_back(harness: Harness, step: str, change: Callable[[str, AwsCall], None]) -> list[str]:
     """Book a trip and change its step's row just before the step's first write. Returns the violations."""
     trip_id = f"lost-{uuid.uuid4()}"
 
-    def decide(call: Call) -> None:
+    def decide(call: AwsCall) -> None:
         if (call.trip_id, call.name, call.attempt) == (trip_id, step, 1):
             change(harness.names[f"{step.partition('.')[0].capitalize()}TableName"], call)
 

@@ -89,7 +89,7 @@ def test_steps_that_fail_for_good_are_compensated_and_late_writes_bring_nothing_
 
     # and keys that are reused while the gate's table is unreachable, after a booked and after a rolled-back trip
     gone = {f"flights.look {attempt}": "reset" for attempt in range(2, ATTEMPTS + 2)}
-    plan += [Trip(forgotten=2, faults=gone), Trip("failPayment", forgotten=2, faults=gone)]
+    plan += [Trip(reused=2, faults=gone), Trip("failPayment", reused=2, faults=gone)]
 
     # when they are booked, then only the trip that was booked before is left
     hold(runner, in_one_process, Plan(plan))

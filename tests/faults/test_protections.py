@@ -62,12 +62,12 @@ RULES: dict[str, tuple[list[Change], Plan, str]] = {
     ),
     "the gate looks at its own booking first": (
         [("flights.py", 'found.own == "confirmed"', "False")],
-        Plan([Trip(forgotten=1)]),
+        Plan([Trip(reused=1)]),
         "failed for no reason",
     ),
     "until the gate lets a run in, its compensation leaves a confirmed flight alone": (
         [("services.py", 'return "confirmed" if len(self.steps) > 1 else "nothing"', 'return "nothing"')],
-        Plan([Trip(forgotten=1, faults={"flights.look 2": "cancel before"})]),
+        Plan([Trip(reused=1, faults={"flights.look 2": "cancel before"})]),
         "was booked, but its row in flights is: cancelled",
     ),
     "forward steps give up": (

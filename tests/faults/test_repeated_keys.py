@@ -1,7 +1,7 @@
-"""An idempotency key is reused after Restate has forgotten it: the second run finds the first run's rows.
+"""An idempotency key is reused after it has expired: the second run finds the first run's rows.
 
 Restate derives the invocation id from the key, and the services derive booking ids from the invocation id. A purge
-makes Restate forget; what it leaves is the same as after a day of retention.
+leaves the same as a day of retention does.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ import pytest
 from holiday.services import RUN_TYPES, SERVICES
 from tests.driver import eventually
 from tests.expectations import COMPENSATIONS
-from tests.faults.calls import Call
+from tests.faults.calls import AwsCall
 from tests.faults.harness import Harness, Scene
 from tests.faults.invariant import Reservation
 from tests.faults.plans import CANCELS, Trip
@@ -26,17 +26,17 @@ def left_by(harness: Harness, trip_id: str) -> tuple[object, object]:
 
 
 async def ended(harness: Harness, trip_id: str, run_type: str = "", key: str = "key") -> Reservation:
-    """Make a reservation with this key, wait until all that it sent has ended, and make Restate forget it."""
+    """Make a reservation with this key, wait until all that it sent has ended, and purge it."""
     made = await harness.reserve(trip_id, run_type, trip_id + key)
     assert await harness.check(trip_id, {trip_id: Trip(run_type)}, [made]) == []
-    await harness.forget(made.invocation_id)
+    await harness.purge(made.invocation_id)
     return made
 
 
 @pytest.mark.parametrize("run_type", ["", *RUN_TYPES])
 def test_a_reused_key_gets_the_outcome_of_its_trip_every_time(play: Callable[[Scene], None], run_type: str) -> None:
     async def scene(harness: Harness, trip_id: str) -> None:
-        # given a trip that was booked or rolled back, with a forgotten key
+        # given a trip that was booked or rolled back, whose key was purged
         first = await ended(harness, trip_id, run_type)
         before = left_by(harness, trip_id)
 
@@ -52,7 +52,7 @@ def test_a_reused_key_gets_the_outcome_of_its_trip_every_time(play: Callable[[Sc
                 assert (again.status, json.loads(again.answer)) == (200, {"status": "success", "trip_id": trip_id})
             assert await harness.settle() == []
             assert left_by(harness, trip_id) == before
-            await harness.forget(again.invocation_id)
+            await harness.purge(again.invocation_id)
 
     play(scene)
 
@@ -63,7 +63,7 @@ def test_a_second_run_that_is_cancelled_at_the_gate_changes_no_row(
     play: Callable[[Scene], None], run_type: str, cut_off: str
 ) -> None:
     async def scene(harness: Harness, trip_id: str) -> None:
-        # given a trip that was booked or rolled back, with a forgotten key
+        # given a trip that was booked or rolled back, whose key was purged
         first = await ended(harness, trip_id, run_type)
         rows = harness.rows(trip_id)
 
@@ -79,7 +79,7 @@ def test_a_second_run_that_is_cancelled_at_the_gate_changes_no_row(
         assert all("was not booked by this request" in message for message in said)
 
         # and the next request gets the trip's outcome
-        await harness.forget(second.invocation_id)
+        await harness.purge(second.invocation_id)
         third = await harness.reserve(trip_id, run_type, f"{trip_id}key")
         assert (third.status, third.reason) == ((422, "rolled back") if run_type else (200, ""))
 
@@ -93,7 +93,7 @@ def test_the_same_key_with_another_body_never_changes_a_booked_trip(play: Callab
             async with httpx.AsyncClient(trust_env=False, timeout=60) as http:
                 answer = await http.post(url, json={"request": request}, headers=key)
             assert await harness.settle() == []
-            await harness.forget(answer.headers["x-restate-id"])
+            await harness.purge(answer.headers["x-restate-id"])
             return answer
 
         # given the sample trip, under a generated id
@@ -127,7 +127,7 @@ def test_a_key_that_is_reused_while_compensations_are_pending_is_refused_as_roll
         blocked = Trip("failNotification", faults={f"{call} {n}": "reset" for call in COMPENSATIONS for n in (1, 2)})
         harness.play({trip_id: blocked})
         first = await harness.reserve(trip_id, blocked.run_type, trip_id)
-        await harness.forget(first.invocation_id)
+        await harness.purge(first.invocation_id)
 
         # when its key is reused meanwhile, then the request is refused as rolled back, and everything is compensated
         second = await harness.reserve(trip_id, blocked.run_type, trip_id)
@@ -147,13 +147,13 @@ def test_a_refused_request_can_book_when_its_key_is_reused(play: Callable[[Scene
         refused = await harness.reserve(trip_id, key=trip_id)
         assert refused.status == 409
         failed = await harness.answer(trip_id, other)
-        await harness.forget(refused.invocation_id)
+        await harness.purge(refused.invocation_id)
 
         # when it is repeated, then it books the trip, and a further request gets the same answer
         made = [refused, failed]
         for _ in range(2):
             made.append(await harness.reserve(trip_id, key=trip_id))
-            await harness.forget(made[-1].invocation_id)
+            await harness.purge(made[-1].invocation_id)
         assert [run.status for run in made] == [409, 422, 200, 200]
         assert await harness.check(trip_id, {trip_id: Trip(again=True)}, made) == []
 
@@ -165,7 +165,7 @@ def test_another_run_s_late_write_does_not_make_a_retry_a_duplicate(play: Callab
         # given a first run whose write is delayed, a second run queued behind it, and the first run's step killed
         first_booking: list[str] = []
 
-        def decide(call: Call) -> str | None:
+        def decide(call: AwsCall) -> str | None:
             first_booking[:] = first_booking or [call.booking]
             if call.booking in first_booking:
                 return "late" if call.name == "flights.reserve" else None
@@ -196,7 +196,7 @@ def test_a_key_that_is_reused_after_a_table_was_replaced_changes_no_row_in_the_o
     play: Callable[[Scene], None], table: str
 ) -> None:
     async def scene(harness: Harness, trip_id: str) -> None:
-        # given a booked trip with a forgotten key, and one table without its row, as if an empty one had replaced it
+        # given a booked trip whose key was purged, and one table without its row, as if an empty one had replaced it
         trip_id += table
         await ended(harness, trip_id)
         before = harness.rows(trip_id)

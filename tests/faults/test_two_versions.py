@@ -17,7 +17,7 @@ from localcloud.ports import Ports
 from tests.deploy.variants import APP, edit, edited
 from tests.driver import log_lines
 from tests.expectations import STEPS
-from tests.faults.calls import Call
+from tests.faults.calls import AwsCall
 from tests.faults.harness import CloudBehindProxy, Harness
 from tests.faults.invariant import Reservation
 from tests.faults.plans import Trip
@@ -95,7 +95,7 @@ class Scene:
         """Begin the trips on the version that is deployed now, and block each in its step."""
         blocked = True
 
-        def decide(call: Call) -> str | None:
+        def decide(call: AwsCall) -> str | None:
             named = self.trips.get(call.trip_id)
             return "reset" if blocked and named and call.name == named[0] else None
 

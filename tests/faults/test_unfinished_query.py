@@ -5,7 +5,7 @@ from collections import Counter
 
 import httpx
 
-from tests.faults.calls import Call
+from tests.faults.calls import AwsCall
 from tests.faults.harness import Harness
 from tests.faults.plans import Trip
 
@@ -13,7 +13,7 @@ from tests.faults.plans import Trip
 def test_unfinished_invocations_are_found_in_each_state(runner: asyncio.Runner, on_lambda_either_way: Harness) -> None:
     harness, refused = on_lambda_either_way, Counter[str]()
 
-    def decide(call: Call) -> str | None:
+    def decide(call: AwsCall) -> str | None:
         if call.name == "payments.refund":
             refused[call.trip_id] += 1
             return "reset"

@@ -125,8 +125,8 @@ def test_an_id_that_was_rolled_back_can_be_booked_at_once(holiday: Holiday, trip
     assert holiday.reserve({"trip_id": trip_id}).status_code == 200
 
     holiday.settle()
-    tried, stands = (statuses(run_type, holiday.services) for run_type in ("failNotification", "success"))
-    assert holiday.statuses(trip_id) == {table: sorted(tried[table] + stands[table]) for table in stands}
+    tried, booked = (statuses(run_type, holiday.services) for run_type in ("failNotification", "success"))
+    assert holiday.statuses(trip_id) == {table: sorted(tried[table] + booked[table]) for table in booked}
     notices = eventually(lambda: holiday.notices(trip_id), lambda found: len(found) == 2)
     assert sorted(notice["status"] for notice in notices) == ["failure", "success"]
 
@@ -149,12 +149,12 @@ def test_an_idempotency_key_makes_a_retry_return_the_first_answer(
 def test_a_key_that_is_reused_after_its_retention_leaves_one_trip_and_one_notice(
     holiday: Holiday, trip_id: str
 ) -> None:
-    # given the sample trip, booked with a key that Restate is then made to forget
+    # given the sample trip, booked with a key that is then purged
     first = holiday.reserve(idempotency_key=trip_id)
     holiday.settle()
     booked = first.json()["trip_id"]
     before = holiday.rows(booked)
-    holiday.forget(holiday.invocation_of(first))
+    holiday.purge(holiday.invocation_of(first))
 
     # when the key is reused, then the invocation id and the answer are the same
     again = holiday.reserve(idempotency_key=trip_id)

@@ -142,7 +142,7 @@ def test_with_an_alarm_topic_the_four_services_are_monitored_for_stuck_invocatio
     assert (found["DURATIONS"], found["INTERVAL_SECONDS"]) == ("trips/reserve", "60")
 
     # and both alarms notify the topic, and the one for stuck invocations links the runbook
-    for name in ("MonitorStuck", "MonitorNotLooking"):
+    for name in ("MonitorStuck", "MonitorNotRunning"):
         _, alarm = cloud.one("AWS::CloudWatch::Alarm", name)
         assert alarm["Properties"]["AlarmActions"] == [CLOUD["alarmTopicArn"]]
     _, stuck = cloud.one("AWS::CloudWatch::Alarm", "MonitorStuck")

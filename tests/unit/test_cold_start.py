@@ -40,7 +40,7 @@ def test_a_service_with_a_table_creates_its_client_before_the_first_request(name
         ("holiday.trips", {"SNS_TOPIC": "arn:aws:sns:eu-west-1:111122223333:notices"}),
         ("holiday.flights", {}),
         ("registration.cloudformation", {}),
-        ("monitor.look", {}),
+        ("monitor.check", {}),
     ],
 )
 def test_nothing_else_imports_boto3_at_its_start(module: str, variables: dict[str, str]) -> None:

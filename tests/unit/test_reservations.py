@@ -66,7 +66,7 @@ def test_an_end_that_is_logged_twice_because_its_answer_was_lost_counts_as_one_r
     assert (numbers, len(found)) == ([1, 1, 1], 1)
 
 
-def test_a_line_whose_caller_restate_has_forgotten_belongs_to_no_run() -> None:
+def test_a_line_whose_caller_was_purged_belongs_to_no_run() -> None:
     lines = [line(1, "a", "trips.reserve", "flights.reserve"), line(2, "a1", "flights.reserve", "done")]
 
     assert by_run(lines, {})[0] == [1, None]

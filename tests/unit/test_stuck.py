@@ -15,9 +15,9 @@ from localcloud.environment import LocalCloudError
 
 PAGE = stuck.PAGE.read_text()
 ROW: dict[str, Any] = {"id": "inv_1", "target": "payments/oslo/refund", "status": "backing-off", "seconds": 4000}
-OF_EACH_SORT = {
-    "A mismatch, and `restarted_from` is set": {"failure": "[570] Found a mismatch", "restarted_from": "inv_0"},
-    "A mismatch otherwise": {"failure": "[570] Found a mismatch between the code paths"},
+OF_EACH_KIND = {
+    "A mismatch after a restart": {"failure": "[570] Found a mismatch", "restarted_from": "inv_0"},
+    "A mismatch with changed code": {"failure": "[570] Found a mismatch between the code paths"},
     "Its deployment is not found": {"failure": "[500] the invocation has a deployment id associated, but"},
     "A table is not found": {"failure": "[500] ResourceNotFoundException('An error occurred')"},
     "It is too large": {"failure": "[500] any", "raw_length": 8_000_000},
@@ -25,9 +25,9 @@ OF_EACH_SORT = {
 
 
 def test_each_kind_on_the_page_is_recognized_and_has_its_advice() -> None:
-    assert [*stuck.sorts(PAGE)] == [*OF_EACH_SORT]
-    for sort, row in OF_EACH_SORT.items():
-        assert stuck.sort_of(ROW | row) == sort
+    assert [*stuck.kinds(PAGE)] == [*OF_EACH_KIND]
+    for kind, row in OF_EACH_KIND.items():
+        assert stuck.kind_of(ROW | row) == kind
         assert stuck.advice(ROW | row, PAGE).split(".")[0] in PAGE
 
 
@@ -38,7 +38,7 @@ def test_an_invocation_of_another_kind_is_listed_with_what_it_waits_for() -> Non
 
 def test_the_list_shows_each_invocation_with_its_age_cause_and_advice() -> None:
     console = Console(file=io.StringIO(), width=200)
-    stuck.show([ROW | {"trip": "the-trip"} | OF_EACH_SORT["A table is not found"]], PAGE, console)
+    stuck.show([ROW | {"trip": "the-trip"} | OF_EACH_KIND["A table is not found"]], PAGE, console)
 
     assert isinstance(console.file, io.StringIO)
     said = console.file.getvalue()
@@ -48,7 +48,7 @@ def test_the_list_shows_each_invocation_with_its_age_cause_and_advice() -> None:
         "inv_1",
         "1:06:40",
         "ResourceNotFoundException",
-        "put the table back",
+        "restore the table",
         "1 stuck.",
     ):
         assert part in said

@@ -1,4 +1,4 @@
-"""How long invocations took: the window of a look, its query, and the metrics from the answer."""
+"""How long invocations took: the window of a check, its query, and the metrics from the answer."""
 
 import math
 from datetime import UTC, datetime, timedelta

@@ -15,7 +15,7 @@ from aws_cdk import aws_secretsmanager as secretsmanager
 from aws_cdk import aws_sns as sns
 
 from fake_admin import FakeAdmin
-from monitor import durations, look
+from monitor import check, durations
 from monitor.durations import Window
 from registration.admin import Admin
 from restate_lambda_cdk import InvocationMonitor, RestateCloudEnvironment, RestateServer
@@ -38,7 +38,7 @@ def test_by_default_it_looks_every_minute_for_invocations_of_all_services_stuck_
     rule, found = the(stack, "AWS::Events::Rule"), the(stack, "AWS::Lambda::Function")
     assert (rule["ScheduleExpression"], rule["State"]) == ("rate(1 minute)", "ENABLED")
     assert len(rule["Targets"]) == 1
-    assert found["Handler"] == "monitor.look.handler"
+    assert found["Handler"] == "monitor.check.handler"
     assert variables(stack) == {"MONITOR": "Stack/Monitor", "ADMIN_URL": SERVER, "THRESHOLD_SECONDS": "300"}
     assert resources(stack, "AWS::Logs::LogGroup").popitem()[1]["DeletionPolicy"] == "Delete"
     assert not resources(stack, "AWS::CloudWatch::Alarm")
@@ -51,7 +51,7 @@ def test_the_function_reads_what_the_construct_writes(stack: Stack) -> None:
     there = RestateServer(stack, "Restate", admin_url=f"{SERVER}/", auth_token=secret)
     InvocationMonitor(stack, "Monitor", environment=there, services=["b", "a", "b"], threshold=Duration.minutes(10))
 
-    settings = look.Settings.of(variables(stack))
+    settings = check.Settings.of(variables(stack))
     assert (settings.monitor, settings.admin_url, settings.insecure) == ("Stack/Monitor", SERVER, False)
     assert (settings.services, settings.threshold_seconds) == (("a", "b"), 600)
     assert settings.secret
@@ -62,7 +62,7 @@ def test_the_function_reads_which_handlers_are_timed_and_how_often_it_looks(stac
     timed = ["trips/reserve", "payments/refund", "trips/reserve"]
     InvocationMonitor(stack, "Monitor", environment=server(stack), durations=timed, interval=Duration.minutes(5))
 
-    settings = look.Settings.of(variables(stack))
+    settings = check.Settings.of(variables(stack))
     assert settings.durations == ("payments/refund", "trips/reserve")
     assert settings.interval == timedelta(minutes=5)
 
@@ -90,7 +90,7 @@ def test_it_may_log_publish_in_its_namespace_and_read_its_key_and_nothing_else(s
         "['logs:CreateLogStream', 'logs:PutLogEvents']",
     }
     assert allowed["cloudwatch:PutMetricData"]["Condition"] == {"StringEquals": {"cloudwatch:namespace": NAMESPACE}}
-    assert NAMESPACE == look.NAMESPACE
+    assert NAMESPACE == check.NAMESPACE
 
 
 def test_options_reach_the_function(stack: Stack) -> None:
@@ -189,7 +189,7 @@ def test_the_metric_of_a_handler_is_the_one_that_the_function_publishes(stack: S
 
     assert sorted(alarm["Dimensions"], key=str) == sorted(published["Dimensions"], key=str)
     assert [alarm[name] for name in ("MetricName", "Unit")] == [published[name] for name in ("MetricName", "Unit")]
-    assert (alarm["Namespace"], alarm["ExtendedStatistic"], alarm["Period"]) == (look.NAMESPACE, "p50", 60)
+    assert (alarm["Namespace"], alarm["ExtendedStatistic"], alarm["Period"]) == (check.NAMESPACE, "p50", 60)
 
 
 def test_restate_cloud_cannot_be_monitored_without_a_key(stack: Stack) -> None:
@@ -207,8 +207,8 @@ def test_its_metrics_are_those_that_the_function_publishes(stack: Stack) -> None
             metric.create_alarm(stack, f"{metric.metric_name}{service}", threshold=1, evaluation_periods=1)
     alarms = [found["Properties"] for found in resources(stack, "AWS::CloudWatch::Alarm").values()]
 
-    # then a look publishes exactly these metrics
-    published = look.metrics("Stack/Monitor", [look.Stuck("trips", 1, 1)])
+    # then a check publishes exactly these metrics
+    published = check.metrics("Stack/Monitor", [check.Stuck("trips", 1, 1)])
     assert {str([each[name] for name in ("MetricName", "Dimensions", "Unit")]) for each in published} == {
         str([each[name] for name in ("MetricName", "Dimensions", "Unit")]) for each in alarms
     }
@@ -225,12 +225,12 @@ def test_its_alarms_are_for_stuck_invocations_and_for_a_monitor_that_does_not_lo
     # then both notify both topics
     assert made == monitor.alarms
     found = {name: each["Properties"] for name, each in resources(stack, "AWS::CloudWatch::Alarm").items()}
-    stuck, not_looking = (
-        next(each for name, each in found.items() if part in name) for part in ("Stuck", "NotLooking")
+    stuck, not_running = (
+        next(each for name, each in found.items() if part in name) for part in ("Stuck", "NotRunning")
     )
-    assert [len(each["AlarmActions"]) for each in (stuck, not_looking)] == [2, 2]
+    assert [len(each["AlarmActions"]) for each in (stuck, not_running)] == [2, 2]
 
-    # and the first needs two looks, and keeps its state while data is missing
+    # and the first needs two checks, and keeps its state while data is missing
     assert (stuck["Threshold"], stuck["EvaluationPeriods"], stuck["Period"]) == (1, 2, 60)
     assert stuck["TreatMissingData"] == "ignore"
     text = str(stuck["AlarmDescription"])
@@ -243,7 +243,7 @@ def test_its_alarms_are_for_stuck_invocations_and_for_a_monitor_that_does_not_lo
         assert part in text
 
     # and the other needs three, and counts missing data as failures
-    assert (not_looking["Namespace"], not_looking["MetricName"]) == ("AWS/Lambda", "Errors")
-    assert (not_looking["Threshold"], not_looking["EvaluationPeriods"], not_looking["Period"]) == (1, 3, 60)
-    assert not_looking["TreatMissingData"] == "breaching"
-    assert "The monitor of stuck invocations in Restate Stack/Restate" in str(not_looking["AlarmDescription"])
+    assert (not_running["Namespace"], not_running["MetricName"]) == ("AWS/Lambda", "Errors")
+    assert (not_running["Threshold"], not_running["EvaluationPeriods"], not_running["Period"]) == (1, 3, 60)
+    assert not_running["TreatMissingData"] == "breaching"
+    assert "The monitor of stuck invocations in Restate Stack/Restate" in str(not_running["AlarmDescription"])

@@ -26,7 +26,7 @@ from restate_lambda_cdk import (
     ServiceDeployer,
     follow_references,
 )
-from restate_lambda_cdk.monitor_alarms import LOOKS_UNTIL_ALARM
+from restate_lambda_cdk.monitor_alarms import CHECKS_UNTIL_ALARM
 from stacks import function
 
 PACKAGE = Path(__file__).parents[1]
@@ -166,9 +166,9 @@ def test_the_messages_that_it_explains_are_in_the_code() -> None:
 
 
 def test_what_it_says_about_the_alarms_is_true() -> None:
-    fires = dict(re.findall(r"^\| `(\w+)` \| when (\d) looks in a row", MONITOR, re.MULTILINE))
+    fires = dict(re.findall(r"^\| `(\w+)` \| when (\d) checks in a row", MONITOR, re.MULTILINE))
 
-    assert fires == {name: str(looks) for name, looks in LOOKS_UNTIL_ALARM.items()}
+    assert fires == {name: str(checks) for name, checks in CHECKS_UNTIL_ALARM.items()}
 
 
 def test_the_costs_of_the_monitor_add_up() -> None:

@@ -105,10 +105,10 @@ def test_alarms_fire_for_a_lost_invoker_role_and_for_a_rejected_key(
 
         # and when the key is rejected, then the other alarm fires, and this one stays
         secrets.put_secret_value(SecretId=deployed.secret, SecretString=OTHER_KEY)
-        failure = watch.look()
+        failure = watch.check()
         assert failure and "rejected the API key (401: who is Bearer ***?)" in failure["errorMessage"]
         cloud.client("cloudwatch").put_metric_data(Namespace="Any", MetricData=[{"MetricName": "Any", "Value": 1}])
-        assert (watch.state("NotLooking"), watch.state("Stuck")) == ("ALARM", "ALARM")
+        assert (watch.state("NotRunning"), watch.state("Stuck")) == ("ALARM", "ALARM")
     finally:
         secrets.put_secret_value(SecretId=deployed.secret, SecretString=KEY)
         iam.put_role_policy(RoleName=role, PolicyName=policy, PolicyDocument=document)
@@ -118,7 +118,7 @@ def test_alarms_fire_for_a_lost_invoker_role_and_for_a_rejected_key(
     assert httpx.get(url, timeout=120, trust_env=False).json()["status"] == "success"
     assert eventually(lambda: unfinished(cloud), lambda left: not left) == []
     assert watch.becomes("OK")
-    assert eventually(lambda: watch.look() or watch.state("NotLooking"), lambda state: state == "OK") == "OK"
+    assert eventually(lambda: watch.check() or watch.state("NotRunning"), lambda state: state == "OK") == "OK"
     cloud.destroy("Watched")
 
 

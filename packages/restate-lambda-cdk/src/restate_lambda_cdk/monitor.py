@@ -36,7 +36,7 @@ class InvocationMonitor(Construct):
     """A scheduled function that publishes how many invocations are stuck in Restate, and for how long.
 
     An invocation is stuck if it keeps failing, is paused or has not started, and has made no progress for `threshold`.
-    One that waits for a call it made is not stuck (the callee is), nor is one that is queued behind another.
+    One that waits for a call it made is not stuck, but the callee is; one that is queued behind another is stuck too.
 
     Metrics are in the namespace `Restate`, with this construct's path as the dimension `Monitor`:
 
@@ -49,8 +49,8 @@ class InvocationMonitor(Construct):
         environment: The Restate environment to watch.
         services: Names of the services to watch. Default: all, including those registered later or by others.
         threshold: How long an invocation may make no progress, in whole seconds. Default: 5 minutes.
-        interval: How often to look. Default: 1 minute, the shortest EventBridge allows. Alarms fire 2 looks after the
-            threshold. Looks cost next to nothing compared with the metrics and alarms.
+        interval: How often to check. Default: 1 minute, the shortest EventBridge allows. Alarms fire 2 checks after the
+            threshold. Checks cost next to nothing compared with the metrics and alarms.
         durations: Handlers, such as `greeter/greet`, whose successful invocations are timed. All keys of a virtual
             object share one metric. Restate must keep completed invocations for longer than the interval plus one
             minute, as it does by default. Default: none. At most 20, which fit into one CloudWatch request.
@@ -63,20 +63,20 @@ class InvocationMonitor(Construct):
         log_group: Default: a group with a retention of one month that is deleted with the stack.
         architecture: Default: arm64.
         runtime: Python 3.11 or newer. Default: 3.13.
-        timeout: Time limit of one look, at most 15 minutes; half a minute of it is kept for the last request and for
-            publishing, and until then a look retries while Restate does not answer. Default: 1 minute.
+        timeout: Time limit of one check, at most 15 minutes; half a minute of it is kept for the last request and for
+            publishing, and until then a check retries while Restate does not answer. Default: 1 minute.
         environment_encryption: KMS key for the function's variables, none of which is secret. Default: an AWS managed
             key.
         function_options: Any other option of CDK's `Function`, such as `memory_size` or `function_name`.
 
     Attributes:
-        function (Function): The Lambda function, whose log says why a look failed.
+        function (Function): The Lambda function, whose log says why a check failed.
         role (IRole): Its execution role: the given one, or a new one.
         alarms (list[Alarm]): What `add_alarms` created. Empty before.
         environment (RestateEnvironment): The Restate environment that is watched.
         services (list[str]): Names of the services that are watched, sorted. Empty: all.
         threshold (Duration): How long an invocation may make no progress.
-        interval (Duration): How often it looks.
+        interval (Duration): How often it checks.
         durations (list[str]): The handlers whose successful invocations are timed, sorted.
 
     Raises:
@@ -126,8 +126,8 @@ class InvocationMonitor(Construct):
         self.function, self.role = handler_function(
             self,
             noun="the monitor",
-            # The next look comes anyway, and a late one says nothing of its own time.
-            own={"handler": "monitor.look.handler", "max_event_age": Duration.minutes(1), "retry_attempts": 0},
+            # The next check comes anyway, and a late one says nothing of its own time.
+            own={"handler": "monitor.check.handler", "max_event_age": Duration.minutes(1), "retry_attempts": 0},
             defaults={"description": f"Looks for stuck invocations in {environment.node.path}"},
             keep_logs=False,
             function_options=function_options,
@@ -156,7 +156,7 @@ class InvocationMonitor(Construct):
             service: One service, which has data only while invocations of it are stuck. Default: all watched services.
 
         Returns:
-            The metric: the most that a look found in each period of `interval`, a count.
+            The metric: the most that a check found in each period of `interval`, a count.
         """
         return self._metric(STUCK, cloudwatch.Unit.COUNT, {"Service": service} if service else {})
 
@@ -167,7 +167,7 @@ class InvocationMonitor(Construct):
             service: One service, which has data only while invocations of it are stuck. Default: all watched services.
 
         Returns:
-            The metric: the longest that a look found in each period of `interval`, in seconds.
+            The metric: the longest that a check found in each period of `interval`, in seconds.
         """
         return self._metric(OLDEST_AGE, cloudwatch.Unit.SECONDS, {"Service": service} if service else {})
 
@@ -193,8 +193,8 @@ class InvocationMonitor(Construct):
     def add_alarms(self, *actions: interfaces.AlarmAction, runbook: str = "") -> list[cloudwatch.Alarm]:
         """Create two alarms, which `alarms` holds from then on.
 
-        `Stuck` fires when 2 looks in a row find something stuck, and clears with the first look that finds nothing.
-        `NotLooking` fires when 3 looks in a row have failed or were not made. It may fire once before the first look,
+        `Stuck` fires when 2 checks in a row find something stuck, and clears with the first check that finds nothing.
+        `NotRunning` fires when 3 checks in a row have failed or did not run. It may fire once before the first check,
         because there is no data yet.
 
         Args:
@@ -204,7 +204,7 @@ class InvocationMonitor(Construct):
         Returns:
             The two alarms.
         """
-        self.alarms = [monitor_alarms.stuck(self, runbook), monitor_alarms.not_looking(self)]
+        self.alarms = [monitor_alarms.stuck(self, runbook), monitor_alarms.not_running(self)]
         for alarm in self.alarms:
             alarm.add_alarm_action(*actions)  # pyright: ignore[reportArgumentType]
         return self.alarms

@@ -1,4 +1,4 @@
-"""The two alarms of an InvocationMonitor: something is stuck, and the monitor does not look."""
+"""The two alarms of an InvocationMonitor: something is stuck, and the monitor is not running."""
 
 from typing import TYPE_CHECKING
 
@@ -7,13 +7,13 @@ from aws_cdk import aws_cloudwatch as cloudwatch
 if TYPE_CHECKING:
     from .monitor import InvocationMonitor
 
-LOOKS_UNTIL_ALARM = {"Stuck": 2, "NotLooking": 3}
-"""How many looks in a row must be bad: two, so that no alarm fires for what a retry fixes; three for a failing monitor,
-because Restate may only be restarting."""
+CHECKS_UNTIL_ALARM = {"Stuck": 2, "NotRunning": 3}
+"""How many checks in a row must be bad: two, so that no alarm fires for what a retry fixes; three for a failing
+monitor, because Restate may only be restarting."""
 
 
 def stuck(monitor: "InvocationMonitor", runbook: str) -> cloudwatch.Alarm:
-    """Create the alarm that fires when looks find something stuck."""
+    """Create the alarm that fires when checks find something stuck."""
     minutes = f"{monitor.threshold.to_seconds() / 60:g} minutes"
     of = ", ".join(monitor.services) or "any service"
     return monitor.metric_stuck().create_alarm(
@@ -25,23 +25,23 @@ def stuck(monitor: "InvocationMonitor", runbook: str) -> cloudwatch.Alarm:
         f"failure. {runbook}".strip(),
         threshold=1,
         comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
-        evaluation_periods=LOOKS_UNTIL_ALARM["Stuck"],
+        evaluation_periods=CHECKS_UNTIL_ALARM["Stuck"],
         treat_missing_data=cloudwatch.TreatMissingData.IGNORE,  # no data is what the other alarm is for
     )
 
 
-def not_looking(monitor: "InvocationMonitor") -> cloudwatch.Alarm:
-    """Create the alarm that fires when looks fail or are not made."""
+def not_running(monitor: "InvocationMonitor") -> cloudwatch.Alarm:
+    """Create the alarm that fires when checks fail or do not run."""
     return monitor.function.metric_errors(period=monitor.interval).create_alarm(
         monitor,
-        "NotLooking",
+        "NotRunning",
         alarm_description=f"The monitor of stuck invocations in Restate {_place(monitor)}, "
         f"{monitor.function.function_name}, is failing or not running. Its log says why: Restate or CloudWatch cannot "
         "be reached, or the API key was rejected. If the log is empty, its schedule is disabled or Lambda is "
         "throttling it.",
         threshold=1,
         comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
-        evaluation_periods=LOOKS_UNTIL_ALARM["NotLooking"],
+        evaluation_periods=CHECKS_UNTIL_ALARM["NotRunning"],
         treat_missing_data=cloudwatch.TreatMissingData.BREACHING,
     )
 

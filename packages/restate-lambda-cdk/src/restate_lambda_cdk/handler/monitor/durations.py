@@ -2,7 +2,7 @@
 introspection tables, with and without VQueues.
 
 Restate keeps a completed invocation for a day, unless its service says otherwise, so handlers do nothing for this.
-Windows follow from the schedule, not from the time of a look or Restate's clock: one ends where the next begins, so
+Windows follow from the schedule, not from the time of a check or Restate's clock: one ends where the next begins, so
 each invocation is in exactly one. Restate groups the results: ten thousand invocations are as little work as one.
 """
 
@@ -17,7 +17,7 @@ GROWTH = 1.05
 """From one value to the next. A duration is published as the nearest one, so it is at most 2.5 % off."""
 MOST_VALUES = 150  # that CloudWatch takes in one datum
 SETTLED = timedelta(minutes=1)
-"""How long ago a window ended when it is looked at: Restate's clock may be that far behind the schedule's."""
+"""How long ago a window ended when it is queried: Restate's clock may be that far behind the schedule's."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The monitor's function: one look at a fake of Restate, and what it publishes to a fake of CloudWatch."""
+"""The monitor's function: one check of a fake Restate, and what it publishes to a fake of CloudWatch."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from botocore.exceptions import ClientError
 
 from events import Clock
 from fake_admin import FakeAdmin
-from monitor import look
+from monitor import check
 from monitor.stuck import Stuck, query
 from registration.admin import Admin, AdminError, RefusedError, UnavailableError
 from registration.deadline import Deadline
@@ -33,7 +33,7 @@ class CloudWatch:
         self.published.append(request)
 
     def values(self) -> dict[tuple[str, str], float]:
-        """What the only look published, by metric and service."""
+        """What the only check published, by metric and service."""
         (request,) = self.published
         assert request["Namespace"] == "Restate"
         found: dict[tuple[str, str], float] = {}
@@ -48,7 +48,7 @@ class Remaining:
     """Lambda's context."""
 
     def get_remaining_time_in_millis(self) -> int:
-        return 1000 * (look.KEPT_BACK_SECONDS + 5)
+        return 1000 * (check.KEPT_BACK_SECONDS + 5)
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ def row(service: str, stuck: int, oldest: float) -> dict[str, Any]:
 def test_no_stuck_invocations_are_published_as_zero(restate: FakeAdmin, cloudwatch: CloudWatch) -> None:
     restate.answers_before = [(200, NOTHING)]
 
-    look.handler({}, Remaining())
+    check.handler({}, Remaining())
 
     assert cloudwatch.values() == {("StuckInvocations", ""): 0, ("OldestStuckInvocationAge", ""): 0}
 
@@ -81,7 +81,7 @@ def test_stuck_invocations_are_published_by_service_and_in_total_and_logged_in_o
 ) -> None:
     restate.answers_before = [(200, {"rows": [row("payments", 10_000, 400), row("trips", 2, 7201)]})]
 
-    look.handler({}, Remaining())
+    check.handler({}, Remaining())
 
     assert cloudwatch.values() == {
         ("StuckInvocations", ""): 10_002,
@@ -99,7 +99,7 @@ def test_stuck_invocations_are_published_by_service_and_in_total_and_logged_in_o
 def test_only_the_twenty_services_with_the_most_have_their_own_metrics_and_all_are_in_the_total() -> None:
     found = [Stuck(f"service{number}", 100 - number, number) for number in range(50)]
 
-    data = look.metrics("Stack/Monitor", found)
+    data = check.metrics("Stack/Monitor", found)
 
     services = [each["Dimensions"][1]["Value"] for each in data if len(each["Dimensions"]) > 1]
     assert services == [f"service{number}" for number in range(20) for _ in range(2)]
@@ -114,7 +114,7 @@ def test_a_rejected_key_is_raised_in_one_sentence_and_nothing_is_published(
     with pytest.raises(
         RefusedError, match=r"requires an API key \(401: bad key None\): pass its secret as auth_token\.$"
     ):
-        look.handler({}, Remaining())
+        check.handler({}, Remaining())
 
     assert cloudwatch.published == []
 
@@ -123,15 +123,15 @@ def test_an_unavailable_restate_is_retried_and_then_an_error(
     restate: FakeAdmin, cloudwatch: CloudWatch, deadline: Deadline, clock: Clock
 ) -> None:
     # given a Restate that fails once, then the request is retried
-    settings = look.Settings("Stack/Monitor", restate.url, 300)
+    settings = check.Settings("Stack/Monitor", restate.url, 300)
     restate.answers_before = [(503, "starting"), (200, NOTHING)]
-    assert look.look(look.connect(settings, deadline), settings, deadline) == []
+    assert check.check(check.connect(settings, deadline), settings, deadline) == []
     assert len(clock.pauses) == 1
 
-    # and given one that keeps failing, then the look fails, and nothing is published
+    # and given one that keeps failing, then the check fails, and nothing is published
     restate.answers_before = [(503, "starting")] * 1000
     with pytest.raises(AdminError, match="Timed out after 300 seconds: Restate answered 503: starting"):
-        look.look(look.connect(settings, deadline), settings, Deadline(300, lambda: clock.now, clock.sleep))
+        check.check(check.connect(settings, deadline), settings, Deadline(300, lambda: clock.now, clock.sleep))
     assert cloudwatch.published == []
 
 
@@ -147,7 +147,7 @@ def test_durations_in_the_event_s_window_are_published_with_stuck_invocations(
     rows = [{"handler": "trips/reserve", "power": 105, "invocations": 3}]
     restate.answers_before = [(200, NOTHING), (200, {"rows": rows})]
 
-    look.handler({"time": "2026-11-28T12:00:00Z"}, Remaining())
+    check.handler({"time": "2026-11-28T12:00:00Z"}, Remaining())
 
     (request,) = cloudwatch.published
     assert [each["MetricName"] for each in request["MetricData"][:2]] == [
@@ -165,7 +165,7 @@ def test_a_look_outside_the_schedule_does_not_query_durations(
     time_trips(monkeypatch)
     restate.answers_before = [(200, NOTHING)]
 
-    look.handler({}, Remaining())
+    check.handler({}, Remaining())
 
     assert restate.asked == ["POST /query"]
     assert len(cloudwatch.values()) == 2
@@ -174,7 +174,7 @@ def test_a_look_outside_the_schedule_does_not_query_durations(
 def test_a_monitor_without_timed_handlers_does_not_query_durations(restate: FakeAdmin, cloudwatch: CloudWatch) -> None:
     restate.answers_before = [(200, NOTHING)]
 
-    look.handler({"time": "2026-11-28T12:00:00Z"}, Remaining())
+    check.handler({"time": "2026-11-28T12:00:00Z"}, Remaining())
 
     assert restate.asked == ["POST /query"]
     assert len(cloudwatch.values()) == 2
@@ -188,17 +188,17 @@ def test_stuck_invocations_are_published_even_if_durations_fail(
     restate.answers_before = [(200, {"rows": [row("trips", 2, 400)]}), (400, "no such column")]
 
     with pytest.raises(error):
-        look.handler({"time": time}, Remaining())
+        check.handler({"time": time}, Remaining())
 
     assert cloudwatch.values()["StuckInvocations", ""] == 2
 
 
 def test_durations_are_not_queried_after_the_deadline(restate: FakeAdmin) -> None:
-    settings = look.Settings("Stack/Monitor", restate.url, 300, durations=("trips/reserve",))
+    settings = check.Settings("Stack/Monitor", restate.url, 300, durations=("trips/reserve",))
     event = {"time": "2026-11-28T12:00:00Z"}
 
     with pytest.raises(UnavailableError, match="increase the monitor's timeout"):
-        look.took(Admin(restate.url), settings, event, Deadline(0))
+        check.took(Admin(restate.url), settings, event, Deadline(0))
 
     assert restate.asked == []
 
@@ -208,7 +208,7 @@ def test_an_error_from_cloudwatch_is_raised(restate: FakeAdmin, cloudwatch: Clou
     cloudwatch.rejects = True
 
     with pytest.raises(ClientError, match="PutMetricData"):
-        look.handler({}, Remaining())
+        check.handler({}, Remaining())
 
 
 def test_a_key_is_not_sent_over_plain_http(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -216,7 +216,7 @@ def test_a_key_is_not_sent_over_plain_http(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setenv("AUTH_TOKEN_SECRET_ARN", "arn:aws:secretsmanager:eu-west-1:1:secret:key-AbCdEf")
 
     with pytest.raises(RefusedError, match="plain HTTP"):
-        look.handler({}, Remaining())
+        check.handler({}, Remaining())
 
 
 def test_only_the_given_services_are_queried_and_their_names_are_escaped() -> None:

@@ -1,6 +1,6 @@
-"""The monitor's handler: looks once for stuck invocations and publishes what it found as metrics.
+"""The monitor's handler: checks once for stuck invocations and publishes the result as metrics.
 
-If nothing is stuck, it publishes zero. If it cannot look or publish, it raises one sentence: the function's Errors
+If nothing is stuck, it publishes zero. If it cannot check or publish, it raises one sentence: the function's Errors
 count it, and the alarm on them says that the monitor is not running.
 """
 
@@ -24,7 +24,7 @@ log.setLevel(logging.INFO)
 NAMESPACE = "Restate"
 KEPT_BACK_SECONDS = REQUEST_SECONDS + 10  # of the function's time-out: a last request may hang, and metrics go out
 MOST_SERVICES = 20
-"""Services that have metrics of their own in one look, those with the most stuck invocations: metrics cost money."""
+"""Services that have metrics of their own in one check, those with the most stuck invocations: metrics cost money."""
 
 
 class Context(Protocol):
@@ -66,7 +66,7 @@ def handler(event: object, context: Context) -> None:
     settings = Settings.of(os.environ)
     deadline = Deadline(context.get_remaining_time_in_millis() / 1000 - KEPT_BACK_SECONDS)
     admin = connect(settings, deadline)
-    found = look(admin, settings, deadline)
+    found = check(admin, settings, deadline)
     if found:
         log.warning("%s", said(found))
     data = metrics(settings.monitor, found)
@@ -83,7 +83,7 @@ def connect(settings: Settings, deadline: Deadline) -> Admin:
     return Admin(settings.admin_url, key)
 
 
-def look(admin: Admin, settings: Settings, deadline: Deadline) -> list[Stuck]:
+def check(admin: Admin, settings: Settings, deadline: Deadline) -> list[Stuck]:
     """Query what is stuck. Raises AdminError."""
     return retry(deadline, lambda: stuck(admin, settings.threshold_seconds, settings.services))
 
@@ -118,13 +118,13 @@ def metrics(monitor: str, found: Sequence[Stuck]) -> list[dict[str, Any]]:
 
 
 def said(found: Sequence[Stuck]) -> str:
-    """The log line of a look that found something."""
+    """The log line of a check that found something."""
     services = ", ".join(f"{each.service} {each.count} (oldest {each.oldest_seconds:.0f} s)" for each in found)
     return f"stuck invocations: {services}"
 
 
 def publish(data: Sequence[dict[str, Any]]) -> None:
-    import boto3  # slow: after the look, whose time-out it would eat into
+    import boto3  # slow: after the check, whose time-out it would eat into
     from botocore.config import Config
 
     config = Config(connect_timeout=2, read_timeout=3, retries={"total_max_attempts": 2})
