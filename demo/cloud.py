@@ -1,11 +1,16 @@
 """A local cloud with the holiday's stack in it, and the services and tables in that stack's outputs."""
 
+import json
 import shlex
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
 
 from holiday_stack import environments
+from holiday_stack.settings import NAMES
 from localcloud.cloud import LocalCloud
+from localcloud.environment import ROOT, LocalCloudError
 from localcloud.stacks import CdkApp
 
 STACK = "HolidayStack"
@@ -26,8 +31,9 @@ class HolidayCloud(LocalCloud):
             stack: the name of that app's stack.
 
         Raises:
-            LocalCloudError: cdk failed. The message is cdk's.
+            LocalCloudError: cdk failed, and the message is cdk's; or cdk.json or cdk.context.json has settings.
         """
+        refuse_settings(ROOT)
         settings = {"environment": environments.NONE, "bundleFor": "host", "disposable": "true", **(context or {})}
         return self._deploy(CdkApp(stack, app), [stack], settings).get(stack, {})
 
@@ -46,6 +52,23 @@ class HolidayCloud(LocalCloud):
     def tables(self) -> dict[str, str]:
         """Each kind of booking's table: {"flight": its name, "car": …}."""
         return {service.removesuffix("s"): table for service, table in named(self.outputs(), "TableName").items()}
+
+
+def refuse_settings(folder: Path) -> None:
+    """Check that cdk's own files in this folder set nothing: the local cloud's stack would get it too.
+
+    Raises:
+        LocalCloudError: One does, such as a prefix, with which the stack would have another name.
+    """
+    for name in ("cdk.json", "cdk.context.json"):
+        with suppress(OSError, ValueError, AttributeError):  # none, or not valid, which cdk says
+            file = json.loads((folder / name).read_text())
+            context = file.get("context", {}) if name == "cdk.json" else file
+            if found := [setting for setting in context if setting in NAMES]:
+                raise LocalCloudError(
+                    f"{name} sets {', '.join(found)}, which the local cloud would read too: move it to "
+                    "environments/<name>.toml (docs/settings.md)."
+                )
 
 
 def named(outputs: Mapping[str, str], ending: str) -> dict[str, str]:

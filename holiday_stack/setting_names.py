@@ -2,12 +2,13 @@
 
 Only this app reads an environment's file, so every name in it must be a setting. CDK (with keys that contain `:` or
 `/`) and, through ~/.cdk.json, other apps use the context too, so a name in that is refused only if it resembles a
-setting.
+setting, and its value is no object or list: other apps have many of those, `"environments": {"dev": …}`, and no setting
+is one.
 """
 
 import difflib
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 
 from holiday_stack.environments import SettingsError
 
@@ -30,18 +31,20 @@ def check_file(names: Iterable[str], settings: Collection[str]) -> None:
             raise SettingsError(f"{name} is not a setting. {hint}", name)
 
 
-def check_context(names: Iterable[str], settings: Collection[str]) -> None:
+def check_context(context: Mapping[str, object], settings: Collection[str]) -> None:
     """Check the names in CDK's context.
 
     Args:
-        names: Those in the context.
+        context: CDK's context.
         settings: Those that this app reads.
 
     Raises:
         SettingsError: A name resembles a setting, but is none.
     """
-    for name in names:
-        if name not in settings and not re.search("[:/]", name) and (meant := _resembled(name, settings, 0.85)):
+    for name, value in context.items():
+        if name in settings or re.search("[:/]", name) or isinstance(value, dict | list):
+            continue
+        if meant := _resembled(name, settings, 0.85):
             raise SettingsError(f"{name} is not a setting. Did you mean {meant}?", name)
 
 

@@ -1,8 +1,10 @@
 """All services in one process, for a laptop: `python -m holiday.local`.
 
-The same objects that Lambda runs, over HTTP/2 instead of Lambda's request and response. Restate's SDK handles
-SIGTERM, so shutdown goes through its hook. Under a debugger, the services' time-outs are one day: by default, Restate
-would suspend a handler that is stopped at a breakpoint after a minute, and begin another attempt after ten more.
+The same objects that Lambda runs, over HTTP/2 instead of Lambda's request and response. SIGTERM ends the process at
+once, and Restate retries what was under way: a graceful shutdown would never end while a trip waits for a step, which
+can no longer connect. Restate's SDK handles SIGTERM, so this goes through its hook. Under a debugger, the services'
+time-outs are one day: by default, Restate would suspend a handler that is stopped at a breakpoint after a minute, and
+begin another attempt after ten more.
 """
 
 import argparse
@@ -26,20 +28,18 @@ REQUIRED = (*(row.table_variable for row in SERVICES.values()), "SNS_TOPIC")
 
 
 async def run(port: int) -> None:
-    """Serve until SIGTERM or SIGINT."""
-    stop = asyncio.Event()
+    """Serve until SIGTERM or SIGINT, which end the process."""
     for signum in (signal.SIGTERM, signal.SIGINT):
-        install_shutdown_hook(asyncio.get_running_loop(), stop.set, signum)
+        install_shutdown_hook(asyncio.get_running_loop(), lambda: os._exit(0), signum)
     config = Config()
     config.bind = [f"127.0.0.1:{port}"]
-    config.graceful_timeout = 3
     config.loglevel = "ERROR"
     services = [*(getattr(import_module(f"holiday.{name}"), name) for name in SERVICES), trips]
     if "debugpy" in sys.modules:
         for service in services:
             service.inactivity_timeout = service.abort_timeout = timedelta(days=1)
     app = restate.app(services)
-    await serve(app, config, shutdown_trigger=stop.wait)  # pyright: ignore[reportArgumentType]
+    await serve(app, config, shutdown_trigger=asyncio.Event().wait)  # pyright: ignore[reportArgumentType]
 
 
 def skip_breakpoint(*_args: object, **_options: object) -> None:

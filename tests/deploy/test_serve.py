@@ -11,7 +11,7 @@ from demo import contract, serve
 from demo.cloud import HolidayCloud
 from localcloud.cloud import LocalCloud
 from localcloud.ports import is_free
-from localcloud.processes import end
+from localcloud.processes import end, is_alive
 from tests.deploy.serving import Serving
 from tests.deploy.state import addresses, book, deployments, emulator_of, routes, versions
 from tests.driver import eventually
@@ -71,6 +71,36 @@ def test_a_running_serve_stays_the_latest_when_the_stack_is_deployed(cloud: Holi
     serve.clear_stale(cloud, print, serving.port)
 
     assert routes(cloud) == {f"{serving.url}/"}
+
+
+def test_a_trip_under_way_does_not_hold_up_the_end_of_the_local_process(
+    cloud: HolidayCloud, stack: dict[str, str], serving: Serving
+) -> None:
+    # given a trip that hangs in the local process, because the emulator does not answer
+    emulator, admin, [services] = emulator_of(cloud), cloud.admin, serving.children()
+    deployment = admin.find(serving.url)
+    assert deployment
+    emulator.suspend()
+    try:
+        httpx.post(f"{cloud.ingress_url}/trips/reserve/send", json={}, trust_env=False).raise_for_status()
+        assert eventually(lambda: admin.unfinished(deployment), bool)
+
+        # when it is told to end, as before a reload, then it does
+        services.terminate()
+        assert not eventually(lambda: is_alive(services), lambda alive: not alive)
+    finally:
+        emulator.resume()
+
+    # and the next one continues the trip
+    serving.kill()
+    again = serve.services(cloud, serving.port)
+    try:
+        assert again.start()
+        assert eventually(lambda: admin.unfinished(deployment), lambda count: count == 0) == 0
+    finally:
+        again.stop()
+    serve.clear_stale(cloud, print, serving.port)
+    assert addresses(cloud, versions(stack)) == versions(stack)
 
 
 def test_an_invocation_that_began_in_a_killed_serve_waits_for_the_next_one_and_finishes(

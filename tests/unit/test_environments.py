@@ -5,8 +5,9 @@ from typing import cast
 
 import pytest
 
-from demo.cloud import HolidayCloud
+from demo.cloud import HolidayCloud, refuse_settings
 from holiday_stack.settings import Settings, SettingsError
+from localcloud.environment import ROOT, LocalCloudError
 from localcloud.ports import Ports
 
 OWN = 'adminUrl = "http://restate.example.com:9070"\n'
@@ -229,3 +230,25 @@ def test_an_environment_in_cdk_json_does_not_affect_the_local_cloud(
 
     # then the file is not read
     assert found == Settings(admin_url=cloud.admin_url, bundle_for="host", disposable=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [
+        ("cdk.json", '{"context": {"environment": "production", "prefix": "ann", "adminUrl": "http://x"}}'),
+        ("cdk.context.json", '{"prefix": "ann", "stage": "dev", "adminUrl": "http://x"}'),
+    ],
+)
+def test_settings_in_the_files_of_cdk_are_refused_by_the_local_cloud(tmp_path: Path, name: str, file: str) -> None:
+    (tmp_path / name).write_text(file)
+
+    with pytest.raises(LocalCloudError, match=rf"^{name} sets prefix, adminUrl, which .* environments/<name>\.toml"):
+        refuse_settings(tmp_path)
+
+
+@pytest.mark.parametrize("file", ['{"context": {"environment": "production", "stage": "dev"}}', "[]", "{"])
+def test_other_context_in_the_files_of_cdk_is_none_of_the_local_cloud_s_business(tmp_path: Path, file: str) -> None:
+    (tmp_path / "cdk.json").write_text(file)
+
+    refuse_settings(tmp_path)
+    refuse_settings(ROOT)

@@ -114,6 +114,8 @@ OTHER_APPS = {
     "region": "eu-west-1",
     "stage": "dev",
     "env": {"account": "1"},
+    "environments": {"dev": {"account": "1"}},
+    "registrations": ["dev"],
     "environmentName": "dev",
     "vpcId": "vpc-1",
     "appName": "shop",
