@@ -121,6 +121,10 @@ def test_with_the_hotel_every_run_type_and_every_fault_plan_passes(with_hotels: 
         "tests/saga",
         "tests/deploy/test_deploy.py",
         "tests/faults/test_plans.py",
+        # what an operator sees of it
+        *(f"tests/deploy/test_{subject}.py" for subject in ("calling", "operations", "rows")),
+        "tests/faults/test_callers_and_operators.py",
+        "tests/acceptance/test_acceptance.py",
     )
 
     assert status == 0, said
