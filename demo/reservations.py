@@ -18,6 +18,7 @@ from demo.restate import Restate, Row
 from localcloud.invocations import UNFINISHED
 from localcloud.terminal import table
 
+UNKNOWN = "unknown"
 LARGEST_READ = 100_000
 """Bytes of the largest request that is searched for the trip's id. `trips` refuses more than 64 KB."""
 CALLED = "json_get_str(entry_lite_json, 'Command', 'Call', 'invocation_target', 'VirtualObject', 'key')"
@@ -105,21 +106,25 @@ def under_way(restate: Restate, trip_id: str) -> list[Run]:
 
 
 def trip_of(row: Row) -> str:
-    """The id of the trip that an invocation is for. "unknown" until a trip's id has been generated."""
+    """The id of the trip that an invocation is for.
+
+    "unknown" until a trip's id has been generated, or if the caller sent something that is no id.
+    """
     if row.get("trip"):
         return row["trip"]
     message = message_of(row)
     try:
-        return message.get("trip_id") or message["request"]["trip_id"]
+        found = message.get("trip_id") or message["request"]["trip_id"]
     except (KeyError, TypeError):
-        return "unknown"
+        return UNKNOWN
+    return found if found and isinstance(found, str) else UNKNOWN
 
 
 def message_of(row: Row) -> dict[str, Any]:
     """The JSON object that an invocation got, from its row's `input`; empty if it got none."""
     try:
         message = json.loads(bytes(json.loads(row["input"])["Command"]["Input"]["payload"]))
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, RecursionError):
         return {}
     return cast(dict[str, Any], message) if isinstance(message, dict) else {}
 

@@ -45,8 +45,13 @@ class Restate:
         url = f"{self.url.rstrip('/')}{path}"
         try:
             answer = httpx.request(method, url, json=body, headers=headers, timeout=60, trust_env=not is_local)
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
+        except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:  # UnicodeError: no such host name
             raise LocalCloudError(f"{self.url} cannot be reached ({type(error).__name__}): is the URL right?") from None
+        except (ImportError, OSError, ValueError) as error:
+            raise LocalCloudError(
+                f"{self.url} cannot be reached, because a variable for a proxy or for certificates, such as ALL_PROXY "
+                f"or SSL_CERT_FILE, has a value that cannot be used here: {error}"
+            ) from None
         if answer.status_code in (401, 403):
             what = "rejected the API key" if self.key else "requires an API key"
             raise LocalCloudError(f"{self.url} {what} ({answer.status_code}): use one with the role Admin.")

@@ -23,6 +23,8 @@ PAGE = ROOT / "docs" / "stuck.md"
 SECTION, STATUSES = "An invocation that never ends", "Find, pause, resume or cancel a trip"
 LARGEST = 4_700_000
 """Bytes of the largest request that Lambda accepts, as in the page."""
+CONTROLS = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
+"""What would move the cursor or change colors: a request that has not begun, and so was not checked, may contain it."""
 
 
 def query(minutes: float) -> str:
@@ -75,9 +77,13 @@ def show(rows: Sequence[Row], page: str, console: Console) -> None:
         since = f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}"
         why = row.get("failure") or "no attempt has failed"
         texts = (trip_of(row), f"{row['target']}\n{row['id']}", since, row["status"], why, advice(row, page))
-        table.add_row(*map(Text, texts))
+        table.add_row(*(Text(CONTROLS.sub(_escaped, text)) for text in texts))
     console.print(table)
     console.print(f"{len(rows)} stuck. docs/stuck.md, {SECTION}, has the commands.", highlight=False)
+
+
+def _escaped(control: re.Match[str]) -> str:
+    return repr(control[0])[1:-1]
 
 
 def main() -> int:

@@ -11,6 +11,10 @@ from textwrap import dedent
 from localcloud.cloud import LocalCloud
 from localcloud.environment import ROOT
 from tests.deploy.command import command_line
+from tests.expectations import COMPENSATIONS
+
+ORIGINAL = ("payments.refund", "cars.cancel", "flights.cancel")
+"""The compensations of a trip whose payment failed."""
 
 
 def section(page: str, heading: str) -> str:
@@ -19,7 +23,11 @@ def section(page: str, heading: str) -> str:
 
 
 def commands(text: str) -> list[tuple[str, list[str]]]:
-    """The commands in the console blocks, each with the output lines that the page shows."""
+    """The commands in the console blocks, each with the output lines that the page shows.
+
+    Where the page lists the compensations of the original three services, those of added services are inserted.
+    """
+    text = text.replace(", ".join(ORIGINAL), ", ".join(COMPENSATIONS[COMPENSATIONS.index(ORIGINAL[0]) :]))
     found: list[tuple[str, list[str]]] = []
     for block in re.findall(r"```console\n(.*?)```", text, re.DOTALL):
         for line in dedent(block).splitlines():

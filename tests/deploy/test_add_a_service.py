@@ -13,13 +13,14 @@ from pathlib import Path
 import pytest
 
 from tests.deploy.variants import apply
+from tests.expectations import of_the_original_three
 
+pytestmark = of_the_original_three
 ROOT = Path(__file__).parents[2]
 OF_THE_STACK = tuple(
     f"tests/stack/test_{subject}.py" for subject in ("stack", "permissions", "registrations", "policies")
 )
 FIRST = "tests/unit/test_services.py"
-NAMES_WHAT_IS_MISSING = (FIRST, *OF_THE_STACK)
 MISSING = (
     "services.py has no row for hotels",
     "TripRequest in services.py has no field hotel, check_in, check_out",
@@ -115,11 +116,15 @@ def test_with_the_hotel_every_run_type_and_every_fault_plan_passes(with_hotels: 
 
     status, said = run_tests(
         with_hotels,
-        *NAMES_WHAT_IS_MISSING,
-        "tests/unit/test_layout.py",
+        *OF_THE_STACK,
+        "tests/unit",
         "tests/saga",
         "tests/deploy/test_deploy.py",
         "tests/faults/test_plans.py",
+        # what an operator sees of it
+        *(f"tests/deploy/test_{subject}.py" for subject in ("calling", "operations", "rows")),
+        "tests/faults/test_callers_and_operators.py",
+        "tests/acceptance/test_acceptance.py",
     )
 
     assert status == 0, said

@@ -15,6 +15,7 @@ from localcloud.environment import ROOT
 from tests.conftest import in_both_modes
 from tests.deploy.pages import commands, comparable, here, prints, run
 from tests.driver import Holiday, eventually
+from tests.expectations import of_the_original_three
 
 README = (ROOT / "README.md").read_text()
 PAGE = (ROOT / "docs" / "calling.md").read_text()
@@ -43,6 +44,7 @@ def test_each_curl_of_the_readme_prints_what_the_readme_shows(on_lambda: Holiday
         assert prints(comparable(expected), (status, said)), f"{command}\n{printed}"
 
 
+@of_the_original_three
 def test_the_demo_prints_what_the_readme_shows(on_lambda: Holiday) -> None:
     [shown] = re.findall(r"```console\n\$ make demo\n```.*?```text\n(.*?)```", README, re.DOTALL)
     console = Console(file=io.StringIO(), width=120)

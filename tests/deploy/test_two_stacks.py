@@ -26,8 +26,8 @@ def test_two_copies_in_one_account_do_not_affect_each_other(own_cloud: HolidayCl
     for restate, names, others in ((own_cloud, ours, anns), (elsewhere, anns, ours)):
         booking.book(restate, "oslo", "success")
         assert set(deployments(restate).values()) == {arn for name, arn in names.items() if name.endswith("VersionArn")}
-        assert statuses(own_cloud, names) == [["confirmed"]] * 3
-        assert names is anns or statuses(own_cloud, others) == [[]] * 3
+        assert statuses(own_cloud, names) == [["confirmed"]] * len(TABLES)
+        assert names is anns or statuses(own_cloud, others) == [[]] * len(TABLES)
 
     # and the second one's tables are protected, its alarms notify the topic, and its notices go to the email address
     dynamodb = own_cloud.client("dynamodb")
@@ -45,7 +45,7 @@ def test_two_copies_in_one_account_do_not_affect_each_other(own_cloud: HolidayCl
     assert booking.book(elsewhere, "bergen", "success").status == 200
     own_cloud.destroy(ANN)
     assert addresses(elsewhere, set()) == set()
-    assert statuses(own_cloud, anns) == [["confirmed"]] * 3
+    assert statuses(own_cloud, anns) == [["confirmed"]] * len(TABLES)
     assert ours["FlightsTableName"] not in dynamodb.list_tables()["TableNames"]
 
 

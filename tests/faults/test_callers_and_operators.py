@@ -196,7 +196,7 @@ def test_a_killed_notice_is_lost_and_the_trip_stays_booked(play: Callable[[Scene
         assert await harness.settle() == []
 
         rows = harness.rows(trip_id)
-        assert [row["transaction_status"] for name in rows for row in rows[name]] == ["confirmed"] * 3
+        assert [row["transaction_status"] for name in rows for row in rows[name]] == ["confirmed"] * len(SERVICES)
         assert harness.notices(trip_id) == []
 
     play(scene)

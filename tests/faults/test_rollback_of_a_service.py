@@ -17,12 +17,13 @@ from tests.deploy.restate_cloud import Deployed, deployed_for_restate_cloud
 from tests.deploy.state import services
 from tests.deploy.variants import with_hotels
 from tests.driver import eventually, logged
+from tests.expectations import of_the_original_three
 from tests.faults.conftest import proxied
 from tests.faults.harness import CloudBehindProxy, Harness
 from tests.faults.invariant import Reservation
 from tests.faults.plans import Trip
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, of_the_original_three]
 
 RESERVATIONS = ("flights/reserve", "hotels/reserve", "cars/reserve", "payments/process")
 CONFIRMATIONS = ("flights/confirm", "hotels/confirm", "cars/confirm")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from demo.readme import generated
 from holiday_stack.settings import NAMES
 
 ROOT = Path(__file__).parents[2]
@@ -83,8 +84,10 @@ def shell_blocks(page: str) -> list[tuple[str, str, bool]]:
 
 def test_the_readme_is_short_and_in_the_order_that_a_reader_needs() -> None:
     readme = read("README.md")
+    of_the_services = "|".join(generated())  # one more service makes these longer
+    written = re.sub(rf"(?s)<!-- ({of_the_services}):begin -->\n.*?(?=<!-- \1:end -->)", "", readme)
 
-    assert len(readme.splitlines()) < 250
+    assert len(written.splitlines()) < 198
     assert tuple(re.findall(r"^## (.+)$", readme, re.MULTILINE)) == ORDER
 
 

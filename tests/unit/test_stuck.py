@@ -54,6 +54,18 @@ def test_the_list_shows_each_invocation_with_its_age_cause_and_advice() -> None:
         assert part in said
 
 
+def test_control_characters_do_not_reach_the_terminal() -> None:
+    console = Console(file=io.StringIO(), width=200)
+    shown = ROW | body(b'{"request": {"trip_id": "\\u001b[2Joslo"}}') | {"failure": "[500] \x9b31m\r\x00"}
+
+    stuck.show([shown], PAGE, console)
+
+    assert isinstance(console.file, io.StringIO)
+    said = console.file.getvalue()
+    assert "\\x1b[2Joslo" in said and "[500] \\x9b31m\\r\\x00" in said
+    assert not stuck.CONTROLS.search(said)
+
+
 def test_a_wrong_key_is_reported_in_one_sentence_without_the_key() -> None:
     with served(FakeAdmin(api_key="right")) as admin, pytest.raises(LocalCloudError) as failure:
         Restate(admin.url, "wrong-key").query("SELECT 1")
@@ -77,11 +89,30 @@ def test_a_wrong_key_is_reported_in_one_sentence_without_the_key() -> None:
         ("http://127.0.0.1:1", None, "cannot be reached"),
         ("http://127.0.0.1:1", "a key", "that no key has"),
         ("http://127.0.0.1:1\x07", "key", "must be a URL|cannot be reached"),
+        ("https://restate..example.com", "key", "cannot be reached"),
+        (f"https://{'a' * 64}.example.com", "key", "cannot be reached"),
     ],
 )
 def test_an_unreachable_server_is_reported_with_the_reason(url: str, key: str | None, said: str) -> None:
     with pytest.raises(LocalCloudError, match=said):
         Restate(url, key).query("SELECT 1")
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("ALL_PROXY", "socks5://127.0.0.1:1"),
+        ("HTTPS_PROXY", "proxy.example.com://"),
+        ("SSL_CERT_FILE", "/no/such/file.pem"),
+    ],
+)
+def test_a_variable_for_a_proxy_or_certificates_that_cannot_be_used_is_reported(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+
+    with pytest.raises(LocalCloudError, match="a variable for a proxy or for certificates, such as ALL_PROXY"):
+        Restate("https://restate.invalid:9070", "key").query("SELECT 1")
 
 
 def test_a_local_request_with_a_key_does_not_go_through_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -107,6 +138,11 @@ def body(content: bytes) -> dict[str, str]:
         (body(b"{}"), "unknown"),
         (body(b'["no", "object"]'), "unknown"),
         (body(b"\xff"), "unknown"),
+        (body(b'{"request": {"trip_id": 5}}'), "unknown"),
+        (body(b'{"request": {"trip_id": ""}}'), "unknown"),
+        (body(b'{"request": "oslo"}'), "unknown"),
+        (body(b'{"trip_id": ["oslo"]}'), "unknown"),
+        (body(b"[" * 50_000), "unknown"),
         ({}, "unknown"),
     ],
 )

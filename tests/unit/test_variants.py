@@ -8,6 +8,7 @@ import pytest
 
 from localcloud.environment import ROOT
 from tests.deploy import variants
+from tests.expectations import of_the_original_three
 
 
 def test_the_marked_code_says_which_version_ran(tmp_path: Path) -> None:
@@ -17,12 +18,14 @@ def test_the_marked_code_says_which_version_ran(tmp_path: Path) -> None:
     assert '"code": "second"' in (folder / "holiday" / "bookings.py").read_text()
 
 
+@of_the_original_three
 def test_the_page_s_hotels_and_their_drain_time_fit_the_stack(tmp_path: Path) -> None:
     variants.with_hotels(tmp_path, drain=3)
 
     assert "drain=Duration.seconds(3)" in (tmp_path / "holiday_stack" / "stack.py").read_text()
 
 
+@of_the_original_three
 def test_the_page_s_service_passes_the_linter_and_the_formatter(tmp_path: Path) -> None:
     variants.edited(tmp_path / "lambdas", {})
     variants.apply(tmp_path, *(block for block in variants.BLOCKS if "b/lambdas/" in block))

@@ -5,7 +5,6 @@ If the function is never reached, because a role, version or payload is wrong, n
 Restate knows, so the monitor asks Restate.
 """
 
-import re
 from collections.abc import Sequence
 
 from aws_cdk import Duration, Stack
@@ -18,18 +17,13 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
-from . import interfaces, monitor_alarms, policies
+from . import interfaces, monitor_alarms, monitor_names, policies
 from .acknowledgments import acknowledge
 from .environment import RestateEnvironment
 from .handler_function import handler_function
 
 NAMESPACE = "Restate"
 STUCK, OLDEST_AGE, DURATION = "StuckInvocations", "OldestStuckInvocationAge", "InvocationDuration"
-HANDLER_NAME = re.compile(
-    r"([a-zA-Z]|_[a-zA-Z0-9])[a-zA-Z0-9._-]*/([a-zA-Z]|_[a-zA-Z0-9])[a-zA-Z0-9_]*"
-)  # Restate's rules
-MOST_DURATIONS = 20
-"""So many handlers fit into one CloudWatch request, however much their durations differ."""
 
 
 class InvocationMonitor(Construct):
@@ -38,7 +32,8 @@ class InvocationMonitor(Construct):
     An invocation is stuck if it keeps failing, is paused or has not started, and has made no progress for `threshold`.
     One that waits for a call it made is not stuck, but the callee is; one that is queued behind another is stuck too.
 
-    Metrics are in the namespace `Restate`, with this construct's path as the dimension `Monitor`:
+    Metrics are in the namespace `Restate`, with the stack's name and this construct's path in it as the dimension
+    `Monitor`:
 
     - `StuckInvocations` and `OldestStuckInvocationAge` (seconds), 0 if nothing is stuck. Each service with stuck
       invocations also has both with the dimension `Service`.
@@ -110,14 +105,8 @@ class InvocationMonitor(Construct):
         super().__init__(scope, construct_id)
         if environment.is_cloud and not environment.auth_token:
             raise ValueError(f"{environment.node.path} needs an api_key to be monitored.")
-        if isinstance(services, str) or (services is not None and not (services and all(services))):
-            raise ValueError(f"services must list service names, or be None for all, but is {services!r}.")
-        wrong = [name for name in durations if not HANDLER_NAME.fullmatch(name)]
-        if isinstance(durations, str) or wrong or len({*durations}) > MOST_DURATIONS:
-            raise ValueError(
-                f"durations must list at most {MOST_DURATIONS} handlers, each as service/handler without a key, "
-                f"but is {durations!r}."
-            )
+        monitor_names.refuse_services(services)
+        monitor_names.refuse_durations(durations)
         self.environment = environment
         self.services = sorted({*(services or ())})
         self.threshold = threshold or Duration.minutes(5)
@@ -215,7 +204,7 @@ class InvocationMonitor(Construct):
         return cloudwatch.Metric(
             namespace=NAMESPACE,
             metric_name=name,
-            dimensions_map={"Monitor": self.node.path} | dimensions,
+            dimensions_map={"Monitor": monitor_names.dimension(self)} | dimensions,
             statistic=statistic,
             period=self.interval,
             unit=unit,
@@ -224,7 +213,7 @@ class InvocationMonitor(Construct):
     def _variables(self) -> dict[str, str]:
         secret = self.environment.auth_token
         variables = {
-            "MONITOR": self.node.path,
+            "MONITOR": monitor_names.dimension(self),
             "ADMIN_URL": self.environment.admin_url,
             "THRESHOLD_SECONDS": f"{self.threshold.to_seconds():.0f}",
             "SERVICES": ",".join(self.services),

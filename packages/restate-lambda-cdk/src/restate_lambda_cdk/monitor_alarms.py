@@ -11,11 +11,17 @@ CHECKS_UNTIL_ALARM = {"Stuck": 2, "NotRunning": 3}
 """How many checks in a row must be bad: two, so that no alarm fires for what a retry fixes; three for a failing
 monitor, because Restate may only be restarting."""
 
+LONGEST_LIST = 300
+"""How long a list of services may be: CloudWatch accepts 1,024 characters of text in all."""
+
 
 def stuck(monitor: "InvocationMonitor", runbook: str) -> cloudwatch.Alarm:
     """Create the alarm that fires when checks find something stuck."""
-    minutes = f"{monitor.threshold.to_seconds() / 60:g} minutes"
+    number = f"{monitor.threshold.to_seconds() / 60:g}"
+    minutes = f"{number} minute{'' if number == '1' else 's'}"
     of = ", ".join(monitor.services) or "any service"
+    if len(of) > LONGEST_LIST:
+        of = f"one of {len(monitor.services)} services"
     return monitor.metric_stuck().create_alarm(
         monitor,
         "Stuck",
