@@ -3,13 +3,14 @@
 from typing import Any, cast
 
 import pytest
-from aws_cdk import Environment, Stack, Stage
+from aws_cdk import Environment, NestedStack, Stack, Stage
+from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk.aws_secretsmanager import ISecret, Secret
 
-from restate_lambda_cdk import RestateCloudEnvironment, RestateServer, ServiceDeployer
+from restate_lambda_cdk import InvocationMonitor, RestateCloudEnvironment, RestateServer, ServiceDeployer
 from stacks import ARN, ID, SERVER, app, function, of_action, registrations, resources
 
 SECRET = "arn:aws:secretsmanager:eu-west-1:111122223333:secret"
@@ -96,10 +97,49 @@ def test_environment_deployer_and_services_may_be_in_three_stacks() -> None:
     for stack in (services, more):
         for action in ("lambda:InvokeFunction", "secretsmanager:GetSecretValue", "kms:Decrypt"):
             assert of_action(stack, action), action
-        policies = {each["Properties"]["PolicyName"] for each in resources(stack, "AWS::IAM::Policy").values()}
+        policies = {str(each["Properties"]["PolicyName"]) for each in resources(stack, "AWS::IAM::Policy").values()}
         assert not policies & names
         names |= policies
     assert not of_action(platform, "lambda:InvokeFunction") and not of_action(tools, "secretsmanager:GetSecretValue")
+
+
+@pytest.mark.parametrize("copy", ["another stack", "another region", "a nested stack"])
+def test_policies_for_a_role_that_copies_of_a_stack_share_do_not_overwrite_each_other(copy: str) -> None:
+    def policies(name: str, region: str) -> set[str]:
+        env = Environment(account="111122223333", region=region)
+        stack = outer = Stack(app(), "Main", stack_name=name, env=env)
+        if copy == "a nested stack":
+            stack = NestedStack(outer, "Services")
+        role = iam.Role.from_role_arn(outer, "Role", "arn:aws:iam::111122223333:role/theirs")
+        key = Secret.from_secret_complete_arn(outer, "Key", f"{SECRET}:restate-AbCdEf")
+        restate = RestateServer(stack, "Restate", admin_url=SERVER, auth_token=key, invoker_role=role)
+        deployer = ServiceDeployer(stack, "Deployer", role=role, vpc=ec2.Vpc(stack, "Vpc", max_azs=1))
+        InvocationMonitor(stack, "Monitor", environment=restate, role=role)
+        deployer.register(function(stack).current_version, environment=restate, services=["greeter"])
+        found = resources(stack, "AWS::IAM::Policy").values()
+        return {each["Properties"]["PolicyName"] for each in found if each["Properties"]["Roles"] == ["theirs"]}
+
+    one = policies("One", "eu-west-1")
+    other = policies("One", "us-east-1") if copy == "another region" else policies("Two", "eu-west-1")
+
+    assert len(one) == len(other) == 7
+    assert not one & other
+    assert max(len(name) for name in one) <= 128
+
+
+def test_the_key_of_a_secret_may_be_named_by_an_alias(stack: Stack, deployer: ServiceDeployer) -> None:
+    """IAM decides by keys: in a policy, the ARN of an alias allows nothing."""
+    made = kms.Key(stack, "Kms").add_alias("alias/made")
+    imported = kms.Alias.from_alias_name(stack, "Alias", "alias/theirs")
+    for name, key in {"made": made, "imported": imported}.items():
+        secret = Secret(stack, f"{name}Key", encryption_key=key)  # pyright: ignore[reportArgumentType]
+        restate = RestateServer(stack, f"{name}Restate", admin_url=SERVER, auth_token=secret)
+        deployer.register(function(stack, name).current_version, environment=restate, services=[name])
+
+    by_alias, by_key = sorted(of_action(stack, "kms:Decrypt"), key=lambda each: "Fn::GetAtt" in each["Resource"])
+    assert by_key["Resource"]["Fn::GetAtt"][0].startswith("Kms")
+    assert ending(by_alias["Resource"]) == ":key/*"
+    assert by_alias["Condition"] == {"ForAnyValue:StringEquals": {"kms:ResourceAliases": "alias/theirs"}}
 
 
 def secrets(stack: Stack, kind: str) -> ISecret:

@@ -8,7 +8,9 @@ import pytest
 from aws_cdk import (
     App,
     Aspects,
+    CfnCondition,
     CfnElement,
+    CfnMapping,
     CfnParameter,
     CfnResource,
     CustomResource,
@@ -20,6 +22,7 @@ from aws_cdk import (
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_sns as sns
+from aws_cdk import aws_ssm as ssm
 from aws_cdk.aws_secretsmanager import Secret
 from constructs import Construct, IConstruct
 
@@ -48,7 +51,12 @@ def of(whole: App) -> tuple[str, dict[str, Any]]:
     found = whole.synth().get_stack_by_name("Stack").template["Resources"]
     (version,) = (name for name, each in found.items() if each["Type"] == "AWS::Lambda::Version")
     (registration,) = (each for each in found.values() if each["Type"] == "Custom::RestateService")
-    return version, registration["Properties"].get("Variables", {})
+    compared = registration["Properties"].get("Variables", {})
+    (greeter,) = (
+        each["Properties"] for name, each in found.items() if name.startswith("Greeter") and "Code" in str(each)
+    )
+    assert compared.items() <= greeter.get("Environment", {}).get("Variables", {}).items(), "as the function has them"
+    return version, compared
 
 
 def referring(key: str = "pk", **options: Any) -> Change:
@@ -71,6 +79,16 @@ def in_the_same_stack(display_name: str, **options: Any) -> Change:
     return change
 
 
+def through_a_parameter(key: str) -> Change:
+    """A variable that holds what a parameter in Systems Manager says."""
+
+    def change(greeter: lambda_.Function, other: Construct) -> None:
+        parameter = ssm.StringParameter(other, "Parameter", string_value=table(other, key).table_name)
+        greeter.add_environment("TABLE", parameter.string_value)
+
+    return change
+
+
 def test_the_same_sources_make_the_same_version() -> None:
     assert synthesized(referring()) == synthesized(referring())
 
@@ -83,6 +101,7 @@ def test_the_same_sources_make_the_same_version() -> None:
         (referring(), referring(sort_key=dynamodb.Attribute(name="sk", type=dynamodb.AttributeType.STRING))),
         (in_the_same_stack("a"), in_the_same_stack("a", topic_name="notices")),
         (in_the_same_stack("a"), in_the_same_stack("a", fifo=True)),
+        (through_a_parameter("pk"), through_a_parameter("id")),
     ],
 )
 def test_replacing_a_table_or_a_topic_makes_a_new_version(before: Change, after: Change) -> None:
@@ -151,6 +170,24 @@ def test_references_by_logical_id_are_compared_too() -> None:
             greeter.add_environment(name, value)
 
     assert synthesized(change)[1].keys() == {"REF", "ATTRIBUTE", "SUB", "IMPORTED"}
+
+
+def test_what_is_not_the_name_of_a_resource_alone_is_compared_as_the_function_has_it() -> None:
+    def change(greeter: lambda_.Function, other: Construct) -> None:
+        stack, name = greeter.stack, table(other).table_name
+        mapping = CfnMapping(stack, "Tables", mapping={"eu-west-1": {"old": "bookings"}})
+        CfnCondition(stack, "IsLive", expression=Fn.condition_equals(stack.region, "eu-west-1"))
+        variables = {
+            "JSON": stack.to_json_string({"tables": [name], "region": stack.region}),
+            "ARN": stack.format_arn(service="dynamodb", resource="table", resource_name=name),
+            "MAPPED": mapping.find_in_map(stack.region, "old"),
+            "CONDITIONAL": Fn.condition_if("IsLive", "live", "test").to_string(),
+            "ACCOUNT": stack.format_arn(service="dynamodb", resource="table", resource_name="plain"),
+        }
+        for variable, value in variables.items():
+            greeter.add_environment(variable, value)
+
+    assert synthesized(change)[1].keys() == {"JSON", "ARN", "MAPPED", "CONDITIONAL"}
 
 
 def test_resources_without_a_cdk_class_are_followed_too() -> None:

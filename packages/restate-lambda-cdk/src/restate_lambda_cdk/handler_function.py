@@ -16,7 +16,7 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
-from . import interfaces
+from . import interfaces, policies
 from .acknowledgments import acknowledge
 
 HANDLER = Path(__file__).resolve().parent / "handler"
@@ -97,7 +97,7 @@ def _write_log(scope: Construct, role: interfaces.Role, log_group: logs.ILogGrou
     """`grant_write` would change the stack of the given role, and make two stacks depend on each other."""
     actions = ["logs:CreateLogStream", "logs:PutLogEvents"]
     write = iam.PolicyStatement(actions=actions, resources=[log_group.log_group_arn])
-    iam.Policy(scope, "Log", statements=[write]).attach_to_role(role)  # pyright: ignore[reportArgumentType]
+    policies.policy_for(role, scope, "Log").add_statements(write)
 
 
 def _network_interfaces(scope: Construct, role: interfaces.Role) -> iam.Policy:
@@ -106,8 +106,8 @@ def _network_interfaces(scope: Construct, role: interfaces.Role) -> iam.Policy:
         *("ec2:CreateNetworkInterface", "ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets"),
         *("ec2:DeleteNetworkInterface", "ec2:AssignPrivateIpAddresses", "ec2:UnassignPrivateIpAddresses"),
     ]
-    policy = iam.Policy(scope, "NetworkInterfaces", statements=[iam.PolicyStatement(actions=actions, resources=["*"])])
-    policy.attach_to_role(role)  # pyright: ignore[reportArgumentType]
+    policy = policies.policy_for(role, scope, "NetworkInterfaces")
+    policy.add_statements(iam.PolicyStatement(actions=actions, resources=["*"]))
     acknowledge(
         policy,
         "AwsSolutions-IAM5[Resource::*]",

@@ -232,8 +232,8 @@ class InvocationMonitor(Construct):
             resources=["*"],
             conditions={"StringEquals": {"cloudwatch:namespace": NAMESPACE}},
         )
-        policy = iam.Policy(self, "Publish", statements=[publishing])
-        policy.attach_to_role(self.role)  # pyright: ignore[reportArgumentType]
+        policy = policies.policy_for(self.role, self, "Publish")
+        policy.add_statements(publishing)
         acknowledge(policy, "AwsSolutions-IAM5[Resource::*]", "Metrics have no ARNs: the namespace is the narrowest.")
         if self.environment.auth_token:
             policies.read_key(Stack.of(self), self.role, self.environment.auth_token)

@@ -10,6 +10,7 @@ from typing import cast
 
 from aws_cdk import CfnElement, Fn, Names, Stack
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
@@ -25,7 +26,7 @@ def invoke(scope: Construct, invoker: interfaces.Role, version: interfaces.Versi
     """
     function = unqualified(version)
     actions = ["lambda:InvokeFunction"]
-    policy = _policy(scope, f"Invoke{_id_of_function(version)}", invoker)
+    policy = policy_for(invoker, scope, f"Invoke{_id_of_function(version)}")
     policy.add_statements(
         iam.PolicyStatement(actions=actions, resources=[f"{function}:*"]),
         iam.PolicyStatement(actions=actions, resources=[f"{function}:$LATEST"], effect=iam.Effect.DENY),
@@ -35,7 +36,7 @@ def invoke(scope: Construct, invoker: interfaces.Role, version: interfaces.Versi
 
 
 def read_variables(scope: Construct, registrar: interfaces.Role, version: interfaces.Version) -> iam.Policy:
-    policy = _policy(scope, "ReadVariables", registrar)
+    policy = policy_for(registrar, scope, "ReadVariables")
     actions = ["lambda:GetFunctionConfiguration"]
     policy.add_statements(iam.PolicyStatement(actions=actions, resources=[f"{unqualified(version)}:*"]))
     _acknowledge_versions(policy, version, "Version numbers published later are not known yet.")
@@ -54,12 +55,29 @@ def read_key(stack: Stack, registrar: interfaces.Role, secret: interfaces.Secret
         return cast(iam.Policy, made.node.find_child("Read"))
     # A partial ARN may be complete, or lack the six random characters.
     resources = [secret.secret_full_arn] if secret.secret_full_arn else [arn, f"{arn}-??????"]
-    policy = _policy(Construct(stack, name), "Read", registrar)
+    policy = policy_for(registrar, Construct(stack, name), "Read")
     policy.add_statements(iam.PolicyStatement(actions=["secretsmanager:GetSecretValue"], resources=resources))
     if secret.encryption_key:
-        key = secret.encryption_key.key_arn
-        policy.add_statements(iam.PolicyStatement(actions=["kms:Decrypt"], resources=[key]))
+        _decrypt(policy, secret.encryption_key)
     return policy
+
+
+def _decrypt(policy: iam.Policy, key: interfaces.Key) -> None:
+    """Allow it for the key that an alias names, too: in a policy, the ARN of an alias allows nothing."""
+    key_arn = key.alias_target_key.key_arn if isinstance(key, kms.Alias) else key.key_arn
+    keys, is_alias, name = key_arn.partition(":alias/")
+    if not is_alias:
+        policy.add_statements(iam.PolicyStatement(actions=["kms:Decrypt"], resources=[key_arn]))
+        return
+    conditions = {"ForAnyValue:StringEquals": {"kms:ResourceAliases": f"alias/{name}"}}
+    policy.add_statements(
+        iam.PolicyStatement(actions=["kms:Decrypt"], resources=[f"{keys}:key/*"], conditions=conditions)
+    )
+    acknowledge(
+        policy,
+        "AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:kms:<AWS::Region>:<AWS::AccountId>:key/*]",
+        "Only the key with the imported alias: its id is not known.",
+    )
 
 
 def place(version: interfaces.Version) -> str:
@@ -77,12 +95,14 @@ def unqualified(version: interfaces.Version) -> str:
     return Fn.join(":", [Fn.select(part, Fn.split(":", version.function_arn)) for part in range(7)])
 
 
-def _policy(scope: Construct, construct_id: str, role: interfaces.Role) -> iam.Policy:
-    """With a unique name: CDK's is the logical id, which a policy in another stack for the same role may share."""
-    stack = Stack.of(scope)
-    name = (
-        f"{Names.unique_resource_name(scope, max_length=100)}{construct_id}{_digest(stack.resolve(stack.stack_name))}"
-    )
+def policy_for(role: interfaces.Role, scope: Construct, construct_id: str) -> iam.Policy:
+    """A policy with a unique name. CDK's name is the logical id, and a policy of the same name for the same role, in
+    another stack, another region or a copy of the app, would overwrite this one."""
+    stack = outermost = Stack.of(scope)
+    while outermost.nested_stack_parent:  # whose name is not a token
+        outermost = outermost.nested_stack_parent
+    digest = _digest([outermost.stack_name, scope.node.path])
+    name = f"{Names.unique_resource_name(scope, max_length=80)}{construct_id}{digest}-{stack.region}"
     policy = iam.Policy(scope, construct_id, policy_name=name)
     policy.attach_to_role(role)  # pyright: ignore[reportArgumentType]
     return policy

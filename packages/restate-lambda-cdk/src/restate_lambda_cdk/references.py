@@ -3,17 +3,18 @@
 CDK publishes a new version when a function changes, and names it by a hash. That hash sees `{"Ref": "Table"}`: if a
 table is replaced because its keys changed, the version stays as it was, with a variable that names the old table. So
 a digest of what the variables refer to goes into the function's description: each resource's type, path and
-properties, in whatever stack it is, without its tags.
+properties, in whatever stack it is, without its tags, and the same of what those properties refer to.
 
 Not followed: imported or hand-made versions; imported resources, whose names are plain text, and resources named by a
-logical id, as by `Fn.ref`; overrides of a resource's properties or of the function's variables; changes by an Aspect
-that runs later than this one, which is the function's own; a resource that is replaced by hand, or because another one
-is; and a stack's parameters. So the references are also properties of the registration, which compares them with what
-the version was published with.
+logical id or an export, as by `Fn.ref` or `Fn.import_value`; overrides of a resource's properties or of the function's
+variables; changes by an Aspect that runs later than this one, which is the function's own; a resource that is replaced
+by hand; and a stack's parameters and mappings. So the references are also properties of the registration, which
+compares them with what the version was published with.
 """
 
 import hashlib
 import json
+from collections.abc import Iterator
 from typing import Any, cast
 
 import jsii
@@ -41,7 +42,7 @@ from constructs import IConstruct
 PROPERTIES = "aws:cdk:cloudformation:props"
 DIGITS = 12
 LONGEST_DESCRIPTION = 256
-LOOKED_UP = {"Ref", "Fn::GetAtt", "Fn::ImportValue", "Fn::Sub"}
+REARRANGING = {"Fn::Join", "Fn::Select", "Fn::Split", "Fn::Base64"}  # functions of nothing but their arguments
 DYNAMIC = "{{resolve:"  # CloudFormation puts a secret in its place, but not in a custom resource's properties
 
 
@@ -72,8 +73,8 @@ class _Following:
             return
         self._is_done = True
         recorder = _Recorder()
-        recorder.resolve(_variables(self._function), self._function)
-        content = [_content(target) for target in recorder.targets.values() if CfnResource.is_cfn_resource(target)]
+        recorder.record(_environment(self._function), self._function)
+        content = [_content(resource, recorder) for resource in _reached(recorder)]
         if content:
             text = json.dumps(sorted(content, key=str), sort_keys=True)
             _describe(self._function, hashlib.sha256(text.encode()).hexdigest()[:DIGITS])
@@ -84,33 +85,30 @@ class _ReferencedVariables:
     def __init__(self, function: lambda_.Function) -> None:
         self._function = function
 
-    def produce(self, _context: IResolveContext) -> Any:
-        variables: dict[str, Any] = {}
-        for name, value in _variables(self._function).items():
-            recorder = _Recorder()
-            recorder.resolve(value, self._function)
-            if (recorder.targets or _names_another(value)) and DYNAMIC not in str(value):
-                variables[name] = value
-        return variables or None
+    def produce(self, context: IResolveContext) -> Any:
+        environment: dict[str, Any] = cast(Any, context).resolve(_environment(self._function)) or {}
+        variables: dict[str, Any] = environment.get("variables") or {}
+        compared = {
+            name: value for name, value in variables.items() if _is_looked_up(value) and DYNAMIC not in str(value)
+        }
+        return compared or None
 
 
 class _Recorder(DefaultTokenResolver):
-    """Resolves everything except references, which stay tokens, and records the paths that they refer to."""
+    """Records the resources and parameters that a value refers to, by path, while it is resolved."""
 
     def __init__(self) -> None:
         super().__init__(StringConcat())  # pyright: ignore[reportArgumentType]
         self.targets: dict[str, CfnElement] = {}
 
     def resolve_token(self, t: IResolvable, context: IResolveContext, post_processor: IPostProcessor) -> Any:
-        if not Reference.is_reference(t):
-            return super().resolve_token(t, context, post_processor)
-        target = cast(Reference, t).target
-        if CfnElement.is_cfn_element(target):  # and no pseudo parameter, such as the region
+        target = cast(Reference, t).target if Reference.is_reference(t) else None
+        if target and CfnElement.is_cfn_element(target):  # and no pseudo parameter, such as the region
             self.targets[target.node.path] = cast(CfnElement, target)
-        return Token.as_string(t)
+        return super().resolve_token(t, context, post_processor)
 
-    def resolve(self, value: Any, scope: IConstruct) -> Any:
-        return Tokenization.resolve(value, resolver=self, scope=scope, preparing=False)  # pyright: ignore[reportArgumentType]
+    def record(self, value: Any, scope: IConstruct) -> None:
+        Tokenization.resolve(value, resolver=self, scope=scope, preparing=False)  # pyright: ignore[reportArgumentType]
 
 
 def _describe(function: lambda_.Function, digest: str) -> None:
@@ -125,10 +123,8 @@ def _describe(function: lambda_.Function, digest: str) -> None:
         resource.description = f"{shown} ({reference})".strip()
 
 
-def _variables(function: lambda_.Function) -> dict[str, Any]:
-    resource = cast(CfnResource, function.node.default_child)
-    environment: dict[str, Any] = _Recorder().resolve(_properties(resource).get("environment"), function) or {}
-    return environment.get("variables") or {}
+def _environment(function: lambda_.Function) -> Any:
+    return _properties(cast(CfnResource, function.node.default_child)).get("environment")
 
 
 def _properties(resource: CfnResource) -> dict[str, Any]:
@@ -139,21 +135,39 @@ def _properties(resource: CfnResource) -> dict[str, Any]:
     return inspector.attributes.get(PROPERTIES, {})
 
 
-def _names_another(value: Any) -> bool:
-    """Whether it is or contains what CloudFormation looks up and CDK does not: `Fn.ref`, `Fn.import_value`."""
+def _is_looked_up(value: Any) -> bool:
+    """Whether it is or contains what CloudFormation looks up: a resource's name, a parameter, another stack's export.
+    A pseudo parameter, such as the region, stays the same."""
     if isinstance(value, list):
-        return any(_names_another(each) for each in cast(list[Any], value))
-    found = cast(dict[str, Any], value) if isinstance(value, dict) else {}
-    is_pseudo_parameter = str(found.get("Ref", "")).startswith("AWS::")
-    return (not LOOKED_UP.isdisjoint(found) and not is_pseudo_parameter) or _names_another([*found.values()])
+        return any(_is_looked_up(each) for each in cast(list[Any], value))
+    if not isinstance(value, dict):
+        return False
+    found = cast(dict[str, Any], value)
+    if "Ref" in found:
+        return not str(found["Ref"]).startswith("AWS::")
+    return any(name not in REARRANGING or _is_looked_up(each) for name, each in found.items())
 
 
-def _content(resource: CfnElement) -> list[Any]:
-    """The properties whose change makes it another resource: at least those that replace it, and no tags."""
-    found = cast(CfnResource, resource)
-    stack = Stack.of(found)
-    logical_id, name = stack.resolve(found.logical_id), stack.resolve(stack.stack_name)
-    return [found.cfn_resource_type, name, logical_id, _without_tags(stack.resolve(_properties(found)))]
+def _reached(recorder: _Recorder) -> Iterator[CfnResource]:
+    """The resources that were recorded, and those that are recorded while these are looked at."""
+    seen: set[str] = set()
+    while new := recorder.targets.keys() - seen:
+        seen |= new
+        yield from (
+            cast(CfnResource, recorder.targets[path])
+            for path in sorted(new)
+            if CfnResource.is_cfn_resource(recorder.targets[path])
+        )
+
+
+def _content(resource: CfnResource, recorder: _Recorder) -> list[Any]:
+    """The properties whose change makes it another resource: at least those that replace it, and no tags. What they
+    refer to is recorded: a parameter in Systems Manager changes with the table that it names."""
+    stack = Stack.of(resource)
+    properties = _without_tags(_properties(resource))
+    recorder.record(properties, resource)
+    logical_id, name = stack.resolve(resource.logical_id), stack.resolve(stack.stack_name)
+    return [resource.cfn_resource_type, name, logical_id, _without_tags(stack.resolve(properties))]
 
 
 def _without_tags(value: Any) -> Any:
