@@ -1,4 +1,4 @@
-"""Trips: books a holiday or, if a step fails, compensates the steps before it. The whole saga is in this file.
+"""Trips: books a holiday or, if a step fails, compensates the steps so far. The whole saga is in this file.
 
 It is safe because ids come first, each compensation is registered before its step is called, compensations are sent
 and never awaited, forward steps give up while compensations and notices do not, and sending the success notice is the
