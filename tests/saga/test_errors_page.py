@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from typing import get_args
 
 import httpx
+import pytest
 
 from holiday.failures import Reason
 from tests.conftest import ROOT
@@ -37,6 +38,32 @@ def test_the_page_has_every_reason_and_an_example_of_each_status() -> None:
     shown = {str(answer["code"]): answer["metadata"] for answer in REQUESTS_AND_ANSWERS[1::2]}
     assert shown.keys() == names.keys()
     assert all(others <= shown[status].keys() for status, others in names.items())
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "content_type", "body"),
+    [
+        ("POST", "/trips/reserve", "text/plain", "{}"),
+        ("POST", "/trips/reserve", "application/json", ""),
+        ("POST", "/flights/oslo/reserve", "application/json", "{}"),
+        ("POST", "/trips/notify", "application/json", "{}"),
+        ("POST", "/trips", "application/json", "{}"),
+        ("POST", "/hotels/oslo/reserve", "application/json", "{}"),
+        ("POST", "/trips/book", "application/json", "{}"),
+        ("PUT", "/trips/reserve", "application/json", "{}"),
+        ("POST", "/trips/reserve", "application/json", "{}".ljust(1_000_001)),
+    ],
+)
+def test_the_page_has_restates_own_answers(
+    in_one_process: Holiday, method: str, path: str, content_type: str, body: str
+) -> None:
+    response = in_one_process.http.request(method, path, content=body, headers={"content-type": content_type})
+
+    answer = response.json() if response.status_code != 413 else {"message": response.text, "source": "ingress"}
+    assert (answer["source"], "metadata" in answer) == ("ingress", False)
+    rows = re.findall(r"^\| (\d+) \| (.+?) \| .+ \|$", PAGE.split("## Restate's own errors")[1], re.MULTILINE)
+    said = [(status, message) for status, messages in rows for message in re.findall(r"`(.+?)(?:…)?`", messages)]
+    assert [status for status, message in said if answer["message"].startswith(message)] == [str(response.status_code)]
 
 
 def test_a_trip_cancelled_before_it_began_is_canceled_for_waiting_callers_and_then_not_found(
