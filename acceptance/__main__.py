@@ -137,7 +137,9 @@ def _on_aws(name: str, arguments: argparse.Namespace, folder: Path) -> AwsSite:
         admin = arguments.admin.rstrip("/")
         settings = {"adminUrl": admin, "ingressUrl": ingress}
     else:
-        raise LocalCloudError(f"{ingress!r} is not a Restate Cloud URL: name your server's admin API, --admin https://….")
+        raise LocalCloudError(
+            f"{ingress!r} is not a Restate Cloud URL: name your server's admin API, --admin https://…."
+        )
     ask = "API key for both the ingress and the admin API, which is not shown (Enter: none): "
     key = (getpass(ask) if sys.stdin.isatty() else sys.stdin.readline()).strip() or None
     for url in (ingress, admin):
