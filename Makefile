@@ -5,14 +5,15 @@
 PYTHON ?= python3
 CALLERS_PATH := $(PATH)
 export MAKE_BEGAN := $(shell date +%s)
-DEMO := .venv/bin/python -m demo
+RUN := .venv/bin/python -m dependencies.run
+DEMO := $(RUN) demo
 export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/node_modules/.bin:$(PATH)
 
 ifneq ($(and $(filter command,$(origin PYTHON)),$(wildcard .venv/ready)),)
 $(info .venv keeps the Python that it was created with: to use $(PYTHON) instead, delete .venv first.)
 endif
 
-LIBRARIES := .venv/bin/python -m holiday_stack.libraries
+LIBRARIES := $(RUN) holiday_stack.libraries
 REQUIREMENTS := requirements.txt requirements-dev.txt package.json package-lock.json $(wildcard packages/*/pyproject.toml)
 # Run with the caller's Python: the one in .venv may be broken or too old.
 export CALLERS_PATH
@@ -44,7 +45,7 @@ up: .venv/ready ## start the local cloud and deploy the stack into it; on a runn
 	@$(DEMO) up
 
 down: ## stop the local cloud and delete its data
-	@if [ -x .venv/bin/python ]; then .venv/bin/python -m localcloud down; else echo "Nothing is set up, so nothing is running."; fi
+	@if [ -x .venv/bin/python ]; then $(RUN) localcloud down; else echo "Nothing is set up, so nothing is running."; fi
 
 demo: .venv/ready ## make up, then book seven trips and show the results
 	@$(LIBRARIES) host
@@ -61,7 +62,7 @@ cancel: .venv/ready ## cancel a running trip: ID=<trip id>; CANCEL=--elsewhere f
 	@$(DEMO) cancel $(CANCEL) -- "$$ID"
 
 stuck: .venv/ready ## list stuck invocations, with the cause and what to do: STUCK=--elsewhere for another Restate
-	@.venv/bin/python -m demo.stuck $(STUCK)
+	@$(RUN) demo.stuck $(STUCK)
 
 serve: .venv/ready ## run the four services in one local process on :9080 with auto-reload, until Ctrl-C: DEBUG=1 for a debugger
 	@$(if $(and $(filter command,$(origin DEBUG)),$(filter-out 0 1,$(DEBUG))),echo "For a debugger: make serve DEBUG=1"; exit 1)
@@ -87,32 +88,32 @@ format: .venv/ready ## format, and fix what the linter can
 
 test: .venv/ready ## run the tests that every change must pass
 	@$(LIBRARIES) host lambda
-	@.venv/bin/python -m tests.parallel "not slow" tests/unit packages tests/stack tests/saga tests/acceptance tests/comparison
+	@$(RUN) tests.parallel "not slow" tests/unit packages tests/stack tests/saga tests/acceptance tests/comparison
 
 test-all: .venv/ready .venv/bench ## run the slow tests
 	@$(LIBRARIES) host lambda
-	@.venv/bin/python -m tests.parallel slow tests packages
+	@$(RUN) tests.parallel slow tests packages
 
 acceptance: .venv/ready ## check the contract on a separate stack, locally or on AWS (docs/acceptance.md)
 	@$(LIBRARIES) host
-	@PYTHONPATH=lambdas .venv/bin/python -m acceptance $(ACCEPTANCE)
+	@PYTHONPATH=lambdas $(RUN) acceptance $(ACCEPTANCE)
 
 chaos: .venv/ready ## book 20000 trips with mixed faults (half an hour); CHAOS="--trips 500 --seed 7" for others
-	@PYTHONPATH=lambdas .venv/bin/python -m tests.faults.chaos $(CHAOS)
+	@PYTHONPATH=lambdas $(RUN) tests.faults.chaos $(CHAOS)
 
 bench: .venv/ready .venv/bench ## compare the saga with its Step Functions version: writes docs/comparison.md and the README's table
 	@$(LIBRARIES) host
-	@PYTHONPATH=lambdas .venv/bin/python -m comparison.bench $(BENCH)
+	@PYTHONPATH=lambdas $(RUN) comparison.bench $(BENCH)
 
 .venv/bench: .venv/ready requirements-bench.txt
 	@$(SETUP) bench
 	@touch $@
 
 lock: .venv/ready ## compile the requirements files from pyproject.toml, after changing it
-	@.venv/bin/python -m dependencies.lock lock
+	@$(RUN) dependencies.lock lock
 
 update: .venv/ready ## pin the newest versions of everything, and show what changed
-	@.venv/bin/python -m dependencies.lock update
+	@$(RUN) dependencies.lock update
 
 .venv/ready: $(REQUIREMENTS)
 	@$(SETUP)

@@ -64,7 +64,7 @@ def main(cloud: HolidayCloud | None = None) -> int:
     folder = cloud.directory.parent / name
     try:
         with cloud.locked():
-            if not arguments.ingress:
+            if arguments.ingress is None:
                 site: Site = LocalSite(name, cloud, dict(arguments.context), folder)
                 return run(site, "a local cloud")
             aws = _on_aws(name, arguments, folder)
@@ -88,17 +88,17 @@ def run(site: Site, where: str) -> int:
             site.prepare()
             what_runs |= versions(site)
             for check in checks.all():
-                results.append(_result(check, site.key, results))
+                results.append(_result(check, site, results))
             failed = [result.title for result in results if result.status != "ok"]
             ending = f"{len(failed)} of {len(results)} checks failed" if failed else f"all {len(results)} checks passed"
         finally:
             _ignore_interruptions()
     except Exception as error:
-        ending = f"could not start: {redact(str(error), site.key)}"
+        ending = f"could not start: {_redacted(site, str(error))}"
     finally:
         _ignore_interruptions()
         say("… Cleaning up")
-        left += [redact(line, site.key) for line in site.clean_up()]
+        left += [_redacted(site, line) for line in site.clean_up()]
         results += [Result(title, "not run") for title, _ in checks.all()[len(results) :]]
         text = page(site.name, where, what_runs, results, ending, left)
         report = site.folder / "report.md"
@@ -107,7 +107,7 @@ def run(site: Site, where: str) -> int:
     return 0 if not left and all(result.status == "ok" for result in results) else 1
 
 
-def _result(check: Check, key: str | None, before: Sequence[Result]) -> Result:
+def _result(check: Check, site: Site, before: Sequence[Result]) -> Result:
     title, look = check
     if before and before[0].status != "ok":
         return Result(title, "not run", "the first deployment failed")
@@ -116,9 +116,13 @@ def _result(check: Check, key: str | None, before: Sequence[Result]) -> Result:
         status, evidence = "ok", look()
     except Exception as error:
         status, evidence = "failed", str(error) or type(error).__name__
-    result = Result(title, status, redact(evidence, key), time.monotonic() - begin)
+    result = Result(title, status, _redacted(site, evidence), time.monotonic() - begin)
     say(f"{'✓' if status == 'ok' else '✗'} {title} ({result.seconds:.1f} s): {result.evidence}")
     return result
+
+
+def _redacted(site: Site, text: str) -> str:
+    return redact(text, site.key, site.ingress_url, site.admin_url)
 
 
 def _on_aws(name: str, arguments: argparse.Namespace, folder: Path) -> AwsSite:
@@ -133,7 +137,9 @@ def _on_aws(name: str, arguments: argparse.Namespace, folder: Path) -> AwsSite:
         admin = arguments.admin.rstrip("/")
         settings = {"adminUrl": admin, "ingressUrl": ingress}
     else:
-        raise LocalCloudError(f"{ingress} is not a Restate Cloud URL: name your server's admin API, --admin https://….")
+        raise LocalCloudError(
+            f"{ingress!r} is not a Restate Cloud URL: name your server's admin API, --admin https://…."
+        )
     ask = "API key for both the ingress and the admin API, which is not shown (Enter: none): "
     key = (getpass(ask) if sys.stdin.isatty() else sys.stdin.readline()).strip() or None
     for url in (ingress, admin):
@@ -164,7 +170,10 @@ def _arguments() -> argparse.Namespace:
         "--yes", action="store_true", help="do not ask for confirmation; without a terminal, read the key from stdin"
     )
     parser.add_argument("-c", dest="context", action="append", default=[], type=_setting, metavar="NAME=VALUE")
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    if arguments.admin is not None and arguments.ingress is None:
+        parser.error("--admin is for a run on AWS, and needs --ingress")
+    return arguments
 
 
 def _setting(text: str) -> tuple[str, str]:

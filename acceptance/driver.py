@@ -124,7 +124,7 @@ class Driver(Generic[P]):
         return {table: len(tables.all_of(self.cloud.client, name)) for table, name in self.tables.items()}
 
     def statuses(self, trip_id: str) -> dict[str, list[str]]:
-        """The statuses in each table, a tombstone's with "(never booked)" after it."""
+        """The statuses in each table, a tombstone's with "(never taken)" after it."""
         return {
             table: sorted(row["transaction_status"] + (f" ({NEVER})" if is_tombstone(row) else "") for row in rows)
             for table, rows in self.rows(trip_id).items()

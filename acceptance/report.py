@@ -1,6 +1,7 @@
 """The report of an acceptance: what was checked, how it ended, and what is left behind.
 
-It can be shared: it contains no key, account number or environment id.
+It can be shared: it contains no key, account number or environment id, and does not say who ran it, or where their
+Restate is.
 """
 
 import importlib.metadata
@@ -10,11 +11,14 @@ import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
 import httpx
 
 from acceptance.sites import Site
+from demo.restate import LOOPBACK
 from localcloud.environment import ROOT
 
 PACKAGES = ("aws-cdk-lib", "restate-sdk", "boto3", "ministack")
@@ -22,7 +26,10 @@ SECRETS = {
     r"\b\d{12}\b": "<account>",
     r"\benv_[a-z0-9]+\b": "<environment>",
     r"\b[a-z0-9]+(?=\.env\.(us|eu)\.restate\.cloud\b)": "<environment>",
+    r"\b(AKIA|ASIA)[A-Z0-9]{16}\b": "<access key>",
+    r"[\w.+-]+@[\w.-]+\.[A-Za-z]{2,}\b": "<e-mail>",
 }
+CLOUD_OR_LOCAL = re.compile(r".*\.restate\.cloud|" + "|".join(map(re.escape, LOOPBACK)))
 
 
 @dataclass(frozen=True)
@@ -35,10 +42,14 @@ class Result:
     seconds: float = 0
 
 
-def redact(text: str, key: str | None) -> str:
-    """The text on one line, without the key, account numbers and environment ids."""
+def redact(text: str, key: str | None, *urls: str) -> str:
+    """The text on one line, without the key, account numbers, environment ids, people and the hosts of these URLs."""
     if key:
         text = text.replace(key, "<key>")
+    text = text.replace(str(Path.home()), "~")
+    for host in {urlsplit(url).hostname or "" for url in urls}:
+        if host and not CLOUD_OR_LOCAL.fullmatch(host):
+            text = re.sub(re.escape(host), "<restate>", text, flags=re.IGNORECASE)
     for pattern, name in SECRETS.items():
         text = re.sub(pattern, name, text)
     return " ".join(text.split())

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from localcloud.tables import Row
 
-NEVER, NOTHING = "never booked", "—"
+NEVER, NOTHING = "never taken", "—"
 KINDS = ("flight", "car", "payment")
 LIVE = ("pending", "confirmed")
 """What a booking is until it is compensated. A compensated one has its service's own status, whatever that is."""

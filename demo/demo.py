@@ -51,7 +51,7 @@ def show(trips: Sequence[Trip], console: Console) -> None:
         shown.add_row(name, http, *cells, f"{trip.seconds:.2f}s")
     console.print()
     console.print(shown)
-    console.print("\nnever booked: compensated before it was booked; —: the trip did not get that far\n", style="dim")
+    console.print("\nnever taken: compensated before it was booked; —: the trip did not get that far\n", style="dim")
 
 
 def show_what_next(cloud: HolidayCloud, console: Console, trip_id: str | None = None) -> None:

@@ -86,7 +86,7 @@ def test_a_refund_whose_table_is_gone_ends_when_the_table_is_back(holiday: Holid
     # when the table is back and the refund is resumed, which saves waiting, then the payment is refunded
     repair(holiday, "resume payments/", f"payments/{trip_id}/refund")
     holiday.settle()
-    assert holiday.statuses(trip_id)["Payments"] == ["refunded (never booked)"]
+    assert holiday.statuses(trip_id)["Payments"] == ["refunded (never taken)"]
     assert len(holiday.notices(trip_id)) == 1
 
 

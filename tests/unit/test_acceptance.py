@@ -31,6 +31,36 @@ def test_the_report_contains_no_key_account_or_environment() -> None:
     )
 
 
+def test_the_report_does_not_say_who_ran_it_or_where_their_restate_is() -> None:
+    said = (
+        f"cdk deploy failed; see {Path.home()}/holiday/cdk.log: -c adminUrl=https://Restate.shop.example:9070 "
+        "-c notificationEmail=ann.b+c@shop.example ASIAABCDEFGHIJKLMNOP is not allowed, "
+        "arn:aws:sts::111122223333:assumed-role/Admin/ann@shop.example, aws-cdk@2.1148.1, http://127.0.0.1:8080"
+    )
+
+    urls = ("https://restate.shop.example", "https://restate.shop.example:9070", "http://127.0.0.1:8080")
+    assert redact(said, None, *urls) == (
+        "cdk deploy failed; see ~/holiday/cdk.log: -c adminUrl=https://<restate>:9070 "
+        "-c notificationEmail=<e-mail> <access key> is not allowed, "
+        "arn:aws:sts::<account>:assumed-role/Admin/<e-mail>, aws-cdk@2.1148.1, http://127.0.0.1:8080"
+    )
+
+
+@pytest.mark.parametrize("arguments", [["--ingress", ""], ["--admin", "https://restate.example.com:9070"]])
+def test_a_run_that_was_meant_for_aws_does_not_become_a_local_one(
+    arguments: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["acceptance", "--yes", *arguments])
+    cloud = HolidayCloud(tmp_path / "cloud", Ports.free())
+    monkeypatch.setattr(cloud, "start", lambda: pytest.fail("it started a local cloud"))
+
+    try:
+        assert main(cloud) == 1
+    except SystemExit as error:
+        assert error.code == 2
+    assert not list(tmp_path.glob("acceptance-*"))
+
+
 def test_the_report_has_a_line_for_each_check_and_each_resource_left_behind() -> None:
     results = [Result("first deployment", "ok", "Restate has a|b", 1.25), Result("removal", "not run")]
     text = page("acceptance-1", "AWS, eu-west-1", {"Restate": "1.8.0"}, results, "interrupted", ["the queue: why"])

@@ -56,7 +56,7 @@ def test_a_failed_trip_whose_failed_step_made_a_booking_fails() -> None:
     trip = compensated()
     trip.rows["car"] = FULL | {"transaction_status": "cancelled"}
 
-    assert complaint(trip) == "the car is 'cancelled' instead of 'never booked'"
+    assert complaint(trip) == "the car is 'cancelled' instead of 'never taken'"
 
 
 @pytest.mark.parametrize("notices", [[], ["success"], ["failure", "failure"]])
@@ -82,7 +82,7 @@ def test_a_failed_trip_without_rows_fails_because_the_flight_s_compensation_leav
 
 
 def test_a_tombstone_reads_as_never_taken() -> None:
-    assert word(TOMBSTONE | {"transaction_status": "cancelled"}) == "never booked"
+    assert word(TOMBSTONE | {"transaction_status": "cancelled"}) == "never taken"
     assert word(FULL | {"transaction_status": "cancelled"}) == "cancelled"
     assert word(TOMBSTONE | {"transaction_status": "confirmed"}) == "confirmed"
     assert word(None) == "—"

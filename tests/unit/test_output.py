@@ -1,6 +1,7 @@
 """No command ends in a traceback because of what its terminal can show, or what is typed there."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -64,3 +65,15 @@ def test_ctrl_c_and_ctrl_d_at_a_question_end_a_command_without_a_traceback(
 
     monkeypatch.setattr(terminal, "INTERRUPTIONS", ())  # the test process keeps its own
     assert terminal.run("cancel", ask, LocalCloud(tmp_path, Ports.default())) == 130
+
+
+def test_ctrl_c_while_a_command_of_make_imports_shows_no_traceback(tmp_path: Path) -> None:
+    """Every command runs like this one, whose imports are interrupted."""
+    (tmp_path / "command.py").write_text("import sys\nprint(*sys.argv[1:])\nraise KeyboardInterrupt")
+    command = [sys.executable, "-m", "dependencies.run", "command", "--an", "option"]
+    run = subprocess.run(
+        command, cwd=ROOT, env={"PYTHONPATH": str(tmp_path)}, check=False, capture_output=True, text=True
+    )
+
+    assert (run.returncode, run.stdout, run.stderr) == (130, "--an option\n", "")
+    assert set(re.findall(r"\.venv/bin/python -m (\S+)", (ROOT / "Makefile").read_text())) == {"dependencies.run"}
