@@ -3,7 +3,7 @@
 import json
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -33,8 +33,8 @@ class HolidayCloud(LocalCloud):
         Raises:
             LocalCloudError: cdk failed, and the message is cdk's; or cdk.json or cdk.context.json has settings.
         """
-        refuse_settings(ROOT)
         settings = {"environment": environments.NONE, "bundleFor": "host", "disposable": "true", **(context or {})}
+        refuse_settings(ROOT, {*settings, "adminUrl", "ingressUrl"})
         return self._deploy(CdkApp(stack, app), [stack], settings).get(stack, {})
 
     def destroy(self, stack: str = STACK) -> None:
@@ -54,8 +54,8 @@ class HolidayCloud(LocalCloud):
         return {service.removesuffix("s"): table for service, table in named(self.outputs(), "TableName").items()}
 
 
-def refuse_settings(folder: Path) -> None:
-    """Check that cdk's own files in this folder set nothing: the local cloud's stack would get it too.
+def refuse_settings(folder: Path, overridden: Collection[str]) -> None:
+    """Check that cdk's own files in this folder set nothing else: the local cloud's stack would get it too.
 
     Raises:
         LocalCloudError: One does, such as a prefix, with which the stack would have another name.
@@ -64,7 +64,7 @@ def refuse_settings(folder: Path) -> None:
         with suppress(OSError, ValueError, AttributeError):  # none, or not valid, which cdk says
             file = json.loads((folder / name).read_text())
             context = file.get("context", {}) if name == "cdk.json" else file
-            if found := [setting for setting in context if setting in NAMES]:
+            if found := [setting for setting in context if setting in NAMES and setting not in overridden]:
                 raise LocalCloudError(
                     f"{name} sets {', '.join(found)}, which the local cloud would read too: move it to "
                     "environments/<name>.toml (docs/settings.md)."

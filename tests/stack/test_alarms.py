@@ -3,11 +3,12 @@
 import importlib
 import json
 import re
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from restate.handler import Handler
 
+from holiday.failures import Reason
 from holiday.retries import GIVE_UP_AFTER_8_ATTEMPTS
 from holiday.services import SERVICES as ROWS
 from tests.filter_patterns import matches
@@ -16,7 +17,7 @@ from tests.stack.conftest import CLOUD, ROOT, Synthesized, synthesized
 SERVICES = [*ROWS, "trips"]
 NEVER_GIVEN_UP = {name: row.compensation for name, row in ROWS.items()} | {"trips": "notify"}
 """The handler of each service that Restate retries forever, from the rows of services.py."""
-PAGE, COSTS = ((ROOT / "docs" / name).read_text() for name in ("alarms.md", "costs.md"))
+PAGE, COSTS, METRICS = ((ROOT / "docs" / name).read_text() for name in ("alarms.md", "costs.md", "metrics.md"))
 ON_REGISTRATION = {"RegistrationFailed", "DeployerErrors", "DeployerThrottles"}
 
 
@@ -86,6 +87,15 @@ def test_the_costs_page_states_the_number_of_alarms(cloud: Synthesized) -> None:
     assert "four alarms for each service and five more" in COSTS
 
     assert len(cloud.of_type("AWS::CloudWatch::Alarm")) == 4 * len(SERVICES) + 5
+
+
+def test_the_pages_have_every_reason_and_so_many_metrics_of_trips_are_paid_for() -> None:
+    at_the_gate = {"booked before"}  # counted by no metric: the trip was counted when it was booked
+    reasons = set(get_args(Reason)) - at_the_gate
+    table = METRICS.partition("| metric |")[2].partition("\n\n")[0]
+
+    assert reasons <= set(re.findall(r"`([a-z ]+)`", table))
+    assert f"up to {1 + len(reasons)} | {0.3 * (1 + len(reasons)):.2f} |" in COSTS
 
 
 def test_an_alarm_s_description_names_the_function_the_meaning_and_where_to_look(cloud: Synthesized) -> None:

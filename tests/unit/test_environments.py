@@ -232,23 +232,28 @@ def test_an_environment_in_cdk_json_does_not_affect_the_local_cloud(
     assert found == Settings(admin_url=cloud.admin_url, bundle_for="host", disposable=True)
 
 
+OVERRIDDEN = {"environment", "adminUrl"}
+
+
 @pytest.mark.parametrize(
     ("name", "file"),
     [
-        ("cdk.json", '{"context": {"environment": "production", "prefix": "ann", "adminUrl": "http://x"}}'),
-        ("cdk.context.json", '{"prefix": "ann", "stage": "dev", "adminUrl": "http://x"}'),
+        ("cdk.json", '{"context": {"environment": "production", "prefix": "ann", "alarmTopicArn": "arn"}}'),
+        ("cdk.context.json", '{"prefix": "ann", "stage": "dev", "alarmTopicArn": "arn"}'),
     ],
 )
 def test_settings_in_the_files_of_cdk_are_refused_by_the_local_cloud(tmp_path: Path, name: str, file: str) -> None:
     (tmp_path / name).write_text(file)
 
-    with pytest.raises(LocalCloudError, match=rf"^{name} sets prefix, adminUrl, which .* environments/<name>\.toml"):
-        refuse_settings(tmp_path)
+    with pytest.raises(
+        LocalCloudError, match=rf"^{name} sets prefix, alarmTopicArn, which .* environments/<name>\.toml"
+    ):
+        refuse_settings(tmp_path, OVERRIDDEN)
 
 
-@pytest.mark.parametrize("file", ['{"context": {"environment": "production", "stage": "dev"}}', "[]", "{"])
+@pytest.mark.parametrize("file", ['{"context": {"environment": "production", "adminUrl": "http://x"}}', "[]", "{"])
 def test_other_context_in_the_files_of_cdk_is_none_of_the_local_cloud_s_business(tmp_path: Path, file: str) -> None:
     (tmp_path / "cdk.json").write_text(file)
 
-    refuse_settings(tmp_path)
-    refuse_settings(ROOT)
+    refuse_settings(tmp_path, OVERRIDDEN)
+    refuse_settings(ROOT, OVERRIDDEN)

@@ -60,6 +60,10 @@ def test_each_function_serves_its_own_service_and_these_tests_know_every_handler
     assert set(manifest) == set(HANDLERS)
 
 
+def test_callers_may_only_reserve_trips_so_nobody_books_around_the_saga(manifest: dict[str, dict[str, Any]]) -> None:
+    assert [name for name, handler in manifest.items() if not handler.get("ingressPrivate")] == ["trips.reserve"]
+
+
 @pytest.mark.parametrize("name", HANDLERS)
 def test_only_forward_steps_are_given_up_after_8_attempts(manifest: dict[str, dict[str, Any]], name: str) -> None:
     policy = manifest[name]

@@ -19,6 +19,7 @@ from restate.handler import handler_from_callable
 from demo.contract import CONTRACT
 from demo.readme import left
 from holiday.failures import BookingError
+from holiday.logs import outcome
 from holiday.patterns import ISO_8601
 from holiday.services import RUN_TYPES, SERVICES, TripRequest
 from holiday.simulation import simulate
@@ -93,6 +94,17 @@ def test_a_row_has_a_module_whose_object_has_exactly_the_row_s_handlers(name: st
     for each in named:
         handler(f"{name}.{each}")
     assert set(served.handlers) == named, f"handlers of {name}"
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_module_books_under_its_own_row_and_logs_how_each_handler_ends(name: str) -> None:
+    module = module_of(name)
+
+    if module.bookings.service != SERVICES[name]:
+        pytest.fail(f'lambdas/holiday/{name}.py does not use its own row: bookings = Bookings(SERVICES["{name}"])')
+    handlers = getattr(module, name).handlers.items()
+    if without := [each for each, found in handlers if outcome not in (found.context_managers or [])]:
+        pytest.fail(f"{name}.{', '.join(without)}: no line is logged, so no alarm fires: it lacks [outcome]")
 
 
 def test_a_module_with_an_object_has_a_row() -> None:
