@@ -102,7 +102,11 @@ def test_an_invalid_restate_cloud_environment_is_rejected_in_one_sentence(
 
 
 @pytest.mark.parametrize(
-    "url", ["", "restate:9070", "ftp://restate", "http://", "http://a:b", "http://me:pw@restate:9070", "https://r/?a=b"]
+    "url",
+    [
+        *("", "restate:9070", "ftp://restate", "http://", "http://a:b", "http://me:pw@restate:9070", "https://r/?a=b"),
+        *("https://restate:9070\n", "https://re state:9070"),
+    ],
 )
 @pytest.mark.parametrize("name", ["admin_url", "ingress_url"])
 def test_an_invalid_url_is_rejected(stack: Stack, name: str, url: str) -> None:

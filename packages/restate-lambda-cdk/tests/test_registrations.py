@@ -101,6 +101,13 @@ def test_services_are_a_list_of_names(stack: Stack, deployer: ServiceDeployer, s
         deployer.register(function(stack).current_version, environment=server(stack), services=services)
 
 
+def test_services_may_be_any_iterable_of_names(stack: Stack, deployer: ServiceDeployer) -> None:
+    names: Any = (name for name in ("teller", "greeter"))
+    deployer.register(function(stack).current_version, environment=server(stack), services=names)
+
+    assert registrations(stack)[0]["ServiceNames"] == ["greeter", "teller"]
+
+
 def test_only_a_published_version_is_accepted(stack: Stack, deployer: ServiceDeployer) -> None:
     greeter, restate = function(stack), server(stack)
     version = greeter.current_version

@@ -8,6 +8,7 @@ from registration.cloudformation import failure_of
 from registration.deadline import Deadline
 
 ANNS = f"{FUNCTION}-of-ann:7"
+ANNS_STACK = {"StackId": "arn:stack/ann/1"}
 SERVER = "http://10.0.0.7:9080"
 CHANGES = {"AllowBreakingChanges": "true", "TakeOver": "true"}
 
@@ -108,7 +109,7 @@ def test_what_another_stack_took_over_is_not_taken_back_in_a_rollback(restate: F
     first = event("Create", restate, V1)
     second = event("Update", restate, V2, old=first, ServiceNames=["reports"], **CHANGES)
     restate.offers[ANNS] = {"trips": ["reserve"]}
-    anns = event("Create", restate, ANNS, TakeOver="true") | {"StackId": "arn:of/ann"}
+    anns = event("Create", restate, ANNS, TakeOver="true") | ANNS_STACK
     for each in (first, second, anns, event("Update", restate, V1, old=second)):
         assert failure_of(each, deadline) is None
 
@@ -123,7 +124,7 @@ def test_nothing_is_handed_back_to_a_version_that_was_rolled_back(restate: FakeA
     first = event("Create", restate, V1)
     taken = event("Update", restate, anns[1], old=theirs, **CHANGES)
     back = event("Update", restate, anns[0], old=taken, ServiceNames=["bills"])
-    for each in (theirs, first, taken, back):
+    for each in (theirs | ANNS_STACK, first, taken | ANNS_STACK, back | ANNS_STACK):
         assert failure_of(each, deadline) is None
     assert restate.latest("trips") == V1
 

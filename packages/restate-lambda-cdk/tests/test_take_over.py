@@ -9,6 +9,7 @@ from registration.cloudformation import failure_of
 from registration.deadline import Deadline
 
 ANNS = f"{FUNCTION}-of-ann:7"
+ANNS_STACK = {"StackId": "arn:stack/ann/1"}
 SERVER = "http://10.0.0.7:9080"
 MAKE_SERVE = {"development-server": "make serve"}
 WRITES = ("PATCH", "DELETE")
@@ -171,6 +172,24 @@ def test_a_lost_registration_is_recreated_if_nothing_else_serves(
     assert restate.latest("trips") == V1
 
 
+def test_a_stack_that_is_created_again_replaces_what_its_deletion_left_behind(
+    restate: FakeAdmin, deadline: Deadline
+) -> None:
+    # given a stack that was deleted while Restate was down
+    again = f"{FUNCTION}-again:1"
+    restate.offers[again] = {"trips": ["reserve"]}
+    failure_of(event("Create", restate, V1), deadline)
+
+    # when another stack registers the same service, then that is refused
+    anns = event("Create", restate, ANNS) | ANNS_STACK
+    assert f"trips is served by {V1} already" in str(failure_of(anns, deadline))
+
+    # but the same stack, with a new function, is not
+    assert failure_of(event("Create", restate, again), deadline) is None
+    assert restate.latest("trips") == again
+    assert restate.arns() == {again}
+
+
 def test_a_move_to_another_restate_takes_nothing_over_there_and_can_be_rolled_back(
     restate: FakeAdmin, deadline: Deadline
 ) -> None:
@@ -191,13 +210,13 @@ def test_the_previous_owner_takes_nothing_back_silently_and_serves_again_after_t
     restate: FakeAdmin, deadline: Deadline
 ) -> None:
     first = event("Create", restate, V1)
-    anns = event("Create", restate, ANNS, TakeOver="true")
+    anns = event("Create", restate, ANNS, TakeOver="true") | ANNS_STACK
     assert [failure_of(each, deadline) for each in (first, anns)] == [None, None]
 
     second = event("Update", restate, V2, old=first)
     assert f"trips is served by {ANNS} already" in str(failure_of(second, deadline))
 
-    assert failure_of(event("Delete", restate, ANNS), deadline) is None
+    assert failure_of(event("Delete", restate, ANNS) | ANNS_STACK, deadline) is None
     assert restate.latest("trips") == V1
     assert failure_of(second, deadline) is None
     assert restate.latest("trips") == V2

@@ -115,9 +115,10 @@ class ServiceRegistration(Construct):
 
 
 def _named(services: Sequence[str]) -> list[str]:
-    if isinstance(services, str) or not services or not all(services):
+    names = [] if isinstance(services, str) else [*(services or ())]
+    if not names or not all(names):
         raise ValueError(f"services must list every service that the function offers, but is {services!r}.")
-    return sorted(set(services))
+    return sorted(set(names))
 
 
 def _refuse_unpublished(version: interfaces.Version, services: Sequence[str]) -> None:

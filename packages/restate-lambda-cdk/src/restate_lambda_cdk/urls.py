@@ -1,5 +1,6 @@
 """Checks of URLs at synth. Tokens have no value yet: the registration function checks those."""
 
+import re
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
@@ -16,7 +17,7 @@ def refuse_others(name: str, url: str) -> None:
         extra = parts.username or parts.password or parts.query or parts.fragment
     except ValueError:
         is_url, extra = False, None
-    if not is_url or extra:
+    if not is_url or extra or not re.fullmatch("[!-~]+", url):
         raise ValueError(f"{name} {url!r} is not a URL such as https://restate.example.com:9070.")
 
 

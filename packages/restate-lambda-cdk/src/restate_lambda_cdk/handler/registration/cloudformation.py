@@ -17,8 +17,8 @@ from typing import Any, Protocol
 from registration.admin import Admin, AdminError, RefusedError, UnavailableError
 from registration.api_key import read_api_key
 from registration.deadline import Deadline, retry
-from registration.properties import Version, Wanted
-from registration.registering import Before, register, versions_of
+from registration.properties import Version, Wanted, function_of
+from registration.registering import Before, is_left_behind, register, versions_of
 from registration.removing import UNREACHABLE_SECONDS, prune, remove
 from registration.variables import check_variables
 
@@ -82,6 +82,8 @@ def create_or_update(event: Mapping[str, Any], deadline: Deadline) -> None:
         raise
     if old and deployment_id:
         clean_up(admin, deployment_id, wanted, old, deadline)
+    if not old:
+        remove_left_behind(admin, wanted, deadline)
 
 
 def may_be_forward(version: Version, before: Before, *, is_known: bool) -> bool:
@@ -116,6 +118,19 @@ def clean_up(admin: Admin, deployment_id: str, wanted: Wanted, old: Wanted, dead
         retry(deadline.within(UNREACHABLE_SECONDS), lambda: prune(admin, wanted.version, keep))
     except AdminError as error:
         log.error("stale deployments may be left at %s: %s", old.admin_url, error)
+
+
+def remove_left_behind(admin: Admin, wanted: Wanted, deadline: Deadline) -> None:
+    """After a Create, remove the functions that the same registration of a deleted stack left behind. Does not fail."""
+    version, deadline = wanted.version, deadline.within(wanted.drain_seconds + CLEANING_SECONDS)
+    try:
+        known = retry(deadline.within(UNREACHABLE_SECONDS), admin.deployments)
+        left = {function_of(each.arn): each.arn for each in known if each.arn and is_left_behind(each, version)}
+        for arn in left.values():
+            log.warning("removing %s, which a stack of the same name left behind", arn)
+            remove(admin, replace(version, arn=arn), deadline, drain_seconds=wanted.drain_seconds)
+    except AdminError as error:
+        log.error("stale deployments may be left at %s: %s", wanted.admin_url, error)
 
 
 def deregister(wanted: Wanted, deadline: Deadline, *, create_failed: bool = False) -> None:

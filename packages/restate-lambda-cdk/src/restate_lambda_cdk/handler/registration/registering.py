@@ -93,6 +93,12 @@ def of_same_stack(server: Deployment, version: Version) -> bool:
     return stacks == {version.registration.rpartition("/")[0]}
 
 
+def is_left_behind(server: Deployment, version: Version) -> bool:
+    """Whether it is another function that only this registration registered: by the same resource of a stack of the
+    same name, which was deleted while Restate could not be reached."""
+    return function_of(server.arn) != version.function and {*server.registrations} == {version.registration}
+
+
 def taken_over(
     names: Set[str],
     services: Mapping[str, Service],
@@ -105,14 +111,19 @@ def taken_over(
     """The service that would be taken over, and its owner: another function, or a server by URL. None if there is none.
 
     The function that this registration had before does not count, nor does `make serve`. A rollback also takes back
-    what the update that it reverts moved to another function of the same stack.
+    what the update that it reverts moved to another function of the same stack; and a stack that is created again, what
+    its deletion left behind.
     """
     own = {version.function, *([before.version.function] if before else [])}
     for name in sorted(names):
         server = servers.get(services[name].deployment_id)
         if server is None:
             raise UnavailableError(f"Restate is changing which deployment serves {name}.")
-        is_own = function_of(server.arn) in own or (may_be_rollback and of_same_stack(server, version))
+        is_own = (
+            function_of(server.arn) in own
+            or (may_be_rollback and of_same_stack(server, version))
+            or (before is None and is_left_behind(server, version))
+        )
         if not server.gives_way and not is_own:
             return f"{name} is served by {server.address} already (deployment {server.id})"
     return None
