@@ -16,7 +16,7 @@ import httpx
 from acceptance.bodies import BAD_REQUESTS, ITINERARY
 from acceptance.driver import Driver, eventually
 from acceptance.sites import Site
-from demo.contract import word
+from demo.contract import LIVE, word
 from demo.readme import left
 from holiday.services import RUN_TYPES, SERVICES
 from localcloud.environment import LocalCloudError
@@ -155,7 +155,7 @@ class Checks:
             metadata = answer.json().get("metadata", {})
             expect("status and reason", (answer.status_code, metadata.get("reason")), (422, "cancelled"))
             found = {name: each.split()[0] for name, each in self._words(trip_id).items()}
-            if live := {name: each for name, each in found.items() if each in ("pending", "confirmed")}:
+            if live := {name: each for name, each in found.items() if each in LIVE}:
                 raise CheckError(f"the cancelled trip {trip_id} left bookings: {live}")
             self._notices(trip_id, "failure", invocation)
             return f"cut off at {metadata.get('step')} (attempt {number + 1}): 422 cancelled; {told(found)}; one notice"

@@ -42,7 +42,7 @@ def test_the_pages_show_the_counts_that_were_measured_last() -> None:
 
 
 def test_every_source_file_of_both_versions_is_counted_once() -> None:
-    """Except for shared by both: bundling, function defaults, and running all services in one process.
+    """Except for what both share: bundling, function defaults, and running all services in one process.
 
     Both versions book the original three services. A service that is added to one version is not compared.
     """

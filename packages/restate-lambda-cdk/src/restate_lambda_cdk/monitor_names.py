@@ -3,8 +3,10 @@
 import re
 from collections.abc import Sequence
 
-from aws_cdk import Stack, Token
+from aws_cdk import Token
 from constructs import Construct
+
+from .policies import outermost_stack
 
 _SERVICE = r"([a-zA-Z]|_[a-zA-Z0-9])[a-zA-Z0-9._-]*"
 SERVICE_NAME = re.compile(_SERVICE)
@@ -19,9 +21,7 @@ def dimension(monitor: Construct) -> str:
 
     Its path alone would be the same in two stacks that are one class and construct id, deployed under two names.
     """
-    stack = Stack.of(monitor)
-    while stack.nested_stack_parent:
-        stack = stack.nested_stack_parent
+    stack = outermost_stack(monitor)
     return f"{stack.stack_name}/{monitor.node.path.removeprefix(f'{stack.node.path}/')}"
 
 

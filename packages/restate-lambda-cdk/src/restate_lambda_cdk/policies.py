@@ -98,14 +98,19 @@ def unqualified(version: interfaces.Version) -> str:
 def policy_for(role: interfaces.Role, scope: Construct, construct_id: str) -> iam.Policy:
     """A policy with a unique name. CDK's name is the logical id, and a policy of the same name for the same role, in
     another stack, another region or a copy of the app, would overwrite this one."""
-    stack = outermost = Stack.of(scope)
-    while outermost.nested_stack_parent:  # whose name is not a token
-        outermost = outermost.nested_stack_parent
-    digest = _digest([outermost.stack_name, scope.node.path])
-    name = f"{Names.unique_resource_name(scope, max_length=80)}{construct_id}{digest}-{stack.region}"
+    digest = _digest([outermost_stack(scope).stack_name, scope.node.path])
+    name = f"{Names.unique_resource_name(scope, max_length=80)}{construct_id}{digest}-{Stack.of(scope).region}"
     policy = iam.Policy(scope, construct_id, policy_name=name)
     policy.attach_to_role(role)  # pyright: ignore[reportArgumentType]
     return policy
+
+
+def outermost_stack(scope: Construct) -> Stack:
+    """The stack that is not nested, whose name is not a token."""
+    stack = Stack.of(scope)
+    while stack.nested_stack_parent:
+        stack = stack.nested_stack_parent
+    return stack
 
 
 def _digest(what: object) -> str:
