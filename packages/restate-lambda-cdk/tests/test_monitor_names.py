@@ -62,6 +62,12 @@ def test_a_service_may_have_any_name_that_restate_allows(stack: Stack) -> None:
     assert watched(stack, services=names).services == sorted(names)
 
 
+def test_names_may_be_any_iterable(stack: Stack) -> None:
+    monitor = watched(stack, services=iter(["trips", "cars"]), durations=iter(["trips/reserve"]))
+
+    assert (monitor.services, monitor.durations) == (["cars", "trips"], ["trips/reserve"])
+
+
 @pytest.mark.parametrize(
     ("count", "said"), [(3, "Invocations of service0, service1, service2 in"), (200, "200 services")]
 )

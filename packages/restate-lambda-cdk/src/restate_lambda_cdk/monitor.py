@@ -105,6 +105,7 @@ class InvocationMonitor(Construct):
         super().__init__(scope, construct_id)
         if environment.is_cloud and not environment.auth_token:
             raise ValueError(f"{environment.node.path} needs an api_key to be monitored.")
+        services, durations = monitor_names.listed(services), monitor_names.listed(durations) or ()
         monitor_names.refuse_services(services)
         monitor_names.refuse_durations(durations)
         self.environment = environment

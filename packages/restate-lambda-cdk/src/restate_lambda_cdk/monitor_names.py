@@ -25,6 +25,11 @@ def dimension(monitor: Construct) -> str:
     return f"{stack.stack_name}/{monitor.node.path.removeprefix(f'{stack.node.path}/')}"
 
 
+def listed(names: Sequence[str] | None) -> Sequence[str] | None:
+    """The names as a list: a generator has them only once, and they are checked first. None and text stay."""
+    return names if names is None or isinstance(names, str) else [*names]
+
+
 def refuse_services(services: Sequence[str] | None) -> None:
     """Raise ValueError unless this is None or lists at least one valid name."""
     if services is None:
